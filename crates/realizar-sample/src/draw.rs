@@ -1,0 +1,44 @@
+//! The draw: one candidate by its probability.
+
+use crate::candidates::Candidates;
+
+/// Picks the candidate in whose share of the sum `uniform` (in 0..1) falls; scores become weights on the way.
+///
+/// The candidates must not be empty and the best score must be finite.
+pub(crate) fn pick(candidates: &mut Candidates, uniform: f64) -> u32 {
+    let max = candidates.max_logit();
+    let mut sum = 0.0;
+    for item in candidates.items_mut() {
+        item.logit = (item.logit - max).exp();
+        sum += f64::from(item.logit);
+    }
+    let target = uniform * sum;
+    let mut passed = 0.0;
+    let mut chosen = 0;
+    for item in candidates.items().iter().filter(|item| item.logit > 0.0) {
+        // Rounding may leave `target` a hair over the last sum: the last possible token is then meant.
+        chosen = item.id;
+        passed += f64::from(item.logit);
+        if passed > target {
+            break;
+        }
+    }
+    chosen
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_share_decides() {
+        let logits: Vec<f32> = [0.25f32, 0.0, 0.5, 0.25].iter().map(|p| p.ln()).collect();
+        for (uniform, expected) in
+            [(0.0, 0), (0.24, 0), (0.26, 2), (0.74, 2), (0.76, 3), (0.999_999_999, 3), (1.0, 3)]
+        {
+            let mut candidates = Candidates::default();
+            candidates.fill(&logits);
+            assert_eq!(pick(&mut candidates, uniform), expected, "{uniform}");
+        }
+    }
+}
