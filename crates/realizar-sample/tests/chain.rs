@@ -194,10 +194,10 @@ proptest! {
 
     #[test]
     fn cuts_never_remove_the_best(logits in any_logits(), seed: u64, k in 1u32..9, p in 0.0f32..1.0) {
-        // A cold draw after any of the relative cuts is the greedy choice, up to tokens that score the same.
+        // A cold draw after any of the relative cuts is the greedy choice, up to tokens that score (almost) the same.
         let options = SampleOptions { temperature: 1e-30, top_k: k, top_p: p, min_p: p, seed, ..SampleOptions::greedy() };
         let cold = pick(&options, &logits, &[], 0).expect("finite");
         let best = argmax(&logits).expect("finite");
-        prop_assert_eq!(logits[cold as usize], logits[best as usize]);
+        prop_assert!(logits[best as usize] - logits[cold as usize] < 1e-25, "{cold} instead of {best}");
     }
 }
