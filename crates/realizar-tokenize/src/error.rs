@@ -1,0 +1,75 @@
+//! What can be wrong with a vocabulary, a tokenizer file, a text or a list of ids.
+
+/// Why a tokenizer could not be made, or could not do what it was asked.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+#[expect(missing_docs, reason = "each message explains its fields")]
+pub enum TokenizeError {
+    #[error("tokenizer model `{name}` is not known (known: {known})")]
+    UnknownModel { name: String, known: &'static str },
+    #[error("{what} `{name}` is not known, at {path}")]
+    UnknownComponent { what: &'static str, name: String, path: String },
+    #[error("the vocabulary has no tokens")]
+    EmptyVocabulary,
+    #[error("{what} has {found} entries, the vocabulary has {expected}")]
+    ShortArray { what: &'static str, found: usize, expected: usize },
+    #[error("`{key}` is {id}, the vocabulary has {vocab} tokens")]
+    SpecialIdOutOfRange { key: &'static str, id: u32, vocab: usize },
+    #[error("`{key}` asks for a token that the vocabulary does not name")]
+    SpecialIdMissing { key: &'static str },
+    #[error("{what} is missing")]
+    Missing { what: &'static str },
+    #[error("token {id} is marked as a byte but is named `{text}`, expected `<0xHH>`")]
+    BadByteToken { id: u32, text: String },
+    #[error("{unusable} of {total} merges name unknown tokens, the first is `{first}`")]
+    BadMerges { unusable: usize, total: usize, first: String },
+    #[error("{what} counts {found}, at most {limit} are allowed")]
+    TooMany { what: &'static str, found: usize, limit: usize },
+    #[error("precompiled character map: {what} at byte {offset}")]
+    BadCharsMap { what: &'static str, offset: usize },
+    #[error("pattern `{pattern}`: {what} at byte {offset}")]
+    BadPattern { pattern: String, what: &'static str, offset: usize },
+    #[error("the pre-tokenizer's pattern needs too many steps on this text")]
+    PatternTooCostly,
+    #[error("bytes at {offset} encode a number above U+10FFFF")]
+    NotACodePoint { offset: usize },
+    #[error("the text is not UTF-8 at byte {offset}")]
+    NotUtf8 { offset: usize },
+    #[error("the text has {bytes} bytes, at most {limit} are allowed")]
+    TextTooLong { bytes: usize, limit: usize },
+    #[error("normalising the text gives more than {limit} bytes")]
+    NormalizedTooLong { limit: usize },
+    #[error("byte 0x{byte:02x} at {offset} has no token, and there is no unknown token")]
+    NoToken { byte: u8, offset: usize },
+    #[error("id {id} at index {index} is outside the vocabulary of {vocab} tokens")]
+    IdOutOfRange { id: u32, index: usize, vocab: usize },
+    #[error("tokenizer.json at {path}: {what}")]
+    BadJson { path: String, what: String },
+    #[error("SentencePiece model at byte {offset}: {what}")]
+    BadSentencePiece { offset: usize, what: &'static str },
+    #[error("tiktoken ranks, line {line}: {what}")]
+    BadRanks { line: usize, what: &'static str },
+}
+
+/// Something odd about a vocabulary that does not stop it from being used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+#[expect(missing_docs, reason = "each message explains its fields")]
+pub enum Warning {
+    #[error("pre-tokenizer `{name}` is not known: text is cut as by `default`, so ids may differ from the original's")]
+    UnknownPreTokenizer { name: String },
+    #[error("the file names no pre-tokenizer: text is cut as by `default`, so ids may differ from the original's")]
+    MissingPreTokenizer,
+    #[error("{count} tokens share their text with an earlier one; encoding picks the lowest id (first: `{first}`)")]
+    DuplicateTokens { count: usize, first: String },
+    #[error("{count} of {total} merges are unusable and were left out (first: `{first}`)")]
+    UnusableMerges { count: usize, total: usize, first: String },
+    #[error("the vocabulary has no token for {count} of 256 bytes, and no unknown token")]
+    MissingBytes { count: usize },
+    #[error("`{key}` is {id}, the vocabulary has {vocab} tokens: ignored")]
+    SpecialIdIgnored { key: &'static str, id: u32, vocab: usize },
+    #[error("`{what}` of tokenizer.json is kept but not applied unless asked for")]
+    NotApplied { what: &'static str },
+    #[error("token {id} `{text}` looks like a control token and is treated as one")]
+    ControlByText { id: u32, text: String },
+}
