@@ -1,1 +1,2 @@
-//! Benches of the workspace.
+//! What the criterion benches of this folder share, and the house of peer comparisons and records.
+#![forbid(unsafe_code)]
