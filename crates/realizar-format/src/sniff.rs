@@ -1,0 +1,38 @@
+//! What a file is, told from its first bytes.
+
+use crate::error::FormatError;
+use crate::escape::Escaped;
+
+pub(crate) const GGUF: &[u8] = b"GGUF";
+
+/// First bytes of files that are met where a model was expected, and what to do about them.
+const LOOK_ALIKES: &[(&[u8], &str)] = &[
+    (b"GGML", "this is an old ggml file, convert the original model again"),
+    (b"lmgg", "this is an old ggml file, convert the original model again"),
+    (b"tjgg", "this is an old ggjt file, convert the original model again"),
+    (b"fmgg", "this is an old ggmf file, convert the original model again"),
+    (b"PK\x03\x04", "this is a zip archive, perhaps PyTorch weights; convert them to safetensors"),
+    (b"\x80\x02", "this is a Python pickle, which is never read; convert it to safetensors"),
+    (b"\x80\x04", "this is a Python pickle, which is never read; convert it to safetensors"),
+    (b"<!DO", "this is a web page, the download went wrong"),
+    (b"<!do", "this is a web page, the download went wrong"),
+    (b"<htm", "this is a web page, the download went wrong"),
+    (b"<HTM", "this is a web page, the download went wrong"),
+    (b"version https://git-lfs", "this is a git-lfs pointer, fetch the real file with `git lfs pull`"),
+    (b"\x89HDF", "this is an HDF5 file; convert it to safetensors"),
+    (b"\x1f\x8b", "this is a gzip file, unpack it first"),
+];
+
+/// The error for bytes that begin like no format in use here.
+pub(crate) fn bad_magic(bytes: &[u8]) -> FormatError {
+    let head = bytes.get(..4).unwrap_or(bytes);
+    let found = match head.len() {
+        4 => format!("found \"{}\"", Escaped(head)),
+        len => format!("the file has {len} bytes"),
+    };
+    let hint = LOOK_ALIKES
+        .iter()
+        .find(|(magic, _)| bytes.starts_with(magic))
+        .map_or("a GGUF, safetensors or .apr file was expected", |(_, hint)| *hint);
+    FormatError::Magic { found, hint }
+}
