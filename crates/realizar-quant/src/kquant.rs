@@ -1,0 +1,97 @@
+//! Super-blocks of 256 with quantised scales: the K formats.
+//!
+//! ```text
+//! Q4_K 144 bytes: d f16, dmin f16 | 12 bytes of scales | 128 bytes of quants
+//! Q5_K 176 bytes: d f16, dmin f16 | 12 bytes of scales | 32 bytes of fifth bits | 128 bytes of quants
+//! Q6_K 210 bytes: 128 bytes of low halves | 64 bytes of upper two bits | 16 signed scales | d f16
+//! ```
+
+use crate::block::decode_blocks;
+use crate::float::read_f16;
+
+/// Unpacks the 12 bytes of 6-bit scales and minima that `Q4_K` and `Q5_K` share: `(scales, minima)`, one of each
+/// for 32 elements.
+///
+/// Bytes 0 to 3 hold scales 0 to 3 in their lower six bits, bytes 4 to 7 minima 0 to 3; bytes 8 to 11 hold the
+/// lower halves of scales and minima 4 to 7, whose upper two bits are the top bits of bytes 0 to 3 and 4 to 7.
+#[inline]
+pub const fn k_scales(packed: &[u8; 12]) -> ([u8; 8], [u8; 8]) {
+    let (mut scales, mut minima) = ([0; 8], [0; 8]);
+    let mut i = 0;
+    while i < 4 {
+        scales[i] = packed[i] & 63;
+        minima[i] = packed[i + 4] & 63;
+        scales[i + 4] = packed[i + 8] & 15 | packed[i] >> 6 << 4;
+        minima[i + 4] = packed[i + 8] >> 4 | packed[i + 4] >> 6 << 4;
+        i += 1;
+    }
+    (scales, minima)
+}
+
+/// The steps and offsets of the eight 32-element groups of a `Q4_K` or `Q5_K` block.
+#[inline]
+fn k_steps(block: &[u8]) -> [(f32, f32); 8] {
+    let (d, dmin) = (read_f16(block, 0), read_f16(block, 2));
+    let mut packed = [0; 12];
+    packed.copy_from_slice(&block[4..16]);
+    let (scales, minima) = k_scales(&packed);
+    std::array::from_fn(|i| (d * f32::from(scales[i]), dmin * f32::from(minima[i])))
+}
+
+/// `Q4_K`: `d sc q - dmin m`.
+pub(crate) fn decode_q4_k(bytes: &[u8], out: &mut [f32]) {
+    decode_blocks(bytes, out, |block: &[u8; 144], out: &mut [f32; 256]| {
+        let steps = k_steps(block);
+        let groups = block[16..].as_chunks::<32>().0;
+        for ((quants, out), step) in groups.iter().zip(out.as_chunks_mut::<64>().0).zip(steps.as_chunks().0) {
+            let [(d1, m1), (d2, m2)] = *step;
+            let (low, high) = out.split_at_mut(32);
+            for ((low, high), &q) in low.iter_mut().zip(high).zip(quants) {
+                *low = d1 * f32::from(q & 15) - m1;
+                *high = d2 * f32::from(q >> 4) - m2;
+            }
+        }
+    });
+}
+
+/// `Q5_K`: `d sc q - dmin m`, bit `i` of byte `j` of the fifth bits belongs to element `32 i + j`.
+pub(crate) fn decode_q5_k(bytes: &[u8], out: &mut [f32]) {
+    decode_blocks(bytes, out, |block: &[u8; 176], out: &mut [f32; 256]| {
+        let steps = k_steps(block);
+        let fifth = &block[16..48];
+        let groups = block[48..].as_chunks::<32>().0;
+        for (i, (quants, out)) in groups.iter().zip(out.as_chunks_mut::<64>().0).enumerate() {
+            let ((d1, m1), (d2, m2)) = (steps[2 * i], steps[2 * i + 1]);
+            let (low, high) = out.split_at_mut(32);
+            for (((low, high), &q), &h) in low.iter_mut().zip(high).zip(quants).zip(fifth) {
+                let h = h >> (2 * i);
+                *low = d1 * f32::from(q & 15 | (h & 1) << 4) - m1;
+                *high = d2 * f32::from(q >> 4 | (h & 2) << 3) - m2;
+            }
+        }
+    });
+}
+
+/// `Q6_K`: `d sc (q - 32)`, a scale for 16 elements.
+pub(crate) fn decode_q6_k(bytes: &[u8], out: &mut [f32]) {
+    decode_blocks(bytes, out, |block: &[u8; 210], out: &mut [f32; 256]| {
+        let d = read_f16(block, 208);
+        for (half, out) in out.as_chunks_mut::<128>().0.iter_mut().enumerate() {
+            let low = &block[64 * half..][..64];
+            let high = &block[128 + 32 * half..][..32];
+            let scales = &block[192 + 8 * half..][..8];
+            for (quarter, out) in out.as_chunks_mut::<32>().0.iter_mut().enumerate() {
+                // Quarters 0 and 2 share the first 32 low bytes, 1 and 3 the others.
+                let low = &low[32 * (quarter % 2)..][..32];
+                let shift = 4 * (quarter / 2);
+                for (i, out) in out.as_chunks_mut::<16>().0.iter_mut().enumerate() {
+                    let step = d * f32::from(scales[2 * quarter + i] as i8);
+                    for ((out, &l), &h) in out.iter_mut().zip(&low[16 * i..]).zip(&high[16 * i..]) {
+                        let q = (l >> shift) & 15 | ((h >> (2 * quarter)) & 3) << 4;
+                        *out = step * f32::from(q as i8 - 32);
+                    }
+                }
+            }
+        }
+    });
+}

@@ -1,0 +1,40 @@
+//! Every format against ggml's reference: the slice in `tests/data` always, the full folder when it is there.
+
+use std::path::{Path, PathBuf};
+
+use realizar_quant::{DType, decode};
+
+fn full() -> Option<PathBuf> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/quant");
+    path.join("index.json").is_file().then_some(path)
+}
+
+fn floats(path: &Path) -> Vec<f32> {
+    let bytes = std::fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    bytes.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect()
+}
+
+fn same(name: &str, found: &[f32], expected: &[f32]) {
+    assert_eq!(found.len(), expected.len(), "{name}: length");
+    for (i, (f, e)) in found.iter().zip(expected).enumerate() {
+        assert_eq!(f.to_bits(), e.to_bits(), "{name}: element {i}: {f} instead of {e}");
+    }
+}
+
+#[test]
+fn decoding_is_bit_exact() {
+    let Some(folder) = full() else {
+        eprintln!("SKIPPED (no shared/data): quant decode");
+        return;
+    };
+    for dtype in [DType::F16, DType::BF16, DType::Q4_0, DType::Q8_0, DType::Q4_K, DType::Q5_K, DType::Q6_K] {
+        for (bytes, out) in [("enc", "dec"), ("rand.bin", "rand")] {
+            let name = format!("{dtype}.{bytes}");
+            let blocks = std::fs::read(folder.join(&name)).unwrap();
+            let expected = floats(&folder.join(format!("{dtype}.{out}.f32")));
+            let mut found = vec![0.0; expected.len()];
+            decode(dtype, &blocks, &mut found).unwrap();
+            same(&name, &found, &expected);
+        }
+    }
+}
