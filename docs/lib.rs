@@ -1,1 +1,137 @@
-//! The book.
+//! The book as a crate: its pages are included here, so `cargo test --doc` compiles and runs every example in them.
+#![forbid(unsafe_code)]
+
+/// A whole GGUF file in 280 bytes: the version, one metadata entry of each kind that the chapters talk about, and one
+/// F32 tensor of two rows and three columns. The chapters on the format read it.
+///
+/// ```
+/// let file = realizar_book::tiny_gguf();
+/// assert_eq!(&file[..4], b"GGUF");
+/// ```
+#[must_use]
+pub fn tiny_gguf() -> Vec<u8> {
+    let mut file = Vec::new();
+    file.extend(b"GGUF");
+    file.extend(3_u32.to_le_bytes()); // version
+    file.extend(1_u64.to_le_bytes()); // tensors
+    file.extend(3_u64.to_le_bytes()); // metadata entries
+    text(&mut file, "general.architecture");
+    file.extend(8_u32.to_le_bytes()); // a string
+    text(&mut file, "llama");
+    text(&mut file, "llama.block_count");
+    file.extend(4_u32.to_le_bytes()); // a u32
+    file.extend(2_u32.to_le_bytes());
+    text(&mut file, "tokenizer.ggml.tokens");
+    file.extend(9_u32.to_le_bytes()); // an array ...
+    file.extend(8_u32.to_le_bytes()); // ... of strings
+    file.extend(2_u64.to_le_bytes());
+    text(&mut file, "<s>");
+    text(&mut file, "hi");
+    text(&mut file, "output_norm.weight");
+    file.extend(2_u32.to_le_bytes()); // dimensions, innermost first
+    file.extend(3_u64.to_le_bytes());
+    file.extend(2_u64.to_le_bytes());
+    file.extend(0_u32.to_le_bytes()); // F32
+    file.extend(0_u64.to_le_bytes()); // offset in the data section
+    file.resize(file.len().next_multiple_of(32), 0);
+    for value in [1.0_f32, 2.0, 3.0, 4.0, 5.0, 6.0] {
+        file.extend(value.to_le_bytes());
+    }
+    file
+}
+
+/// GGUF writes a text as its length in eight bytes and its bytes.
+fn text(file: &mut Vec<u8>, text: &str) {
+    file.extend((text.len() as u64).to_le_bytes());
+    file.extend(text.as_bytes());
+}
+
+/// The pages, in the order of the book. Only doc tests see them.
+#[cfg(doctest)]
+mod pages {
+    #[doc = include_str!("src/introduction.md")]
+    struct Introduction;
+    #[doc = include_str!("src/architecture/design-philosophy.md")]
+    struct ArchitectureDesignPhilosophy;
+    #[doc = include_str!("src/architecture/project-structure.md")]
+    struct ArchitectureProjectStructure;
+    #[doc = include_str!("src/architecture/zero-dependencies.md")]
+    struct ArchitectureZeroDependencies;
+    #[doc = include_str!("src/architecture/trueno-integration.md")]
+    struct ArchitectureTruenoIntegration;
+    #[doc = include_str!("src/architecture/feature-flags.md")]
+    struct ArchitectureFeatureFlags;
+    #[doc = include_str!("src/formats/overview.md")]
+    struct FormatsOverview;
+    #[doc = include_str!("src/formats/gguf.md")]
+    struct FormatsGguf;
+    #[doc = include_str!("src/formats/gguf-binary-structure.md")]
+    struct FormatsGgufBinaryStructure;
+    #[doc = include_str!("src/formats/gguf-metadata.md")]
+    struct FormatsGgufMetadata;
+    #[doc = include_str!("src/formats/gguf-tensors.md")]
+    struct FormatsGgufTensors;
+    #[doc = include_str!("src/formats/gguf-value-types.md")]
+    struct FormatsGgufValueTypes;
+    #[doc = include_str!("src/formats/gguf-arrays.md")]
+    struct FormatsGgufArrays;
+    #[doc = include_str!("src/generation/sampling.md")]
+    struct GenerationSampling;
+    #[doc = include_str!("src/generation/greedy.md")]
+    struct GenerationGreedy;
+    #[doc = include_str!("src/generation/top-k.md")]
+    struct GenerationTopK;
+    #[doc = include_str!("src/generation/top-p.md")]
+    struct GenerationTopP;
+    #[doc = include_str!("src/generation/temperature.md")]
+    struct GenerationTemperature;
+    #[doc = include_str!("src/generation/parameters.md")]
+    struct GenerationParameters;
+    #[doc = include_str!("src/quality/formatting.md")]
+    struct QualityFormatting;
+    #[doc = include_str!("src/quality/linting.md")]
+    struct QualityLinting;
+    #[doc = include_str!("src/quality/coverage.md")]
+    struct QualityCoverage;
+    #[doc = include_str!("src/quality/mutation.md")]
+    struct QualityMutation;
+    #[doc = include_str!("src/quality/ci.md")]
+    struct QualityCi;
+    #[doc = include_str!("src/tools/development-environment.md")]
+    struct ToolsDevelopmentEnvironment;
+    #[doc = include_str!("src/tools/cargo-test.md")]
+    struct ToolsCargoTest;
+    #[doc = include_str!("src/best-practices/error-handling.md")]
+    struct BestPracticesErrorHandling;
+    #[doc = include_str!("src/best-practices/api-design.md")]
+    struct BestPracticesApiDesign;
+    #[doc = include_str!("src/best-practices/memory-safety.md")]
+    struct BestPracticesMemorySafety;
+    #[doc = include_str!("src/best-practices/documentation-standards.md")]
+    struct BestPracticesDocumentationStandards;
+    #[doc = include_str!("src/best-practices/minimal-dependencies.md")]
+    struct BestPracticesMinimalDependencies;
+    #[doc = include_str!("src/decisions/why-pure-rust.md")]
+    struct DecisionsWhyPureRust;
+    #[doc = include_str!("src/decisions/why-from-scratch.md")]
+    struct DecisionsWhyFromScratch;
+    #[doc = include_str!("src/decisions/why-trueno.md")]
+    struct DecisionsWhyTrueno;
+    #[doc = include_str!("src/appendix/glossary.md")]
+    struct AppendixGlossary;
+    #[doc = include_str!("src/appendix/gguf-spec.md")]
+    struct AppendixGgufSpec;
+    #[doc = include_str!("src/appendix/contributing.md")]
+    struct AppendixContributing;
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_example_file_is_a_valid_one() {
+        let file = super::tiny_gguf();
+        assert_eq!(file.len(), 280);
+        let model = realizar_format::parse(file.into()).unwrap();
+        assert_eq!(model.tensors().count(), 1);
+    }
+}

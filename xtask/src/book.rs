@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::finding::Finding;
+use crate::gate;
 use crate::tidy::Tree;
 
 const SUMMARY: &str = "docs/src/SUMMARY.md";
@@ -29,6 +30,26 @@ pub(crate) fn pages(_: &Path, tree: &Tree) -> Vec<Finding> {
         }
         if page.text.lines().filter(|line| !line.trim().is_empty()).count() < 3 {
             findings.push(Finding::file(&page.path, "is a stub; list a chapter when it says something"));
+        }
+    }
+    findings
+}
+
+/// What a page tells its reader to type exists.
+pub(crate) fn commands(_: &Path, tree: &Tree) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for page in &tree.pages {
+        for (at, line) in page.text.lines().enumerate() {
+            for rest in line.split("cargo xtask ").skip(1) {
+                let name =
+                    rest.split(|c: char| !c.is_ascii_alphanumeric() && c != '-').next().unwrap_or(rest);
+                if name.starts_with(|c: char| c.is_ascii_lowercase())
+                    && !gate::commands().any(|known| known == name)
+                {
+                    let what = format!("there is no `cargo xtask {name}`");
+                    findings.push(Finding::line(&page.path, at + 1, what));
+                }
+            }
         }
     }
     findings
@@ -68,7 +89,7 @@ fn targets(line: &str) -> impl Iterator<Item = &str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{links, pages};
+    use super::{commands, links, pages};
     use crate::gate::tests::Scene;
     use crate::tidy::tests::tree;
     use std::path::Path;
@@ -93,6 +114,14 @@ mod tests {
                 "docs/src/c.md: is a stub; list a chapter when it says something",
             ]
         );
+    }
+
+    #[test]
+    fn commands_exist() {
+        let page = "`cargo xtask ci`\nand `cargo xtask layers`, `cargo xtask mutants -p x`, `cargo xtask X`\n`cargo xtask frobnicate now`";
+        let found = commands(Path::new("/w"), &tree(&[("a.md", page)]));
+        let found: Vec<String> = found.iter().map(ToString::to_string).collect();
+        assert_eq!(found, ["a.md:3: there is no `cargo xtask frobnicate`"]);
     }
 
     #[test]

@@ -73,6 +73,12 @@ const EXTRAS: &[Extra] = &[
     },
 ];
 
+/// The names of all commands.
+pub(crate) fn commands() -> impl Iterator<Item = &'static str> {
+    let steps = STEPS.iter().map(|step| step.name);
+    steps.chain(EXTRAS.iter().map(|extra| extra.name)).chain(["ci", "help"])
+}
+
 /// The workspace under check, the programs to check it with, and where to report.
 pub(crate) struct Gate<'a> {
     pub(crate) root: &'a Path,

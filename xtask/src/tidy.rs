@@ -53,6 +53,7 @@ const RULES: &[fn(&Path, &Tree) -> Vec<Finding>] = &[
     architecture::places,
     book::pages,
     book::links,
+    book::commands,
 ];
 
 /// Applies every rule.
@@ -382,6 +383,6 @@ pub(crate) mod tests {
             ("docs/ARCHITECTURE.md", ""),
         ];
         let mut scene = Scene::new(&files).answering("metadata", metadata);
-        assert_eq!(run(&mut scene.gate()).unwrap(), "1 sources, 4 pages, 12 rules", "{}", scene.printed());
+        assert_eq!(run(&mut scene.gate()).unwrap(), "1 sources, 4 pages, 13 rules", "{}", scene.printed());
     }
 }
