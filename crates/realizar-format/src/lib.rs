@@ -42,3 +42,5 @@ pub use open::{open, open_with, parse};
 pub use shape::Shape;
 pub use source::{Format, TensorSource, TensorView};
 pub use value::{Text, Value, ValueType};
+
+pub use realizar_quant::DType;

@@ -1,0 +1,111 @@
+//! How much memory opening and refusing take.
+
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "test code")]
+
+mod raw;
+
+use allocation_counter::{AllocationInfo, measure};
+use bytes::Bytes;
+use raw::{ARRAY, F32, I32, Raw, STRING};
+use realizar_format::parse;
+
+const MIB: u64 = 1 << 20;
+
+/// A file with a vocabulary of this many tokens, scores and types.
+fn vocabulary(tokens: u64) -> Bytes {
+    let mut raw = Raw::header(3, 1, 4)
+        .kv_str("general.architecture", "llama")
+        .key("tokenizer.ggml.tokens", ARRAY)
+        .u32(STRING)
+        .u64(tokens);
+    for token in 0..tokens {
+        raw = raw.text(format!("token {token}").as_bytes());
+    }
+    raw = raw.key("tokenizer.ggml.scores", ARRAY).u32(F32).u64(tokens);
+    for _ in 0..tokens {
+        raw = raw.f32(-1.0);
+    }
+    raw = raw.key("tokenizer.ggml.token_type", ARRAY).u32(I32).u64(tokens);
+    for _ in 0..tokens {
+        raw = raw.u32(1);
+    }
+    raw.tensor("t", &[8], 0, 0).pad(32).zeros(32).build()
+}
+
+#[test]
+fn a_vocabulary_costs_nothing_per_token() {
+    let open = |bytes: &Bytes| -> AllocationInfo {
+        // The first clone of a buffer that came from a vector allocates its reference count.
+        let _shared = bytes.clone();
+        measure(|| {
+            let model = parse(bytes.clone()).unwrap();
+            let tokens = model.require_array("tokenizer.ggml.tokens").unwrap();
+            assert_eq!(tokens.strings().unwrap().last().map(|token| token.len() > 6), Some(true));
+            assert_eq!(tokens.iter().count(), tokens.len());
+        })
+    };
+    let small = open(&vocabulary(10));
+    for tokens in [32_000, 256_000] {
+        let info = open(&vocabulary(tokens));
+        assert_eq!(
+            (info.count_total, info.bytes_total),
+            (small.count_total, small.bytes_total),
+            "{tokens} tokens"
+        );
+    }
+    assert!(small.bytes_total < 4_096, "{small:?}");
+}
+
+#[test]
+fn lookups_allocate_nothing() {
+    let file = raw::seed().build();
+    let model = parse(file).unwrap();
+    let info = measure(|| {
+        assert!(model.metadata("general.architecture").is_some());
+        assert!(model.metadata("missing").is_none());
+        let tensor = model.tensor("blocks").unwrap();
+        assert_eq!(tensor.data.len(), 36);
+        assert_eq!(model.require_array("numbers").unwrap().iter().count(), 2);
+    });
+    assert_eq!(info.count_total, 0, "{info:?}");
+}
+
+#[track_caller]
+fn assert_cheap_refusal(case: &str, bytes: Bytes) {
+    let len = bytes.len() as u64;
+    let mut refused = false;
+    let info = measure(|| refused = parse(bytes).is_err());
+    assert!(refused, "{case}");
+    let limit = (64 * MIB).min(16 * MIB + 4 * len);
+    assert!(info.bytes_max <= limit, "{case}: {} bytes for {len}", info.bytes_max);
+}
+
+#[test]
+fn row_009_a_refused_file_takes_little_memory() {
+    for count in [1, 1_000, 65_536, 1_048_576, u64::MAX] {
+        assert_cheap_refusal("tensors", Raw::header(3, count, 0).zeros(176).build());
+        assert_cheap_refusal("entries", Raw::header(3, 0, count).zeros(176).build());
+    }
+    for len in [u64::MAX, 1 << 40, 64 << 20] {
+        assert_cheap_refusal("key", Raw::header(3, 0, 1).u64(len).zeros(64).build());
+        assert_cheap_refusal("string", Raw::header(3, 0, 1).key("k", STRING).u64(len).zeros(64).build());
+        assert_cheap_refusal(
+            "array",
+            Raw::header(3, 0, 1).key("k", ARRAY).u32(STRING).u64(len).zeros(64).build(),
+        );
+    }
+    // As many good entries as the limits allow, and then one that is wrong.
+    let mut raw = Raw::header(3, 1_048_576, 0);
+    for index in 0..1_048_575_u64 {
+        raw = raw.tensor(&format!("{index:07}"), &[8], 0, index * 32);
+    }
+    assert_cheap_refusal("last tensor", raw.tensor("0000000", &[8], 0, 1_048_575 * 32).pad(32).build());
+}
+
+#[test]
+fn row_024_ten_million_empty_strings_cost_nothing() {
+    const COUNT: usize = 10_000_000;
+    let file = Raw::header(3, 0, 1).key("k", ARRAY).u32(STRING).u64(COUNT as u64).zeros(8 * COUNT).build();
+    let info = measure(|| drop(parse(file).unwrap()));
+    assert!(info.bytes_total < 4_096, "{info:?}");
+}
