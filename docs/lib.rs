@@ -75,6 +75,20 @@ mod pages {
     struct FormatsGgufValueTypes;
     #[doc = include_str!("src/formats/gguf-arrays.md")]
     struct FormatsGgufArrays;
+    #[doc = include_str!("src/quantization/what-is-quantization.md")]
+    struct QuantizationWhatIsQuantization;
+    #[doc = include_str!("src/quantization/q4-0.md")]
+    struct QuantizationQ40;
+    #[doc = include_str!("src/quantization/q4-0-blocks.md")]
+    struct QuantizationQ40Blocks;
+    #[doc = include_str!("src/quantization/q4-0-dequantize.md")]
+    struct QuantizationQ40Dequantize;
+    #[doc = include_str!("src/quantization/q8-0.md")]
+    struct QuantizationQ80;
+    #[doc = include_str!("src/quantization/q8-0-tradeoffs.md")]
+    struct QuantizationQ80Tradeoffs;
+    #[doc = include_str!("src/quantization/k-quants.md")]
+    struct QuantizationKQuants;
     #[doc = include_str!("src/generation/sampling.md")]
     struct GenerationSampling;
     #[doc = include_str!("src/generation/greedy.md")]
