@@ -101,6 +101,12 @@ mod pages {
     struct GenerationTemperature;
     #[doc = include_str!("src/generation/parameters.md")]
     struct GenerationParameters;
+    #[doc = include_str!("src/tdd/unit-testing.md")]
+    struct TddUnitTesting;
+    #[doc = include_str!("src/tdd/property-based.md")]
+    struct TddPropertyBased;
+    #[doc = include_str!("src/tdd/integration-testing.md")]
+    struct TddIntegrationTesting;
     #[doc = include_str!("src/quality/formatting.md")]
     struct QualityFormatting;
     #[doc = include_str!("src/quality/linting.md")]
