@@ -2,7 +2,7 @@
 
 use crate::dtype::DType;
 use crate::error::QuantError;
-use crate::{float, kquant, legacy};
+use crate::{apr, float, iquant, kquant, legacy, mx, ternary};
 
 /// Reads whole blocks; lengths were checked.
 type Decode = fn(bytes: &[u8], out: &mut [f32]);
@@ -27,11 +27,37 @@ const CODECS: &[Codec] = &[
     Codec { encode: Some(float::encode_f32), ..codec(DType::F32, float::decode_f32) },
     Codec { encode: Some(float::encode_f16), ..codec(DType::F16, float::decode_f16) },
     Codec { encode: Some(float::encode_bf16), ..codec(DType::BF16, float::decode_bf16) },
+    codec(DType::F8_E4M3, float::decode_f8_e4m3),
+    codec(DType::F8_E5M2, float::decode_f8_e5m2),
+    codec(DType::Q1_0, ternary::decode_q1_0),
+    codec(DType::Q2_0, ternary::decode_q2_0),
     codec(DType::Q4_0, legacy::decode_q4_0),
+    codec(DType::Q4_1, legacy::decode_q4_1),
+    codec(DType::Q5_0, legacy::decode_q5_0),
+    codec(DType::Q5_1, legacy::decode_q5_1),
     codec(DType::Q8_0, legacy::decode_q8_0),
+    codec(DType::Q8_1, legacy::decode_q8_1),
+    codec(DType::Q2_K, kquant::decode_q2_k),
+    codec(DType::Q3_K, kquant::decode_q3_k),
     codec(DType::Q4_K, kquant::decode_q4_k),
     codec(DType::Q5_K, kquant::decode_q5_k),
     codec(DType::Q6_K, kquant::decode_q6_k),
+    codec(DType::Q8_K, kquant::decode_q8_k),
+    codec(DType::IQ1_S, iquant::decode_iq1_s),
+    codec(DType::IQ1_M, iquant::decode_iq1_m),
+    codec(DType::IQ2_XXS, iquant::decode_iq2_xxs),
+    codec(DType::IQ2_XS, iquant::decode_iq2_xs),
+    codec(DType::IQ2_S, iquant::decode_iq2_s),
+    codec(DType::IQ3_XXS, iquant::decode_iq3_xxs),
+    codec(DType::IQ3_S, iquant::decode_iq3_s),
+    codec(DType::IQ4_NL, iquant::decode_iq4_nl),
+    codec(DType::IQ4_XS, iquant::decode_iq4_xs),
+    codec(DType::TQ1_0, ternary::decode_tq1_0),
+    codec(DType::TQ2_0, ternary::decode_tq2_0),
+    codec(DType::MXFP4, mx::decode_mxfp4),
+    codec(DType::NVFP4, mx::decode_nvfp4),
+    codec(DType::APR_Q4, apr::decode_apr_q4),
+    codec(DType::APR_Q8, apr::decode_apr_q8),
 ];
 
 impl Codec {

@@ -85,6 +85,32 @@ pub(crate) fn decode_bf16(bytes: &[u8], out: &mut [f32]) {
     decode_with(bytes, out, |b| bf16_to_f32(u16::from_le_bytes(b)));
 }
 
+/// The 256 values of the OCP 8-bit float e4m3: no infinity, NaN is `7f` and `ff`.
+static E4M3: [f32; 256] = {
+    let mut values = [0.0; 256];
+    let mut code = 0;
+    while code < 128 {
+        let (exponent, mantissa) = (code as u32 >> 3, code as u32 & 7);
+        values[code] = match (exponent, mantissa) {
+            (15, 7) => f32::NAN,
+            (0, _) => mantissa as f32 * (1.0 / 512.0),
+            _ => f32::from_bits((exponent + 127 - 7) << 23 | mantissa << 20),
+        };
+        values[code + 128] = -values[code];
+        code += 1;
+    }
+    values
+};
+
+pub(crate) fn decode_f8_e4m3(bytes: &[u8], out: &mut [f32]) {
+    decode_with(bytes, out, |[code]| E4M3[usize::from(code)]);
+}
+
+/// An e5m2 number is the upper half of an f16.
+pub(crate) fn decode_f8_e5m2(bytes: &[u8], out: &mut [f32]) {
+    decode_with(bytes, out, |[code]| f16_to_f32(u16::from(code) << 8));
+}
+
 pub(crate) fn encode_f64(row: &[f32], out: &mut [u8]) {
     encode_with(row, out, |x| f64::from(x).to_le_bytes());
 }

@@ -1,9 +1,12 @@
 //! Super-blocks of 256 with quantised scales: the K formats.
 //!
 //! ```text
+//! Q2_K  84 bytes: 16 bytes of scale (low half) and minimum | 64 bytes of quants | d f16, dmin f16
+//! Q3_K 110 bytes: 32 bytes of third bits | 64 bytes of quants | 12 bytes of scales | d f16
 //! Q4_K 144 bytes: d f16, dmin f16 | 12 bytes of scales | 128 bytes of quants
 //! Q5_K 176 bytes: d f16, dmin f16 | 12 bytes of scales | 32 bytes of fifth bits | 128 bytes of quants
 //! Q6_K 210 bytes: 128 bytes of low halves | 64 bytes of upper two bits | 16 signed scales | d f16
+//! Q8_K 292 bytes: d f32 | 256 signed bytes | 16 x i16, the sums of 16 quants
 //! ```
 
 use crate::block::decode_blocks;
@@ -26,6 +29,59 @@ pub const fn k_scales(packed: &[u8; 12]) -> ([u8; 8], [u8; 8]) {
         i += 1;
     }
     (scales, minima)
+}
+
+/// Unpacks the 12 bytes of 6-bit scales of a `Q3_K` block, one for 16 elements; 32 is already taken off.
+///
+/// Scale `i` has its lower half in byte `i` (low half) or `i - 8` (high half), and its upper two bits in byte
+/// `8 + i % 4`, at bit `2 (i / 4)`.
+#[inline]
+pub const fn q3_k_scales(packed: &[u8; 12]) -> [i8; 16] {
+    let mut scales = [0; 16];
+    let mut i = 0;
+    while i < 16 {
+        let low = packed[i % 8] >> (4 * (i / 8)) & 15;
+        let high = packed[8 + i % 4] >> (2 * (i / 4)) & 3;
+        scales[i] = (low | high << 4) as i8 - 32;
+        i += 1;
+    }
+    scales
+}
+
+/// `Q2_K`: `d sc q - dmin m`, scale and minimum for 16 elements.
+pub(crate) fn decode_q2_k(bytes: &[u8], out: &mut [f32]) {
+    decode_blocks(bytes, out, |block: &[u8; 84], out: &mut [f32; 256]| {
+        let (d, dmin) = (read_f16(block, 80), read_f16(block, 82));
+        for (i, out) in out.as_chunks_mut::<16>().0.iter_mut().enumerate() {
+            let scale = block[i];
+            let (step, min) = (d * f32::from(scale & 15), dmin * f32::from(scale >> 4));
+            let (half, shift, side) = (i / 8, i / 2 % 4 * 2, i % 2);
+            for (out, &q) in out.iter_mut().zip(&block[16 + 32 * half + 16 * side..][..16]) {
+                *out = step * f32::from(q >> shift & 3) - min;
+            }
+        }
+    });
+}
+
+/// `Q3_K`: `d sc (q - 4)`, a scale for 16 elements; bit `i` of byte `j` of the third bits belongs to element
+/// `32 i + j`.
+pub(crate) fn decode_q3_k(bytes: &[u8], out: &mut [f32]) {
+    decode_blocks(bytes, out, |block: &[u8; 110], out: &mut [f32; 256]| {
+        let d = read_f16(block, 108);
+        let mut packed = [0; 12];
+        packed.copy_from_slice(&block[96..108]);
+        let scales = q3_k_scales(&packed);
+        for (i, out) in out.as_chunks_mut::<16>().0.iter_mut().enumerate() {
+            let step = d * f32::from(scales[i]);
+            let (half, shift, side) = (i / 8, i / 2 % 4 * 2, i % 2);
+            let low = &block[32 + 32 * half + 16 * side..][..16];
+            let third = &block[16 * side..][..16];
+            for ((out, &q), &h) in out.iter_mut().zip(low).zip(third) {
+                let q = q >> shift & 3 | (h >> (i / 2) & 1) << 2;
+                *out = step * f32::from(q as i8 - 4);
+            }
+        }
+    });
 }
 
 /// The steps and offsets of the eight 32-element groups of a `Q4_K` or `Q5_K` block.
@@ -92,6 +148,16 @@ pub(crate) fn decode_q6_k(bytes: &[u8], out: &mut [f32]) {
                     }
                 }
             }
+        }
+    });
+}
+
+/// `Q8_K`: `d q`.
+pub(crate) fn decode_q8_k(bytes: &[u8], out: &mut [f32]) {
+    decode_blocks(bytes, out, |block: &[u8; 292], out: &mut [f32; 256]| {
+        let d = f32::from_le_bytes([block[0], block[1], block[2], block[3]]);
+        for (out, &q) in out.iter_mut().zip(&block[4..]) {
+            *out = d * f32::from(q as i8);
         }
     });
 }

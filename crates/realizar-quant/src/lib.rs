@@ -16,16 +16,25 @@
 
 #![forbid(unsafe_code)]
 
+mod apr;
 mod block;
 mod codec;
 mod dtype;
 mod error;
 mod float;
+mod iquant;
 mod kquant;
 mod legacy;
+mod mx;
+mod ternary;
 
 pub use codec::{Codec, decode, encode};
 pub use dtype::DType;
 pub use error::QuantError;
 pub use float::{bf16_to_f32, f16_to_f32, f32_to_bf16, f32_to_f16};
-pub use kquant::k_scales;
+pub use iquant::IQ4_VALUES;
+pub use iquant::grids::{
+    IQ1_GRID, IQ2_S_GRID, IQ2_XS_GRID, IQ2_XXS_GRID, IQ3_S_GRID, IQ3_XXS_GRID, even_signs,
+};
+pub use kquant::{k_scales, q3_k_scales};
+pub use mx::FP4_VALUES;
