@@ -18,6 +18,7 @@ pub(crate) fn run(gate: &mut Gate<'_>, arguments: &[String]) -> Result<Note, Gat
     if let Some(given) = arguments.first() {
         return Err(GateError::Usage { command: "coverage", given: given.clone(), usage: "coverage" });
     }
+    gate.needs("llvm-cov", "cargo-llvm-cov")?;
     let folders: Vec<String> =
         Workspace::read(gate)?.packages.iter().map(|package| package.folder(gate.root)).collect();
     gate.must(&Invocation::cargo("llvm-cov --workspace --no-report --no-fail-fast"))?;
@@ -133,6 +134,10 @@ mod tests {
     #[test]
     fn failing_tests_and_reports_are_failures() {
         let cases = [
+            (
+                "llvm-cov --version",
+                "`cargo llvm-cov` is not installed; `cargo install --locked cargo-llvm-cov` installs it",
+            ),
             ("--no-report", "`cargo llvm-cov --workspace --no-report --no-fail-fast` failed"),
             ("llvm-cov report", "`cargo llvm-cov report --json --summary-only` failed"),
             ("nothing", "the coverage report is not the JSON that was expected"),

@@ -14,6 +14,8 @@ pub(crate) enum GateError {
     Refused { step: &'static str, count: usize },
     #[error("`{invocation}` failed")]
     Failed { invocation: String },
+    #[error("`cargo {tool}` is not installed; `cargo install --locked {package}` installs it")]
+    Missing { tool: &'static str, package: &'static str },
     #[error("cannot start `{program}`")]
     Start { program: String, source: io::Error },
     #[error("cannot read {}", path.display())]

@@ -176,6 +176,15 @@ impl Gate<'_> {
         if findings.is_empty() { Ok(()) } else { Err(GateError::Refused { step, count: findings.len() }) }
     }
 
+    /// Refuses to go on without a tool that is not worth building unasked.
+    pub(crate) fn needs(&mut self, tool: &'static str, package: &'static str) -> Result<(), GateError> {
+        if self.programs.has_cargo(self.root, tool)? {
+            Ok(())
+        } else {
+            Err(GateError::Missing { tool, package })
+        }
+    }
+
     /// Runs a program that must succeed and talks to the terminal itself.
     pub(crate) fn must(&mut self, invocation: &Invocation) -> Result<(), GateError> {
         if self.programs.run(self.root, invocation, &mut |_| {})? {

@@ -17,6 +17,7 @@ pub(crate) fn run(gate: &mut Gate<'_>, arguments: &[String]) -> Result<Note, Gat
     let ["-p", package] = arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] else {
         return Err(GateError::Usage { command: "mutants", given: arguments.join(" "), usage: USAGE });
     };
+    gate.needs("mutants", "cargo-mutants")?;
     let output = Workspace::read(gate)?.target_directory.join("mutants");
     let outcomes = output.join("mutants.out/outcomes.json");
     let invocation = Invocation::cargo("mutants --no-shuffle --package").arg(package).arg("--output");
@@ -83,7 +84,7 @@ mod tests {
         for (json, broken, expected) in cases {
             let mut scene = Scene::new(&[(OUTCOMES, json)]).answering("metadata", METADATA);
             if broken {
-                scene = scene.failing("cargo mutants");
+                scene = scene.failing("--no-shuffle");
             }
             let said = run(&mut scene.gate(), &arguments("-p a")).unwrap_or_else(|error| error.to_string());
             assert!(said.ends_with(expected), "{json}: {said}");
