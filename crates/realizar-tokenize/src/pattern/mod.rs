@@ -15,7 +15,6 @@ use crate::TokenizeError;
 use class::Class;
 use parse::Look;
 
-pub(crate) use parse::word;
 pub(crate) use run::Matcher;
 
 /// A compiled pattern.

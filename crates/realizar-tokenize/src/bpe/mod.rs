@@ -1,0 +1,226 @@
+//! Byte-pair encoding by a list of merges.
+
+mod cache;
+pub(crate) mod merge;
+
+use rustc_hash::FxHashMap;
+
+use crate::lexicon::Lexicon;
+use crate::sink::Sink;
+use crate::{TokenId, TokenizeError, Warning, unicode};
+pub(crate) use cache::WordCache;
+use merge::{Merger, NO_SYMBOL, Pairs};
+
+/// From what a word is built up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unit {
+    Byte,
+    Char,
+}
+
+/// A token for the GPT-2 byte alphabet, a byte token, or nothing.
+type ByteTokens = [Option<TokenId>; 256];
+
+/// What becomes of a symbol that is no token.
+#[derive(Debug, Clone)]
+pub(crate) struct Fallback {
+    /// Tokens of single bytes.
+    pub(crate) bytes: Box<ByteTokens>,
+    /// Used for the whole symbol where some of its bytes has no token.
+    pub(crate) unknown: Option<TokenId>,
+    /// Neighbouring unknown symbols become one token.
+    pub(crate) fuse_unknown: bool,
+}
+
+impl Fallback {
+    /// A symbol that is no token: by its bytes, or as unknown.
+    pub(crate) fn emit(
+        &self,
+        symbol: &[u8],
+        base: usize,
+        unknown_before: &mut bool,
+        sink: &mut dyn Sink,
+    ) -> Result<(), TokenizeError> {
+        let token_of = |byte: u8| self.bytes.get(byte as usize).copied().flatten();
+        match symbol.iter().position(|byte| token_of(*byte).is_none()) {
+            None => {
+                for (at, byte) in (base..).zip(symbol) {
+                    if let Some(id) = token_of(*byte) {
+                        sink.token(id, at, at + 1);
+                    }
+                }
+                *unknown_before = false;
+                Ok(())
+            }
+            Some(at) => {
+                let Some(unknown) = self.unknown else {
+                    let byte = symbol.get(at).copied().unwrap_or(0);
+                    return Err(TokenizeError::NoToken { byte, offset: base + at });
+                };
+                if !(*unknown_before && self.fuse_unknown) {
+                    sink.token(unknown, base, base + symbol.len());
+                }
+                *unknown_before = true;
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Merges and pieces. A piece's number is its token's id; parts of merges that are no tokens follow.
+#[derive(Debug, Clone)]
+pub(crate) struct Bpe {
+    pieces: Lexicon,
+    tokens: u32,
+    merges: FxHashMap<u64, (u32, u32)>,
+    unit: Unit,
+    /// Pieces of single bytes.
+    first: Box<[u32; 256]>,
+    pub(crate) ignore_merges: bool,
+    pub(crate) whole_newlines: bool,
+    pub(crate) fallback: Fallback,
+}
+
+impl Pairs for Bpe {
+    #[inline]
+    fn pair(&self, left: u32, right: u32, _start: usize, _end: usize) -> Option<(u32, u32)> {
+        self.merges.get(&key(left, right)).copied()
+    }
+}
+
+#[inline]
+fn key(left: u32, right: u32) -> u64 {
+    u64::from(left) << 32 | u64::from(right)
+}
+
+/// Working memory of one thread.
+#[derive(Debug, Default)]
+pub(crate) struct BpeScratch {
+    pub(crate) merger: Merger,
+    pub(crate) cache: WordCache,
+}
+
+/// Most merges that are accepted.
+pub(crate) const MAX_MERGES: usize = 8_388_608;
+
+impl Bpe {
+    /// `pieces` are the tokens' texts in order of their ids; a piece that is empty cannot be reached.
+    pub(crate) fn new(pieces: Lexicon, unit: Unit, fallback: Fallback) -> Self {
+        let tokens = pieces.len() as u32;
+        let mut first = Box::new([NO_SYMBOL; 256]);
+        for (byte, slot) in (0..=255u8).zip(first.iter_mut()) {
+            *slot = pieces.find(&[byte]).unwrap_or(NO_SYMBOL);
+        }
+        let merges = FxHashMap::default();
+        Self { pieces, tokens, merges, unit, first, ignore_merges: false, whole_newlines: false, fallback }
+    }
+
+    /// Adds the merges in order of their rank; `None` is one that could not be read. The first of equals counts.
+    pub(crate) fn add_merges<'m>(
+        &mut self,
+        merges: impl ExactSizeIterator<Item = (Option<(&'m [u8], &'m [u8])>, &'m [u8])>,
+        warnings: &mut Vec<Warning>,
+    ) -> Result<(), TokenizeError> {
+        let total = merges.len();
+        if total > MAX_MERGES {
+            return Err(TokenizeError::TooMany { what: "merges", found: total, limit: MAX_MERGES });
+        }
+        self.merges.reserve(total);
+        let mut joined = Vec::new();
+        let (mut unusable, mut example) = (0, None);
+        for (rank, (parts, source)) in merges.enumerate() {
+            let Some((left, right)) = parts.filter(|(left, right)| !left.is_empty() && !right.is_empty()) else {
+                unusable += 1;
+                example.get_or_insert(source);
+                continue;
+            };
+            joined.clear();
+            joined.extend_from_slice(left);
+            joined.extend_from_slice(right);
+            let merged = self.pieces.find(&joined);
+            let (left, right) = (self.pieces.intern(left), self.pieces.intern(right));
+            let merged = merged.unwrap_or_else(|| self.pieces.intern(&joined));
+            // Parts that are no tokens are fine where longer tokens are made of them, but rarely are.
+            if merged >= self.tokens {
+                unusable += 1;
+                example.get_or_insert(source);
+            }
+            self.merges.entry(key(left, right)).or_insert((rank as u32, merged));
+        }
+        if let Some(example) = example {
+            let first = String::from_utf8_lossy(example).into_owned();
+            if unusable * 100 > total {
+                return Err(TokenizeError::BadMerges { unusable, total, first });
+            }
+            warnings.push(Warning::UnusableMerges { count: unusable, total, first });
+        }
+        for (byte, slot) in (0..=255u8).zip(self.first.iter_mut()) {
+            *slot = self.pieces.find(&[byte]).unwrap_or(NO_SYMBOL);
+        }
+        Ok(())
+    }
+
+    /// Encodes one word, which lies at `base` in its text.
+    pub(crate) fn word(
+        &self,
+        word: &[u8],
+        base: usize,
+        scratch: &mut BpeScratch,
+        sink: &mut dyn Sink,
+    ) -> Result<(), TokenizeError> {
+        if scratch.cache.replay(word, base, sink) {
+            return Ok(());
+        }
+        let mut recorder = scratch.cache.record(word, base, sink);
+        if (self.ignore_merges || (self.whole_newlines && word.iter().all(|byte| *byte == b'\n')))
+            && let Some(id) = self.pieces.find(word).filter(|id| *id < self.tokens)
+        {
+            recorder.token(id, base, base + word.len());
+            recorder.finish();
+            return Ok(());
+        }
+        let mut result = Ok(());
+        let mut unknown_before = false;
+        let mut emit = |id: u32, start: usize, end: usize| {
+            if id < self.tokens {
+                recorder.token(id, base + start, base + end);
+                unknown_before = false;
+            } else if result.is_ok() {
+                let symbol = word.get(start..end).unwrap_or(&[]);
+                result = self.fallback.emit(symbol, base + start, &mut unknown_before, &mut recorder);
+            }
+        };
+        match self.unit {
+            Unit::Byte => {
+                let symbols = word.iter().map(|byte| (self.first.get(*byte as usize).copied().unwrap_or(NO_SYMBOL), 1));
+                scratch.merger.merge(self, symbols, word.len(), &mut emit);
+            }
+            Unit::Char => {
+                let symbols = chars(word).map(|char| (self.pieces.find(char).unwrap_or(NO_SYMBOL), char.len()));
+                scratch.merger.merge(self, symbols, word.len(), &mut emit);
+            }
+        }
+        if result.is_ok() {
+            recorder.finish();
+        }
+        result
+    }
+
+    /// Whether merging the text of token `id` gives the token.
+    pub(crate) fn makes(&self, id: TokenId) -> bool {
+        let mut ids: Vec<TokenId> = Vec::new();
+        let text = self.pieces.text(id);
+        !text.is_empty() && self.word(text, 0, &mut BpeScratch::default(), &mut ids).is_ok() && ids == [id]
+    }
+}
+
+/// The characters of generalised UTF-8 as byte strings; a cut-off one at the end is one too.
+pub(crate) fn chars(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let len = unicode::promised_len(*rest.first()?).min(rest.len());
+        let (char, after) = rest.split_at(len);
+        rest = after;
+        Some(char)
+    })
+}

@@ -1,0 +1,341 @@
+//! From metadata to a tokenizer.
+
+use super::{BpeModel, Compat, Flags, GgufTokenizer, GgufVocab, Ids, Model, attr, control};
+use crate::bpe::{Bpe, Fallback, Unit};
+use crate::bytelevel;
+use crate::lexicon::Lexicon;
+use crate::pattern::Dialect;
+use crate::pretokenize::{self, Flag, PRE_TOKENIZERS, Passes, PreTokenizer};
+use crate::special::{Special, Specials};
+use crate::spm::{Spm, priority};
+use crate::{TokenId, TokenizeError, Warning};
+
+const MAX_TOKENS: usize = 4_194_304;
+const MAX_TOKEN_BYTES: usize = 65_535;
+const KNOWN_MODELS: &str = "bert, gemma4, gpt2, hybriddna, llama, plamo2, rwkv, t5, whitespace";
+
+/// The kinds of `tokenizer.ggml.model`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Bpe,
+    Spm,
+}
+
+impl GgufTokenizer {
+    pub(crate) fn new(vocab: &GgufVocab<'_>, compat: Compat) -> Result<Self, TokenizeError> {
+        let kind = match vocab.model {
+            "llama" => Kind::Spm,
+            "gpt2" | "gemma4" => Kind::Bpe,
+            name => {
+                return Err(TokenizeError::UnknownModel { name: name.to_owned(), known: KNOWN_MODELS });
+            }
+        };
+        let mut warnings = Vec::new();
+        check_lengths(vocab)?;
+        let texts = read_texts(vocab, &mut warnings)?;
+        let mut attrs = read_attrs(vocab, &texts)?;
+        let pre = pre_tokenizer(vocab, kind, &mut warnings);
+        let has = |flag: Flag| pre.is_some_and(|pre| pre.flags.contains(&flag));
+        let ids = read_ids(vocab, kind, has(Flag::NoDefaultBos))?;
+        let flags = read_flags(vocab, kind, has)?;
+        if flags.add_bos && ids.bos.is_none() {
+            return Err(TokenizeError::SpecialIdMissing { key: "tokenizer.ggml.add_bos_token" });
+        }
+        if flags.add_eos && ids.eos.is_none() {
+            return Err(TokenizeError::SpecialIdMissing { key: "tokenizer.ggml.add_eos_token" });
+        }
+        let model = match kind {
+            Kind::Spm => Model::Spm(Box::new(spm(vocab, &texts, &attrs, ids.unk, compat))),
+            Kind::Bpe => {
+                let pre = pre.unwrap_or(&PRE_TOKENIZERS[0]);
+                Model::Bpe(bpe(vocab, &texts, &attrs, pre, compat, &mut warnings)?)
+            }
+        };
+        // An ordinary piece that merging makes is no control token to the original.
+        let may_be_control = |id: TokenId| match (&model, compat) {
+            (_, Compat::LlamaCpp) => true,
+            (Model::Bpe(model), Compat::Original) => !model.bpe.makes(id),
+            (_, Compat::Original) => false,
+        };
+        let ends = control::find_ends(&texts, &mut attrs, (ids.eos, vocab.eot, vocab.eom), may_be_control, &mut warnings);
+        strip_attrs(vocab, &texts, &mut attrs, has(Flag::MaskStripsLeft));
+        let specials = Specials::new(specials(&texts, &attrs));
+        let ids = Ids { eot: ends.eot, ..ids };
+        Ok(Self { texts, attrs, model, specials, ids, eog: ends.eog, flags, compat, warnings })
+    }
+}
+
+fn check_lengths(vocab: &GgufVocab<'_>) -> Result<(), TokenizeError> {
+    let expected = vocab.tokens.len();
+    if expected == 0 {
+        return Err(TokenizeError::EmptyVocabulary);
+    }
+    if expected > MAX_TOKENS {
+        return Err(TokenizeError::TooMany { what: "tokens", found: expected, limit: MAX_TOKENS });
+    }
+    for (what, found) in [
+        ("tokenizer.ggml.scores", vocab.scores.as_ref().map(Vec::len)),
+        ("tokenizer.ggml.token_type", vocab.types.as_ref().map(Vec::len)),
+    ] {
+        if let Some(found) = found.filter(|found| *found < expected) {
+            return Err(TokenizeError::ShortArray { what, found, expected });
+        }
+    }
+    Ok(())
+}
+
+fn read_texts(vocab: &GgufVocab<'_>, warnings: &mut Vec<Warning>) -> Result<Lexicon, TokenizeError> {
+    let bytes = vocab.tokens.iter().map(|token| token.len()).sum();
+    let mut texts = Lexicon::with_capacity(vocab.tokens.len(), bytes);
+    let (mut duplicates, mut first) = (0, None);
+    for (id, token) in vocab.tokens.iter().enumerate() {
+        if token.len() > MAX_TOKEN_BYTES {
+            return Err(TokenizeError::TooMany { what: "bytes of a token", found: token.len(), limit: MAX_TOKEN_BYTES });
+        }
+        let new = if token.is_empty() { texts.push(format!("[EMPTY_{id}]").as_bytes()) } else { texts.push(token) };
+        if !new {
+            duplicates += 1;
+            first.get_or_insert(token);
+        }
+    }
+    if let Some(first) = first {
+        let first = String::from_utf8_lossy(first).into_owned();
+        warnings.push(Warning::DuplicateTokens { count: duplicates, first });
+    }
+    Ok(texts)
+}
+
+fn read_attrs(vocab: &GgufVocab<'_>, texts: &Lexicon) -> Result<Vec<u16>, TokenizeError> {
+    let Some(types) = &vocab.types else { return Ok(vec![attr::NORMAL; vocab.tokens.len()]) };
+    let mut attrs = Vec::with_capacity(vocab.tokens.len());
+    for (id, kind) in (0u32..).zip(types.iter().take(vocab.tokens.len())) {
+        let attr = match kind {
+            1 => attr::NORMAL,
+            2 => attr::UNKNOWN,
+            3 => attr::CONTROL,
+            4 => attr::USER_DEFINED,
+            5 => attr::UNUSED,
+            6 => attr::BYTE,
+            _ => 0,
+        };
+        if attr == attr::BYTE && byte_token(texts.text(id)).is_none() {
+            let text = String::from_utf8_lossy(texts.text(id)).into_owned();
+            return Err(TokenizeError::BadByteToken { id, text });
+        }
+        attrs.push(attr);
+    }
+    Ok(attrs)
+}
+
+/// The byte that `<0xHH>` names.
+pub(crate) fn byte_token(text: &[u8]) -> Option<u8> {
+    match text {
+        [b'<', b'0', b'x', high, low, b'>'] => {
+            let digit = |byte: u8| (byte as char).to_digit(16);
+            Some((digit(*high)? * 16 + digit(*low)?) as u8)
+        }
+        _ => None,
+    }
+}
+
+fn pre_tokenizer(vocab: &GgufVocab<'_>, kind: Kind, warnings: &mut Vec<Warning>) -> Option<&'static PreTokenizer> {
+    if kind != Kind::Bpe {
+        return None;
+    }
+    let name = if vocab.model == "gemma4" { Some("gemma4") } else { vocab.pre.filter(|name| !name.is_empty()) };
+    let Some(name) = name else {
+        warnings.push(Warning::MissingPreTokenizer);
+        return PRE_TOKENIZERS.first();
+    };
+    pretokenize::find(name).or_else(|| {
+        warnings.push(Warning::UnknownPreTokenizer { name: name.to_owned() });
+        PRE_TOKENIZERS.first()
+    })
+}
+
+fn read_ids(vocab: &GgufVocab<'_>, kind: Kind, no_default_bos: bool) -> Result<Ids, TokenizeError> {
+    let size = vocab.tokens.len();
+    let given = |key: &'static str, id: Option<TokenId>, default: Option<TokenId>| match id {
+        Some(id) if id as usize >= size => Err(TokenizeError::SpecialIdOutOfRange { key, id, vocab: size }),
+        Some(id) => Ok(Some(id)),
+        None => Ok(default.filter(|id| (*id as usize) < size)),
+    };
+    let mut defaults = match kind {
+        Kind::Spm => Ids { bos: Some(1), eos: Some(2), unk: Some(0), ..Ids::default() },
+        Kind::Bpe if vocab.model == "gemma4" => Ids::default(),
+        Kind::Bpe => Ids { bos: Some(11), eos: Some(11), ..Ids::default() },
+    };
+    if no_default_bos {
+        defaults.bos = None;
+    }
+    given("tokenizer.ggml.eot_token_id", vocab.eot, None)?;
+    given("tokenizer.ggml.eom_token_id", vocab.eom, None)?;
+    Ok(Ids {
+        bos: given("tokenizer.ggml.bos_token_id", vocab.bos, defaults.bos)?,
+        eos: given("tokenizer.ggml.eos_token_id", vocab.eos, defaults.eos)?,
+        eot: None,
+        unk: given("tokenizer.ggml.unknown_token_id", vocab.unk, defaults.unk)?,
+        sep: given("tokenizer.ggml.seperator_token_id", vocab.sep, defaults.sep)?,
+        pad: given("tokenizer.ggml.padding_token_id", vocab.pad, defaults.pad)?,
+        mask: given("tokenizer.ggml.mask_token_id", vocab.mask, defaults.mask)?,
+    })
+}
+
+fn read_flags(vocab: &GgufVocab<'_>, kind: Kind, has: impl Fn(Flag) -> bool) -> Result<Flags, TokenizeError> {
+    let defaults = match kind {
+        Kind::Spm => Flags { add_bos: true, add_space_prefix: true, escape_spaces: true, ..Flags::default() },
+        Kind::Bpe => Flags {
+            add_bos: has(Flag::AddBos),
+            clean_spaces: !has(Flag::KeepSpaces),
+            escape_spaces: has(Flag::EscapeSpaces),
+            ..Flags::default()
+        },
+    };
+    // Published Gemma 4 files say that no BOS is added, the model wants one.
+    let always_bos = has(Flag::WholeNewlines);
+    Ok(Flags {
+        add_bos: always_bos || vocab.add_bos.unwrap_or(defaults.add_bos),
+        add_eos: vocab.add_eos.unwrap_or(defaults.add_eos),
+        add_space_prefix: vocab.add_space_prefix.unwrap_or(defaults.add_space_prefix),
+        ..defaults
+    })
+}
+
+/// Tokens of single bytes by `<0xHH>`.
+fn hex_byte_tokens(texts: &Lexicon) -> Box<[Option<TokenId>; 256]> {
+    let mut bytes = Box::new([None; 256]);
+    for (byte, slot) in (0..=255u8).zip(bytes.iter_mut()) {
+        *slot = texts.find(format!("<0x{byte:02X}>").as_bytes());
+    }
+    bytes
+}
+
+fn spm(vocab: &GgufVocab<'_>, texts: &Lexicon, attrs: &[u16], unk: Option<TokenId>, compat: Compat) -> Spm {
+    let mut bytes = hex_byte_tokens(texts);
+    for (byte, slot) in (0..=255u8).zip(bytes.iter_mut()) {
+        *slot = slot.or_else(|| texts.find(&[byte]));
+    }
+    let fallback = Fallback { bytes, unknown: unk, fuse_unknown: false };
+    let priorities = (0..texts.len())
+        .map(|id| {
+            let attr = attrs.get(id).copied().unwrap_or(0);
+            // The original never makes a control or byte piece out of text.
+            if compat == Compat::Original && attr & (attr::CONTROL | attr::UNKNOWN | attr::BYTE) != 0 {
+                return u32::MAX;
+            }
+            priority(vocab.scores.as_ref().and_then(|scores| scores.get(id)).copied().unwrap_or(0.0))
+        })
+        .collect();
+    Spm::new(texts.clone(), priorities, fallback)
+}
+
+fn bpe(
+    vocab: &GgufVocab<'_>,
+    texts: &Lexicon,
+    attrs: &[u16],
+    pre: &PreTokenizer,
+    compat: Compat,
+    warnings: &mut Vec<Warning>,
+) -> Result<BpeModel, TokenizeError> {
+    let has = |flag: Flag| pre.flags.contains(&flag);
+    let raw = has(Flag::EscapeSpaces);
+    let spell = |text: &[u8], out: &mut Vec<u8>| {
+        if raw {
+            out.extend_from_slice(text);
+            true
+        } else {
+            bytelevel::unspell(text, out)
+        }
+    };
+    let mut pieces = Lexicon::with_capacity(texts.len(), 0);
+    let mut spelt = Vec::new();
+    for id in 0..texts.len() as u32 {
+        spelt.clear();
+        let control = attrs.get(id as usize).is_some_and(|attr| attr & (attr::CONTROL | attr::UNKNOWN) != 0);
+        // To the original a control token is not text; to llama.cpp it may be.
+        if !(control && compat == Compat::Original) {
+            spell(texts.text(id), &mut spelt);
+        }
+        pieces.push(&spelt);
+    }
+    let fallback = if raw {
+        Fallback { bytes: hex_byte_tokens(texts), unknown: None, fuse_unknown: false }
+    } else {
+        Fallback { bytes: Box::new([None; 256]), unknown: None, fuse_unknown: false }
+    };
+    let unit = if raw { Unit::Char } else { Unit::Byte };
+    let mut bpe = Bpe::new(pieces, unit, fallback);
+    bpe.ignore_merges = has(Flag::IgnoreMerges);
+    bpe.whole_newlines = has(Flag::WholeNewlines);
+    let mut spelt: Vec<u8> = Vec::with_capacity(vocab.merges.iter().map(|merge| merge.len()).sum());
+    let mut parts = Vec::with_capacity(vocab.merges.len());
+    for merge in &vocab.merges {
+        let start = spelt.len();
+        // A part may begin with a space, so the cut is looked for behind the first byte.
+        let cut = merge.iter().skip(1).position(|byte| *byte == b' ').map(|at| at + 1);
+        let sides = cut.and_then(|cut| Some((merge.get(..cut)?, merge.get(cut + 1..)?)));
+        let usable = sides.and_then(|(left, right)| {
+            let first = spell(left, &mut spelt);
+            let middle = spelt.len();
+            (first && spell(right, &mut spelt)).then_some((start, middle, spelt.len()))
+        });
+        parts.push(usable);
+    }
+    let merges = parts.iter().zip(&vocab.merges).map(|(part, source)| {
+        let sides = part.and_then(|(start, middle, end)| Some((spelt.get(start..middle)?, spelt.get(middle..end)?)));
+        (sides, *source)
+    });
+    bpe.add_merges(merges, warnings)?;
+    let passes = match compat {
+        Compat::Original => Passes::new(pre.original, Dialect::Oniguruma)?,
+        Compat::LlamaCpp => Passes::new(pre.llama_cpp, Dialect::Plain)?,
+    };
+    let nfc = compat == Compat::Original && has(Flag::Nfc);
+    Ok(BpeModel { bpe: Box::new(bpe), passes, nfc })
+}
+
+/// Which special tokens swallow white space; GGUF has no key for it, so the model's name decides.
+fn strip_attrs(vocab: &GgufVocab<'_>, texts: &Lexicon, attrs: &mut [u16], mask_by_pre: bool) {
+    let mut set = |id: Option<TokenId>, bit: u16, on: bool| {
+        if let Some(attr) = id.and_then(|id| attrs.get_mut(id as usize)) {
+            *attr = if on { *attr | bit } else { *attr & !bit };
+        }
+    };
+    let name = vocab.name.unwrap_or("").to_ascii_lowercase();
+    let architecture = vocab.architecture.unwrap_or("");
+    if mask_by_pre || architecture.contains("nomic-bert-moe") || architecture.contains("jina-bert-v3") {
+        set(texts.find(b"<mask>"), attr::LSTRIP, true);
+    } else if name.contains("phi-3") || name.contains("phi3") {
+        for id in 0..texts.len() as u32 {
+            let special = attr::CONTROL | attr::USER_DEFINED | attr::UNKNOWN;
+            if let Some(attr) = attrs.get_mut(id as usize)
+                && *attr & special != 0
+            {
+                *attr |= attr::RSTRIP;
+            }
+        }
+        let mut set = |text: &[u8], on: bool| {
+            if let Some(attr) = texts.find(text).and_then(|id| attrs.get_mut(id as usize)) {
+                *attr = if on { *attr | attr::RSTRIP } else { *attr & !attr::RSTRIP };
+            }
+        };
+        set(b"</s>", true);
+        [&b"<unk>"[..], b"<s>", b"<|endoftext|>"].into_iter().for_each(|text| set(text, false));
+    } else if name.contains("modern-bert") {
+        set(texts.find(b"[MASK]"), attr::LSTRIP, true);
+    }
+}
+
+fn specials(texts: &Lexicon, attrs: &[u16]) -> Vec<Special> {
+    let special = attr::CONTROL | attr::USER_DEFINED | attr::UNKNOWN;
+    (0u32..)
+        .zip(attrs)
+        .filter(|(_, attr)| **attr & special != 0)
+        .map(|(id, attr)| Special {
+            id,
+            text: texts.text(id).to_vec(),
+            control: attr & (attr::CONTROL | attr::UNKNOWN) != 0,
+            strip: (attr & attr::LSTRIP != 0, attr & attr::RSTRIP != 0),
+        })
+        .collect()
+}

@@ -1,0 +1,143 @@
+//! SentencePiece's byte-pair encoding: the pieces themselves, by their scores, say what merges.
+
+use crate::bpe::merge::{NO_SYMBOL, Pairs};
+use crate::bpe::{BpeScratch, Fallback, chars};
+use crate::lexicon::Lexicon;
+use crate::sink::Sink;
+use crate::{TokenId, TokenizeError};
+
+/// U+2581, which stands for a space.
+pub(crate) const SPACE: &[u8] = "\u{2581}".as_bytes();
+
+/// Pieces and their order of merging.
+#[derive(Debug, Clone)]
+pub(crate) struct Spm {
+    pieces: Lexicon,
+    /// Lower is sooner; `u32::MAX`: never made by merging.
+    priorities: Vec<u32>,
+    longest: usize,
+    /// Bytes after which no piece goes on with U+2581: a text can be cut there.
+    cut_after: Box<[bool; 256]>,
+    fallback: Fallback,
+}
+
+/// Scores as priorities: the higher the score, the lower the number.
+pub(crate) fn priority(score: f32) -> u32 {
+    // Adding zero turns -0 to +0, which is equal to it.
+    let bits = (score + 0.0).to_bits();
+    let ascending = if bits >> 31 == 1 { !bits } else { bits | 1 << 31 };
+    (!ascending).min(u32::MAX - 1)
+}
+
+struct InWord<'a> {
+    spm: &'a Spm,
+    word: &'a [u8],
+}
+
+impl Pairs for InWord<'_> {
+    #[inline]
+    fn pair(&self, _left: u32, _right: u32, start: usize, end: usize) -> Option<(u32, u32)> {
+        if end - start > self.spm.longest {
+            return None;
+        }
+        let id = self.spm.pieces.find(self.word.get(start..end)?)?;
+        let priority = self.spm.priorities.get(id as usize).copied()?;
+        (priority != u32::MAX).then_some((priority, id))
+    }
+}
+
+impl Spm {
+    pub(crate) fn new(pieces: Lexicon, priorities: Vec<u32>, fallback: Fallback) -> Self {
+        let mut cut_after = Box::new([true; 256]);
+        let mut longest = 0;
+        for id in 0..pieces.len() as u32 {
+            let text = pieces.text(id);
+            longest = longest.max(text.len());
+            let mut before: Option<u8> = None;
+            for char in chars(text) {
+                if char == SPACE
+                    && let Some(before) = before
+                    && let Some(cut) = cut_after.get_mut(before as usize)
+                {
+                    *cut = false;
+                }
+                before = char.last().copied();
+            }
+        }
+        // The last byte of U+2581 itself: runs of spaces stay together.
+        if let Some(cut) = cut_after.get_mut(0x81) {
+            *cut = false;
+        }
+        Self { pieces, priorities, longest, cut_after, fallback }
+    }
+
+    /// Encodes a text in which spaces have been replaced. It need not be UTF-8.
+    pub(crate) fn encode(
+        &self,
+        text: &[u8],
+        scratch: &mut BpeScratch,
+        sink: &mut dyn Sink,
+    ) -> Result<(), TokenizeError> {
+        let (mut start, mut at, mut before) = (0, 0, None);
+        for char in chars(text) {
+            if char == SPACE && at > start && before.is_some_and(|byte: u8| self.may_cut_after(byte)) {
+                self.word(text.get(start..at).unwrap_or(&[]), start, scratch, sink)?;
+                start = at;
+            }
+            at += char.len();
+            before = char.last().copied();
+        }
+        self.word(text.get(start..).unwrap_or(&[]), start, scratch, sink)
+    }
+
+    fn may_cut_after(&self, byte: u8) -> bool {
+        self.cut_after.get(byte as usize).copied().unwrap_or(false)
+    }
+
+    fn word(
+        &self,
+        word: &[u8],
+        base: usize,
+        scratch: &mut BpeScratch,
+        sink: &mut dyn Sink,
+    ) -> Result<(), TokenizeError> {
+        if word.is_empty() || scratch.cache.replay(word, base, sink) {
+            return Ok(());
+        }
+        let mut recorder = scratch.cache.record(word, base, sink);
+        let symbols = chars(word).map(|char| (self.pieces.find(char).unwrap_or(NO_SYMBOL), char.len()));
+        let mut result = Ok(());
+        let mut unknown_before = false;
+        scratch.merger.merge(&InWord { spm: self, word }, symbols, word.len(), |id, start, end| {
+            if id != NO_SYMBOL {
+                recorder.token(id, base + start, base + end);
+                unknown_before = false;
+            } else if result.is_ok() {
+                let symbol = word.get(start..end).unwrap_or(&[]);
+                result = self.fallback.emit(symbol, base + start, &mut unknown_before, &mut recorder);
+            }
+        });
+        if result.is_ok() {
+            recorder.finish();
+        }
+        result
+    }
+
+    /// The number of a piece.
+    pub(crate) fn find(&self, text: &[u8]) -> Option<TokenId> {
+        self.pieces.find(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn priorities_fall_as_scores_rise() {
+        let scores = [f32::INFINITY, 3.5, 1.0, 0.0, -0.5, -7.0, f32::NEG_INFINITY];
+        let found: Vec<u32> = scores.iter().map(|score| priority(*score)).collect();
+        assert!(found.is_sorted_by(|a, b| a < b), "{found:?}");
+        assert_eq!(priority(0.0), priority(-0.0));
+    }
+}

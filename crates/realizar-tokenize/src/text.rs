@@ -1,0 +1,178 @@
+//! A text on its way to the model, and where each of its bytes came from.
+
+use std::borrow::Cow;
+
+use crate::sink::Sink;
+use crate::spm::SPACE;
+use crate::unicode::normal::{self, Form};
+use crate::{TokenId, TokenizeError, unicode};
+
+/// Where a byte came from.
+pub(crate) type Span = (u32, u32);
+
+/// Bytes and, where wanted and not obvious, the stretch of the input that each stands for.
+#[derive(Debug, Clone)]
+pub(crate) struct Prepared<'a> {
+    pub(crate) bytes: Cow<'a, [u8]>,
+    /// `None`: every character stands for itself, or nobody asks.
+    spans: Option<Vec<Span>>,
+    places: bool,
+}
+
+impl<'a> Prepared<'a> {
+    /// The bytes as they are.
+    pub(crate) fn raw(text: &'a [u8], places: bool) -> Self {
+        Self { bytes: Cow::Borrowed(text), spans: None, places }
+    }
+
+    /// The bytes as llama.cpp reads them.
+    pub(crate) fn sanitized(text: &'a [u8], places: bool) -> Result<Self, TokenizeError> {
+        let mut spans = Vec::new();
+        let bytes = unicode::sanitize(text, places.then_some(&mut spans))?;
+        let spans = (places && matches!(bytes, Cow::Owned(_))).then_some(spans);
+        Ok(Self { bytes, spans, places })
+    }
+
+    /// The spans of all bytes, made if need be.
+    fn all_spans(&mut self) -> Vec<Span> {
+        self.spans.take().unwrap_or_else(|| char_spans(&self.bytes))
+    }
+
+    /// Puts the text into a normal form. Surrogates stay as they are.
+    pub(crate) fn normalize(&mut self, form: Form) {
+        if self.bytes.is_ascii() {
+            return;
+        }
+        let mut out = Vec::with_capacity(self.bytes.len());
+        let mut changes = Vec::new();
+        let mut rest = &*self.bytes;
+        while !rest.is_empty() {
+            let (valid, bad) = match std::str::from_utf8(rest) {
+                Ok(valid) => (valid, 0),
+                Err(error) => {
+                    let valid = rest.get(..error.valid_up_to()).unwrap_or(&[]);
+                    (std::str::from_utf8(valid).unwrap_or(""), 3.min(rest.len() - valid.len()))
+                }
+            };
+            for (char, change) in normal::normalize(valid, form) {
+                out.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes());
+                changes.push((char.len_utf8(), change));
+            }
+            let surrogate = rest.get(valid.len()..valid.len() + bad).unwrap_or(&[]);
+            if !surrogate.is_empty() {
+                out.extend_from_slice(surrogate);
+                changes.push((surrogate.len(), 0));
+            }
+            rest = rest.get(valid.len() + bad..).unwrap_or(&[]);
+        }
+        if self.places {
+            let spans = self.all_spans();
+            self.spans = Some(follow(&self.bytes, &spans, &changes));
+        }
+        self.bytes = Cow::Owned(out);
+    }
+
+    /// Replaces every space by U+2581, with one before the text where asked for.
+    pub(crate) fn replace_spaces(&mut self, prefix: bool) {
+        let spaces = self.bytes.iter().filter(|byte| **byte == b' ').count();
+        let mut out = Vec::with_capacity(self.bytes.len() + 2 * spaces + SPACE.len());
+        if prefix {
+            out.extend_from_slice(SPACE);
+        }
+        for byte in self.bytes.iter() {
+            if *byte == b' ' {
+                out.extend_from_slice(SPACE);
+            } else {
+                out.push(*byte);
+            }
+        }
+        if self.places {
+            let old = self.all_spans();
+            let mut spans = vec![(0, 0); if prefix { SPACE.len() } else { 0 }];
+            for (byte, span) in self.bytes.iter().zip(old) {
+                spans.extend(std::iter::repeat_n(span, if *byte == b' ' { SPACE.len() } else { 1 }));
+            }
+            self.spans = Some(spans);
+        }
+        self.bytes = Cow::Owned(out);
+    }
+
+    /// The stretch of the input that bytes `start..end` stand for.
+    pub(crate) fn place(&self, start: usize, end: usize) -> (usize, usize) {
+        match &self.spans {
+            Some(spans) => {
+                let first = spans.get(start).map_or_else(|| spans.last().map_or(0, |span| span.1), |span| span.0);
+                let last = end.checked_sub(1).filter(|last| *last >= start).and_then(|last| spans.get(last));
+                (first as usize, last.map_or(first, |span| span.1) as usize)
+            }
+            None => {
+                let mut from = start;
+                while from > 0 && self.is_continuation(from) {
+                    from -= 1;
+                }
+                let mut to = end;
+                while to < self.bytes.len() && self.is_continuation(to) {
+                    to += 1;
+                }
+                (from, to)
+            }
+        }
+    }
+
+    fn is_continuation(&self, at: usize) -> bool {
+        self.bytes.get(at).is_some_and(|byte| byte & 0xC0 == 0x80)
+    }
+}
+
+/// The span of its character for each byte.
+pub(crate) fn char_spans(text: &[u8]) -> Vec<Span> {
+    let mut spans = Vec::with_capacity(text.len());
+    for char in crate::bpe::chars(text) {
+        let start = spans.len() as u32;
+        spans.extend(std::iter::repeat_n((start, start + char.len() as u32), char.len()));
+    }
+    spans
+}
+
+/// Spans after a change that replaced, inserted and removed characters: for each new character its length and its
+/// change count (see [`normal`]).
+pub(crate) fn follow(old: &[u8], spans: &[Span], changes: &[(usize, isize)]) -> Vec<Span> {
+    let mut out = Vec::with_capacity(spans.len());
+    let mut at = 0usize;
+    let step = |at: usize| old.get(at).map_or(0, |lead| unicode::promised_len(*lead).min(old.len() - at));
+    for &(len, change) in changes {
+        let span = if change > 0 {
+            at.checked_sub(1).and_then(|before| spans.get(before)).copied().unwrap_or((0, 0))
+        } else {
+            spans.get(at).copied().unwrap_or_else(|| spans.last().map_or((0, 0), |last| (last.1, last.1)))
+        };
+        if change <= 0 {
+            for _ in 0..=change.unsigned_abs() {
+                at += step(at);
+            }
+        }
+        out.extend(std::iter::repeat_n(span, len));
+    }
+    out
+}
+
+/// Passes tokens on with their place in the input.
+pub(crate) struct Relocate<'a, 'b> {
+    text: &'a Prepared<'b>,
+    base: usize,
+    sink: &'a mut dyn Sink,
+}
+
+impl<'a, 'b> Relocate<'a, 'b> {
+    /// `base`: where the prepared text begins in the input.
+    pub(crate) fn new(text: &'a Prepared<'b>, base: usize, sink: &'a mut dyn Sink) -> Self {
+        Self { text, base, sink }
+    }
+}
+
+impl Sink for Relocate<'_, '_> {
+    fn token(&mut self, id: TokenId, start: usize, end: usize) {
+        let (start, end) = if self.text.places { self.text.place(start, end) } else { (start, end) };
+        self.sink.token(id, self.base + start, self.base + end);
+    }
+}

@@ -1,0 +1,155 @@
+//! A trie over bytes: all keys that begin a text, in one walk.
+
+/// Keys with one number each.
+#[derive(Debug, Clone)]
+pub(crate) struct Trie {
+    nodes: Vec<Node>,
+    /// The byte that leads to each node; the children of a node lie together in ascending order.
+    labels: Vec<u8>,
+    /// The root's children by byte; 0 is none, since the root is nobody's child.
+    root: Box<[u32; 256]>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Node {
+    first_child: u32,
+    children: u16,
+    /// `NO_VALUE` where no key ends.
+    value: u32,
+}
+
+const NO_VALUE: u32 = u32::MAX;
+
+impl Trie {
+    /// Of equal keys the first counts; empty keys are left out.
+    pub(crate) fn new<'k>(keys: impl Iterator<Item = (&'k [u8], u32)>) -> Self {
+        let mut keys: Vec<(&[u8], u32)> = keys.filter(|(key, _)| !key.is_empty()).collect();
+        // Stable, so that the first of equals stays first.
+        keys.sort_by(|a, b| a.0.cmp(b.0));
+        keys.dedup_by(|later, earlier| later.0 == earlier.0);
+        let mut trie = Self { nodes: Vec::new(), labels: Vec::new(), root: Box::new([0; 256]) };
+        trie.nodes.push(Node { first_child: 0, children: 0, value: NO_VALUE });
+        trie.labels.push(0);
+        // Nodes whose children are still to be made, with their stretch of the keys, breadth first.
+        let mut level = vec![(0usize, 0usize, keys.len())];
+        let mut depth = 0;
+        while !level.is_empty() {
+            let mut below = Vec::new();
+            for (node, from, to) in level {
+                trie.add_children(&keys, (node, from, to), depth, &mut below);
+            }
+            level = below;
+            depth += 1;
+        }
+        let first = trie.nodes.first().copied();
+        for child in first.map_or(0..0, |root| root.first_child..root.first_child + u32::from(root.children)) {
+            if let Some(label) = trie.labels.get(child as usize)
+                && let Some(slot) = trie.root.get_mut(*label as usize)
+            {
+                *slot = child;
+            }
+        }
+        trie
+    }
+
+    fn add_children(
+        &mut self,
+        keys: &[(&[u8], u32)],
+        (node, from, to): (usize, usize, usize),
+        depth: usize,
+        below: &mut Vec<(usize, usize, usize)>,
+    ) {
+        let first_child = self.nodes.len();
+        let mut at = from;
+        while let Some(byte) = keys.get(at).and_then(|key| key.0.get(depth)).copied().filter(|_| at < to) {
+            let stretch = keys.get(at..to).unwrap_or(&[]);
+            let end = at + stretch.partition_point(|key| key.0.get(depth) == Some(&byte));
+            let value = keys.get(at).filter(|key| key.0.len() == depth + 1).map_or(NO_VALUE, |key| key.1);
+            let child = self.nodes.len();
+            self.nodes.push(Node { first_child: 0, children: 0, value });
+            self.labels.push(byte);
+            let inner = at + usize::from(value != NO_VALUE);
+            if inner < end {
+                below.push((child, inner, end));
+            }
+            at = end;
+        }
+        if let Some(node) = self.nodes.get_mut(node) {
+            node.first_child = first_child as u32;
+            node.children = (self.labels.len() - first_child) as u16;
+        }
+    }
+
+    /// The nodes under `text[start..]`, one per byte for as long as some key goes on so: end and value where a key
+    /// ends, from short to long.
+    #[inline]
+    pub(crate) fn prefixes<'t>(&'t self, text: &'t [u8], start: usize) -> impl Iterator<Item = (usize, u32)> + 't {
+        let mut node = 0usize;
+        let mut at = start;
+        std::iter::from_fn(move || {
+            loop {
+                let byte = *text.get(at)?;
+                node = if node == 0 { self.root_child(byte)? } else { self.child(node, byte)? };
+                at += 1;
+                let value = self.nodes.get(node)?.value;
+                if value != NO_VALUE {
+                    return Some((at, value));
+                }
+            }
+        })
+    }
+
+    #[inline]
+    fn root_child(&self, byte: u8) -> Option<usize> {
+        self.root.get(byte as usize).map(|child| *child as usize).filter(|child| *child != 0)
+    }
+
+    #[inline]
+    fn child(&self, node: usize, byte: u8) -> Option<usize> {
+        let node = self.nodes.get(node)?;
+        let first = node.first_child as usize;
+        let labels = self.labels.get(first..first + node.children as usize)?;
+        let index = if labels.len() <= 8 {
+            labels.iter().position(|label| *label == byte)?
+        } else {
+            labels.binary_search(&byte).ok()?
+        };
+        Some(first + index)
+    }
+
+    /// Whether some key begins with this byte.
+    #[inline]
+    pub(crate) fn may_start(&self, byte: u8) -> bool {
+        self.root_child(byte).is_some()
+    }
+
+    /// How far a walk from `start` gets, whether or not a key ends there.
+    pub(crate) fn walk(&self, text: &[u8], start: usize) -> usize {
+        let mut node = 0;
+        let mut at = start;
+        while let Some(next) = text.get(at).and_then(|byte| self.child(node, *byte)) {
+            node = next;
+            at += 1;
+        }
+        at
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_prefix_is_found() {
+        let many: Vec<Vec<u8>> = (0..=255u8).map(|byte| vec![b'x', byte]).collect();
+        let keys = [&b"a"[..], b"ab", b"abcd", b"", b"ab", b"b"];
+        let all = keys.iter().copied().chain(many.iter().map(Vec::as_slice)).zip(0..);
+        let trie = Trie::new(all);
+        assert_eq!(trie.prefixes(b"zabcde", 1).collect::<Vec<_>>(), [(2, 0), (3, 1), (5, 2)]);
+        assert_eq!(trie.prefixes(b"c", 0).count(), 0);
+        assert_eq!(trie.prefixes(b"x\xC8", 0).collect::<Vec<_>>(), [(2, 6 + 200)]);
+        assert!(trie.may_start(b'b') && !trie.may_start(b'c'));
+        assert_eq!(trie.walk(b"abcx", 0), 3);
+        assert_eq!(Trie::new(std::iter::empty()).prefixes(b"a", 0).count(), 0);
+    }
+}

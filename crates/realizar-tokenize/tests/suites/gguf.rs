@@ -1,0 +1,151 @@
+//! GGUF vocabularies against llama.cpp's ids and the originals'.
+
+
+use realizar_tokenize::{Compat, DecodeOptions, EncodeOptions, Tokenizer};
+use crate::support::{Gguf, Score, ids_of, lines, shared_or_skip, text_of};
+
+/// The ends that encoding adds: they are not part of `orig_ids_no_special`.
+fn with_ends(tokenizer: &Tokenizer, ids: Vec<u32>, add_special: bool) -> Vec<u32> {
+    if !add_special {
+        return ids;
+    }
+    let mut ends = tokenizer.encode(b"", EncodeOptions { add_special: true, parse_special: false }).unwrap();
+    let tail = ends.split_off(usize::from(tokenizer.adds_bos()));
+    ends.extend(ids);
+    ends.extend(tail);
+    ends
+}
+
+fn encode_suite(name: &str, tokenizer: &Tokenizer, compat: Compat, path: &std::path::Path) {
+    let mut score = Score::default();
+    for (number, line) in lines(path).iter().enumerate().filter(|(_, line)| line.get("ids").is_some()) {
+        if line.get("add_special").is_none() {
+            continue;
+        }
+        let text = text_of(line);
+        let flag = |name: &str| line[name].as_bool().unwrap();
+        let options = EncodeOptions { add_special: flag("add_special"), parse_special: flag("parse_special") };
+        let found = tokenizer.encode(&text, options).ok();
+        let original = (compat == Compat::Original).then(|| line.get("orig_ids_no_special").and_then(ids_of)).flatten();
+        let expected = match original {
+            Some(ids) => Some(with_ends(tokenizer, ids, options.add_special)),
+            None => ids_of(&line["ids"]),
+        };
+        if expected.is_none() && compat == Compat::Original {
+            continue;
+        }
+        score.check(&found, &expected, || {
+            format!("{name} {compat:?} line {} {options:?}: {:?}", number + 1, String::from_utf8_lossy(&text))
+        });
+        if let Some(found) = found {
+            assert_eq!(tokenizer.count(&text, options).unwrap(), found.len());
+            let placed = tokenizer.encode_with_offsets(&text, options).unwrap();
+            assert_eq!(placed.ids, found, "{name} line {}", number + 1);
+            for pair in placed.offsets.windows(2) {
+                assert!(pair[0].0 <= pair[1].0 && pair[0].0 <= pair[0].1 && pair[1].1 <= text.len(), "{name} {number}");
+            }
+        }
+    }
+    score.done(&format!("{name} {compat:?}"));
+}
+
+fn decode_suite(name: &str, tokenizer: &Tokenizer, path: &std::path::Path, ids: &str) {
+    let mut score = Score::default();
+    for line in lines(path).iter().filter(|line| line.get("remove_special").is_some()) {
+        let flag = |name: &str| line[name].as_bool().unwrap();
+        let options = DecodeOptions {
+            keep_special: flag("unparse_special"),
+            strip_ends: flag("remove_special"),
+            clean_spaces: true,
+        };
+        let ids = ids_of(&line[ids]).unwrap();
+        let found = tokenizer.decode(&ids, options).unwrap();
+        let shown = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        score.check(&shown(&found), &shown(&text_of(line)), || format!("{name} {options:?} {ids:?}"));
+    }
+    score.done(&format!("{name} decode"));
+}
+
+fn vocabulary(name: &str, file: &str, pre: Option<Option<&str>>) {
+    let Some(path) = shared_or_skip(&format!("tokenizers/gguf/{file}"), name) else { return };
+    let mut gguf = Gguf::open(&path);
+    if let Some(pre) = pre {
+        gguf = gguf.with_pre(pre);
+    }
+    let file = |end: &str| crate::support::shared(&format!("tokenizers/gguf/{name}.{end}")).unwrap();
+    for compat in [Compat::LlamaCpp, Compat::Original] {
+        let tokenizer = gguf.tokenizer(compat);
+        encode_suite(name, &tokenizer, compat, &file("suite.jsonl"));
+        if compat == Compat::LlamaCpp {
+            decode_suite(name, &tokenizer, &file("detok.jsonl"), "ids");
+            let meta: serde_json::Value = serde_json::from_slice(&std::fs::read(file("meta.json")).unwrap()).unwrap();
+            assert_eq!(tokenizer.eog_ids(), ids_of(&meta["eog_ids"]).unwrap(), "{name}");
+            assert_eq!(tokenizer.vocab_len() as u64, meta["n_tokens"].as_u64().unwrap(), "{name}");
+            assert_eq!(u64::from(tokenizer.adds_bos()), meta["add_bos"].as_u64().unwrap(), "{name}");
+            let id = |name: &str| u32::try_from(meta[name].as_i64().unwrap()).ok();
+            assert_eq!((tokenizer.bos(), tokenizer.eos()), (id("bos"), id("eos")), "{name}");
+        }
+    }
+}
+
+#[test]
+fn llama_spm() {
+    vocabulary("llama-spm", "llama-spm.gguf", None);
+}
+
+#[test]
+fn llama_bpe() {
+    vocabulary("llama-bpe", "llama-bpe.gguf", None);
+}
+
+#[test]
+fn gpt_2() {
+    vocabulary("gpt-2", "gpt-2.gguf", None);
+}
+
+#[test]
+fn qwen2() {
+    vocabulary("qwen2", "qwen2.gguf", None);
+}
+
+#[test]
+fn other_byte_pair_vocabularies() {
+    for (name, file, pre) in [
+        ("command-r", "command-r.gguf.xz", None),
+        ("deepseek-coder", "deepseek-coder.gguf", None),
+        ("deepseek-llm", "deepseek-llm.gguf", None),
+        ("falcon", "falcon.gguf", None),
+        ("gemma-4", "gemma-4.gguf.xz", None),
+        ("gpt-neox", "mpt.gguf", Some(None)),
+        ("mpt", "mpt.gguf", None),
+        ("phi-3", "phi-3.gguf", None),
+        ("qwen35", "qwen2.gguf", Some(Some("qwen35"))),
+        ("refact", "refact.gguf", None),
+        ("starcoder", "starcoder.gguf", None),
+    ] {
+        vocabulary(name, file, pre);
+    }
+}
+
+#[test]
+fn golden_demo_and_gold2() {
+    for (name, file) in [("demo", "demo-model/demo-q8_0.gguf"), ("gold2", "golden/gold2-q8_0.gguf")] {
+        let Some(path) = shared_or_skip(file, name) else { return };
+        let expected = std::fs::read(crate::support::shared(&format!("golden/{name}-tokenize.json")).unwrap()).unwrap();
+        let expected: Vec<serde_json::Value> = serde_json::from_slice(&expected).unwrap();
+        for compat in [Compat::LlamaCpp, Compat::Original] {
+            let tokenizer = Gguf::open(&path).tokenizer(compat);
+            let mut score = Score::default();
+            for line in &expected {
+                for (key, add_special, parse_special) in
+                    [("ids", false, false), ("ids_with_special", true, false), ("ids_parse_special", false, true)]
+                {
+                    let options = EncodeOptions { add_special, parse_special };
+                    let found = tokenizer.encode(&text_of(line), options).unwrap();
+                    score.check(&found, &ids_of(&line[key]).unwrap(), || format!("{name} {key} {line}"));
+                }
+            }
+            score.done(&format!("{name} {compat:?}"));
+        }
+    }
+}
