@@ -78,6 +78,8 @@ const DOORS: &[Door] = &[
     Door { foreign: "pollster", allowed: TENSOR, free_in_tests: false },
     Door { foreign: "memmap2", allowed: &["realizar-format"], free_in_tests: false },
     Door { foreign: "hyper", allowed: &["realizar-http"], free_in_tests: false },
+    Door { foreign: "hyper-util", allowed: &["realizar-http"], free_in_tests: false },
+    Door { foreign: "axum", allowed: &["realizar-http"], free_in_tests: false },
     Door { foreign: "tokio", allowed: &["realizar-http", "realizar-cli"], free_in_tests: false },
     Door { foreign: "clap", allowed: &["realizar-cli"], free_in_tests: false },
     Door { foreign: "serde", allowed: TEXT_FORMATS, free_in_tests: true },
