@@ -53,6 +53,8 @@ impl fmt::Display for Place {
 pub enum FormatError {
     #[error("cannot {action} `{}`", Escaped::path(path))]
     Io { action: &'static str, path: PathBuf, source: io::Error },
+    #[error("cannot write")]
+    Write { source: io::Error },
     #[error("`{}` is {found}, not a regular file", Escaped::path(path))]
     NotAFile { path: PathBuf, found: &'static str },
     #[error("{}: {error}", Escaped::path(path))]
@@ -69,6 +71,8 @@ pub enum FormatError {
     Invalid { at: Place, found: String, expected: Cow<'static, str> },
     #[error("{at}: already given at byte {first}")]
     Duplicate { at: Place, first: u64 },
+    #[error("{at}: not the JSON that was expected, line {line} column {column}: {reason}")]
+    Json { at: Place, line: usize, column: usize, reason: String },
     #[error("{at}: the size overflows, shape {shape}")]
     Overflow { at: Place, shape: String },
     #[error("{at}: {what} is not supported{hint}")]
@@ -110,6 +114,7 @@ impl FormatError {
             | Self::Invalid { at, .. }
             | Self::Duplicate { at, .. }
             | Self::Overflow { at, .. }
+            | Self::Json { at, .. }
             | Self::Unsupported { at, .. }
             | Self::Memory { at, .. } => Some(at),
             _ => None,

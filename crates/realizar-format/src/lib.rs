@@ -22,23 +22,36 @@
 )]
 
 mod array;
+mod beside;
 mod cursor;
+mod data_writer;
 mod error;
 mod escape;
+mod facts;
 mod gguf;
+mod hf_folder;
+mod json;
 mod limits;
 mod map;
+mod new_file;
 mod open;
+mod packed;
+mod safetensors;
 mod shape;
 mod sniff;
 mod source;
 mod value;
 
 pub use array::{Array, ArrayIter};
+pub use data_writer::DataWriter;
 pub use error::{FormatError, Place};
-pub use gguf::{Gguf, GgufHeader};
+pub use gguf::{Edit, Gguf, GgufHeader, GgufWriter, edit_metadata, overwrite_metadata};
+pub use hf_folder::HfFolder;
 pub use map::Access;
+pub use new_file::NewFile;
 pub use open::{open, open_with, parse};
+pub use packed::PackedArray;
+pub use safetensors::{Safetensors, SafetensorsWriter};
 pub use shape::Shape;
 pub use source::{Format, TensorSource, TensorView};
 pub use value::{Text, Value, ValueType};

@@ -25,3 +25,16 @@ pub(crate) const DIMS: usize = 8;
 pub(crate) const SMALLEST_KV: u64 = 8 + 1 + 4 + 1;
 /// Smallest tensor entry: length, one byte of name, number of dimensions, type, offset.
 pub(crate) const SMALLEST_TENSOR: u64 = 8 + 1 + 4 + 4 + 8;
+
+/// Bytes of a safetensors header; the reference implementation's limit.
+pub(crate) const SAFETENSORS_HEADER_BYTES: u64 = 100_000_000;
+/// Bytes of a tensor name in a safetensors file.
+pub(crate) const SAFETENSORS_NAME_BYTES: u64 = 1_024;
+/// Largest integer that every JSON reader reads exactly.
+pub(crate) const JSON_INTEGER: u64 = 1 << 53;
+/// Bytes of a shard index, and of a tokenizer's JSON.
+pub(crate) const LARGE_JSON_BYTES: u64 = 64 << 20;
+/// Bytes of a `config.json` and its like.
+pub(crate) const CONFIG_BYTES: u64 = 4 << 20;
+/// Files of a sharded model.
+pub(crate) const SHARDS: usize = 10_000;

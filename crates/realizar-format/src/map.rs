@@ -27,8 +27,15 @@ pub(crate) enum Opened {
     Folder,
 }
 
+/// Whether the last component of a path may be a symbolic link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Links {
+    Follow,
+    Refuse,
+}
+
 /// Opens a path without waiting for it, whatever it is, and refuses everything but regular files and folders.
-pub(crate) fn open(path: &Path) -> Result<Opened, FormatError> {
+pub(crate) fn open(path: &Path, links: Links) -> Result<Opened, FormatError> {
     let fail = |source| FormatError::Io { action: "open", path: path.to_path_buf(), source };
     let mut options = OpenOptions::new();
     options.read(true);
@@ -36,8 +43,11 @@ pub(crate) fn open(path: &Path) -> Result<Opened, FormatError> {
     {
         use std::os::unix::fs::OpenOptionsExt;
         // A FIFO without a writer would block here forever.
-        options.custom_flags(libc::O_NONBLOCK);
+        let no_follow = if links == Links::Refuse { libc::O_NOFOLLOW } else { 0 };
+        options.custom_flags(libc::O_NONBLOCK | no_follow);
     }
+    #[cfg(not(unix))]
+    let _ = links;
     let file = options.open(path).map_err(fail)?;
     let metadata = file.metadata().map_err(fail)?;
     if metadata.is_file() {
@@ -62,6 +72,14 @@ fn kind(file_type: FileType) -> &'static str {
     }
     let _ = file_type;
     "a special file"
+}
+
+/// The bytes of the regular file at a path.
+pub(crate) fn load_path(path: &Path, links: Links, access: Access) -> Result<Bytes, FormatError> {
+    match open(path, links)? {
+        Opened::File(file, len) => load(path, &file, len, access),
+        Opened::Folder => Err(FormatError::NotAFile { path: path.to_path_buf(), found: "a folder" }),
+    }
 }
 
 /// The bytes of an open file.

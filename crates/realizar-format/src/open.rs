@@ -5,11 +5,15 @@ use std::path::Path;
 use bytes::Bytes;
 
 use crate::error::FormatError;
-use crate::gguf::Gguf;
-use crate::map::{self, Access, Opened};
+use crate::gguf::{self, Gguf};
+use crate::hf_folder::HfFolder;
+use crate::map::{self, Access, Links, Opened};
+use crate::safetensors::Safetensors;
+use crate::sniff::{self, Kind};
 use crate::source::TensorSource;
 
-/// Opens a model file and checks all of it. The format is told from the content, not from the name.
+/// Opens a model file, or a model folder as Hugging Face lays it out, and checks all of it. The format is told from
+/// the content, not from the name.
 ///
 /// # Errors
 ///
@@ -24,12 +28,15 @@ pub fn open(path: impl AsRef<Path>) -> Result<Box<dyn TensorSource>, FormatError
 ///
 /// As for [`open`].
 pub fn open_with(path: &Path, access: Access) -> Result<Box<dyn TensorSource>, FormatError> {
-    match map::open(path)? {
+    match map::open(path, Links::Follow)? {
         Opened::File(file, len) => {
             let bytes = map::load(path, &file, len, access)?;
-            Ok(Box::new(Gguf::from_file(path, bytes)?))
+            match sniff::kind(&bytes) {
+                Kind::Gguf => gguf::gather(Gguf::from_file(path, bytes)?, path, access),
+                Kind::Safetensors => Ok(Box::new(Safetensors::from_file(path, bytes)?)),
+            }
         }
-        Opened::Folder => Err(FormatError::NotAFile { path: path.to_path_buf(), found: "a folder" }),
+        Opened::Folder => Ok(Box::new(HfFolder::open_with(path, access)?)),
     }
 }
 
@@ -39,5 +46,12 @@ pub fn open_with(path: &Path, access: Access) -> Result<Box<dyn TensorSource>, F
 ///
 /// What is there is not a valid model file.
 pub fn parse(bytes: Bytes) -> Result<Box<dyn TensorSource>, FormatError> {
-    Ok(Box::new(Gguf::parse(bytes)?))
+    match sniff::kind(&bytes) {
+        Kind::Gguf => {
+            let gguf = Gguf::parse(bytes)?;
+            gguf::refuse_part(&gguf)?;
+            Ok(Box::new(gguf))
+        }
+        Kind::Safetensors => Ok(Box::new(Safetensors::parse(bytes)?)),
+    }
 }

@@ -2,8 +2,27 @@
 
 use crate::error::FormatError;
 use crate::escape::Escaped;
+use crate::limits;
 
 pub(crate) const GGUF: &[u8] = b"GGUF";
+
+/// The formats that a file can have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Gguf,
+    Safetensors,
+}
+
+/// What a file is. A file that is nothing is left to the GGUF reader, which says what its first bytes look like.
+pub(crate) fn kind(bytes: &[u8]) -> Kind {
+    // A header's length, and JSON behind it.
+    let len = bytes.first_chunk().map_or(0, |len| u64::from_le_bytes(*len));
+    let json = bytes.get(8..).unwrap_or_default().trim_ascii_start().starts_with(b"{");
+    if !bytes.starts_with(GGUF) && json && len > 0 && len <= limits::SAFETENSORS_HEADER_BYTES {
+        return Kind::Safetensors;
+    }
+    Kind::Gguf
+}
 
 /// First bytes of files that are met where a model was expected, and what to do about them.
 const LOOK_ALIKES: &[(&[u8], &str)] = &[

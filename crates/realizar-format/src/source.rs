@@ -65,6 +65,17 @@ pub trait TensorSource: Send + Sync + fmt::Debug {
 
     /// The file or folder this was opened from; `None` when it was parsed from memory.
     fn path(&self) -> Option<&Path>;
+
+    /// A file that belongs to the model, such as `tokenizer.json` of a model folder; `None` if there is none.
+    fn companion(&self, name: &str) -> Option<Bytes> {
+        let _ = name;
+        None
+    }
+
+    /// What is odd about the file and yet no reason to refuse it, one line each.
+    fn warnings(&self) -> &[String] {
+        &[]
+    }
 }
 
 /// Typed access to metadata. Every error names the key, and the file where there is one.

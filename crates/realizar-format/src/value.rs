@@ -47,6 +47,11 @@ impl ValueType {
         Some(Self::TABLE.get(usize::try_from(id).ok()?)?.0)
     }
 
+    /// GGUF's number for the type.
+    pub(crate) fn id(self) -> u32 {
+        self as u32
+    }
+
     /// A short name, such as `u32`.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -180,13 +185,16 @@ impl<'a> Value<'a> {
         self.as_i128()?.try_into().ok()
     }
 
-    /// The number, from either float type, rounded to f32. An integer is not a float.
+    /// The number, from either float type, rounded to f32; and from a 64-bit integer, because JSON does not tell
+    /// `10000` from `10000.0`.
     #[must_use]
     #[expect(clippy::cast_possible_truncation, reason = "rounding is what the name promises")]
     pub fn as_f32(&self) -> Option<f32> {
         match *self {
             Self::F32(v) => Some(v),
             Self::F64(v) => Some(v as f32),
+            Self::I64(v) => Some(v as f32),
+            Self::U64(v) => Some(v as f32),
             _ => None,
         }
     }
@@ -222,6 +230,12 @@ impl<'a> Value<'a> {
             Self::Array(array) => Some(array),
             _ => None,
         }
+    }
+}
+
+impl<'a> From<&'a str> for Value<'a> {
+    fn from(text: &'a str) -> Self {
+        Self::String(Text::new(text.as_bytes()))
     }
 }
 

@@ -9,6 +9,7 @@
 use bytes::Bytes;
 
 use crate::cursor::{Cursor, Order};
+use crate::data_writer::pad;
 use crate::error::{FormatError, Place, reserve};
 use crate::gguf::kv;
 use crate::gguf::record::{self, Record};
@@ -157,6 +158,11 @@ impl GgufHeader {
         kv::value(&mut cursor, &self.bytes).ok()
     }
 
+    /// Where the entry of a key begins in the file; 0 if there is none.
+    pub(crate) fn key_offset(&self, key: &str) -> u64 {
+        self.kv.find(key.as_bytes(), |at| self.key_at(at)).map_or(0, |entry| self.kv.position(entry) as u64)
+    }
+
     /// The metadata keys in the file's order.
     pub fn metadata_keys(&self) -> impl ExactSizeIterator<Item = &str> {
         // Checked to be UTF-8 by `kv::check`.
@@ -293,11 +299,6 @@ fn read_tensors(
 
 fn overflow(field: &'static str, at: u64) -> FormatError {
     FormatError::Overflow { at: Place::new(field, at), shape: "of all tensors so far".to_owned() }
-}
-
-/// `bytes` rounded up to a multiple of `alignment`, a power of two.
-pub(crate) fn pad(bytes: u64, alignment: u32) -> Option<u64> {
-    bytes.checked_next_multiple_of(alignment.into())
 }
 
 fn key_at(bytes: &[u8], order: Order, at: usize) -> &[u8] {

@@ -8,7 +8,7 @@ use crate::error::{FormatError, Place, reserve};
 use crate::gguf::big_endian;
 use crate::gguf::header::GgufHeader;
 use crate::gguf::record::Record;
-use crate::map::{self, Access, Opened};
+use crate::map::{self, Access, Links};
 use crate::source::{Format, TensorSource, TensorView};
 use crate::value::Value;
 
@@ -19,6 +19,7 @@ use crate::value::Value;
 pub struct Gguf {
     header: GgufHeader,
     data: Bytes,
+    warnings: Vec<String>,
     path: Option<PathBuf>,
 }
 
@@ -30,10 +31,7 @@ impl Gguf {
     /// The file cannot be opened, is not a regular file, or is not a valid GGUF file; path, field and offset are named.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, FormatError> {
         let path = path.as_ref();
-        match map::open(path)? {
-            Opened::File(file, len) => Self::from_file(path, map::load(path, &file, len, Access::Map)?),
-            Opened::Folder => Err(FormatError::NotAFile { path: path.to_path_buf(), found: "a folder" }),
-        }
+        Self::from_file(path, map::load_path(path, Links::Follow, Access::Map)?)
     }
 
     /// Checks a file that is in memory.
@@ -44,7 +42,11 @@ impl Gguf {
     pub fn parse(bytes: Bytes) -> Result<Self, FormatError> {
         let header = GgufHeader::parse(bytes)?;
         let data = data(&header)?;
-        Ok(Self { header, data, path: None })
+        let end = header.data_start().saturating_add(header.data_bytes());
+        let trailing = (header.bytes().len() as u64).saturating_sub(end);
+        let warning =
+            (trailing > 0).then(|| format!("{trailing} bytes behind the last tensor belong to nothing"));
+        Ok(Self { header, data, warnings: warning.into_iter().collect(), path: None })
     }
 
     pub(crate) fn from_file(path: &Path, bytes: Bytes) -> Result<Self, FormatError> {
@@ -56,13 +58,6 @@ impl Gguf {
     #[must_use]
     pub fn header(&self) -> &GgufHeader {
         &self.header
-    }
-
-    /// Bytes behind the last tensor that belong to nothing; worth a warning when there are any.
-    #[must_use]
-    pub fn trailing_bytes(&self) -> u64 {
-        let end = self.header.data_start().saturating_add(self.header.data_bytes());
-        (self.header.bytes().len() as u64).saturating_sub(end)
     }
 
     fn view<'a>(&'a self, record: &Record<'a>) -> TensorView<'a> {
@@ -136,5 +131,9 @@ impl TensorSource for Gguf {
 
     fn path(&self) -> Option<&Path> {
         self.path.as_deref()
+    }
+
+    fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 }

@@ -1,0 +1,222 @@
+//! A model folder as Hugging Face lays it out: `config.json` and its like beside one or many safetensors files.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+
+use crate::beside;
+use crate::error::{FormatError, Place};
+use crate::escape::Escaped;
+use crate::facts::Facts;
+use crate::json::{self, Json};
+use crate::limits;
+use crate::map::Access;
+use crate::safetensors::Safetensors;
+use crate::source::{Format, TensorSource, TensorView};
+use crate::value::Value;
+
+const WHOLE: &str = "model.safetensors";
+const INDEX: &str = "model.safetensors.index.json";
+
+/// A file beside the weights: its name, its largest size, and the prefix of its members in the metadata, if they are
+/// shown there.
+const COMPANIONS: &[(&str, u64, Option<&str>)] = &[
+    ("config.json", limits::CONFIG_BYTES, Some("config.")),
+    ("generation_config.json", limits::CONFIG_BYTES, Some("generation_config.")),
+    ("tokenizer_config.json", limits::CONFIG_BYTES, Some("tokenizer_config.")),
+    ("special_tokens_map.json", limits::CONFIG_BYTES, Some("special_tokens_map.")),
+    ("added_tokens.json", limits::CONFIG_BYTES, None),
+    ("tokenizer.json", limits::LARGE_JSON_BYTES, None),
+    ("tokenizer.model", limits::LARGE_JSON_BYTES, None),
+    ("vocab.json", limits::LARGE_JSON_BYTES, None),
+    ("vocab.txt", limits::LARGE_JSON_BYTES, None),
+    ("merges.txt", limits::LARGE_JSON_BYTES, None),
+    ("chat_template.jinja", limits::CONFIG_BYTES, None),
+];
+
+/// A model folder. `config.json` and the other small JSON files are metadata: `hidden_size` of the first is
+/// `config.hidden_size`, nested names are joined by dots. The texts themselves are [`TensorSource::companion`]s.
+#[derive(Debug)]
+pub struct HfFolder {
+    shards: Vec<Safetensors>,
+    facts: Facts,
+    companions: BTreeMap<&'static str, Bytes>,
+    warnings: Vec<String>,
+    path: PathBuf,
+}
+
+impl HfFolder {
+    /// Opens a folder and checks everything in it that belongs to the model.
+    ///
+    /// # Errors
+    ///
+    /// There is no `model.safetensors` and no index of shards, or something that is there is not valid.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, FormatError> {
+        Self::open_with(path.as_ref(), Access::Map)
+    }
+
+    pub(crate) fn open_with(path: &Path, access: Access) -> Result<Self, FormatError> {
+        let shards = if beside::exists(path, INDEX) {
+            sharded(path, access)?
+        } else if beside::exists(path, WHOLE) {
+            vec![shard(path, WHOLE, access)?]
+        } else {
+            let found = "a folder without model.safetensors and without model.safetensors.index.json";
+            return Err(FormatError::NotAFile { path: path.to_path_buf(), found });
+        };
+        let mut facts = Facts::default();
+        let mut companions = BTreeMap::new();
+        for (name, limit, prefix) in COMPANIONS {
+            if !beside::exists(path, name) {
+                continue;
+            }
+            let bytes = small_file(path, name, *limit, access)?;
+            if let Some(prefix) = prefix {
+                let object =
+                    json::parse_object(&bytes, "json", 0).map_err(|e| e.in_file(Some(&path.join(name))))?;
+                facts.add(prefix, object);
+            }
+            companions.insert(*name, bytes);
+        }
+        let facts = facts.index(|| Place::new("json", 0)).map_err(|error| error.in_file(Some(path)))?;
+        let mut folder = Self { shards, facts, companions, warnings: Vec::new(), path: path.to_path_buf() };
+        folder.warn(path);
+        Ok(folder)
+    }
+
+    /// Names what lies in the folder and is never read or run.
+    fn warn(&mut self, path: &Path) {
+        if self.facts.names().any(|name| name.starts_with("config.auto_map")) {
+            self.warnings.push("config.json names code of its own (auto_map), which is never run".to_owned());
+        }
+        for name in ["pytorch_model.bin", "pytorch_model.bin.index.json", "tf_model.h5", "flax_model.msgpack"]
+        {
+            if beside::exists(path, name) {
+                self.warnings.push(format!("{name} is not read"));
+            }
+        }
+    }
+}
+
+fn shard(folder: &Path, name: &str, access: Access) -> Result<Safetensors, FormatError> {
+    Safetensors::from_file(&folder.join(name), beside::load(folder, name, access)?)
+}
+
+fn small_file(folder: &Path, name: &str, limit: u64, access: Access) -> Result<Bytes, FormatError> {
+    let bytes = beside::load(folder, name, access)?;
+    let found = bytes.len() as u64;
+    if found > limit {
+        let error = FormatError::TooLarge { at: Place::new("file_len", 0), found, limit };
+        return Err(error.in_file(Some(&folder.join(name))));
+    }
+    Ok(bytes)
+}
+
+/// Opens all shards, and holds the index against what they have.
+fn sharded(folder: &Path, access: Access) -> Result<Vec<Safetensors>, FormatError> {
+    let index_path = folder.join(INDEX);
+    let in_index = |error: FormatError| error.in_file(Some(&index_path));
+    let bytes = small_file(folder, INDEX, limits::LARGE_JSON_BYTES, access)?;
+    let map = weight_map(&bytes).map_err(in_index)?;
+    let at = |tensor: &str| Place::named("weight_map", 0, tensor.as_bytes());
+
+    let mut shards = Vec::new();
+    let mut names: Vec<&str> = Vec::new();
+    for (tensor, name) in &map {
+        if !beside::is_plain(name) || !name.ends_with(".safetensors") {
+            let found = format!("`{}`", Escaped(name.as_bytes()));
+            let expected = "the name of a .safetensors file in the same folder";
+            return Err(in_index(FormatError::invalid(at(tensor), found, expected)));
+        }
+        names.push(name);
+    }
+    names.sort_unstable();
+    names.dedup();
+    if names.len() > limits::SHARDS {
+        let (found, limit) = (names.len() as u64, limits::SHARDS as u64);
+        return Err(in_index(FormatError::TooLarge { at: Place::new("shards", 0), found, limit }));
+    }
+    for name in &names {
+        shards.push(shard(folder, name, access)?);
+    }
+
+    let mut wanted: HashMap<&str, &str> = map.iter().map(|(tensor, name)| (&**tensor, &**name)).collect();
+    for (name, shard) in names.iter().zip(&shards) {
+        for tensor in shard.tensors() {
+            match wanted.remove(tensor.name) {
+                Some(listed) if listed == *name => {}
+                Some(listed) => {
+                    let found = format!("`{}`", Escaped(listed.as_bytes()));
+                    let expected = format!("`{name}`, which has this tensor");
+                    return Err(in_index(FormatError::invalid(at(tensor.name), found, expected)));
+                }
+                None => {
+                    let found = format!("no entry for a tensor of `{name}`, or one in another file as well");
+                    return Err(in_index(FormatError::invalid(at(tensor.name), found, "each tensor once")));
+                }
+            }
+        }
+    }
+    if let Some((tensor, name)) = wanted.into_iter().min() {
+        let found = format!("`{}`, which lacks this tensor", Escaped(name.as_bytes()));
+        return Err(in_index(FormatError::invalid(at(tensor), found, "a file that has it")));
+    }
+    Ok(shards)
+}
+
+/// Names of tensors and the files they are in.
+type WeightMap = Vec<(Box<str>, Box<str>)>;
+
+/// The map of the index.
+fn weight_map(bytes: &[u8]) -> Result<WeightMap, FormatError> {
+    let Json::Object(members) = json::parse_object(bytes, "index", 0)? else { return Ok(Vec::new()) };
+    let map = members.into_iter().find(|(name, _)| &**name == "weight_map").map(|(_, map)| map);
+    let Some(Json::Object(map)) = map else {
+        let at = Place::new("weight_map", 0);
+        return Err(FormatError::invalid(at, "no object of that name", "an object of tensors and files"));
+    };
+    map.into_iter()
+        .map(|(tensor, file)| match file {
+            Json::Text(file) => Ok((tensor, file)),
+            _ => {
+                let at = Place::named("weight_map", 0, tensor.as_bytes());
+                Err(FormatError::invalid(at, "another JSON value", "the name of a file"))
+            }
+        })
+        .collect()
+}
+
+impl TensorSource for HfFolder {
+    fn format(&self) -> Format {
+        Format::Safetensors
+    }
+
+    fn metadata(&self, key: &str) -> Option<Value<'_>> {
+        self.facts.get(key)
+    }
+
+    fn metadata_keys(&self) -> Box<dyn Iterator<Item = &str> + '_> {
+        Box::new(self.facts.names())
+    }
+
+    fn tensor(&self, name: &str) -> Option<TensorView<'_>> {
+        self.shards.iter().find_map(|shard| shard.tensor(name))
+    }
+
+    fn tensors(&self) -> Box<dyn Iterator<Item = TensorView<'_>> + '_> {
+        Box::new(self.shards.iter().flat_map(|shard| shard.tensors()))
+    }
+
+    fn path(&self) -> Option<&Path> {
+        Some(&self.path)
+    }
+
+    fn companion(&self, name: &str) -> Option<Bytes> {
+        self.companions.get(name).cloned()
+    }
+
+    fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+}
