@@ -1,5 +1,7 @@
 //! Walking a row block by block, and the bit arithmetic that blocks share.
 
+use crate::float::{f16_to_f32, f32_to_f16};
+
 /// Calls `decode` on each block of `B` bytes and its `E` elements.
 #[inline]
 pub(crate) fn decode_blocks<const B: usize, const E: usize>(
@@ -10,6 +12,27 @@ pub(crate) fn decode_blocks<const B: usize, const E: usize>(
     for (block, out) in bytes.as_chunks::<B>().0.iter().zip(out.as_chunks_mut::<E>().0) {
         decode(block, out);
     }
+}
+
+/// Calls `encode` on the `E` elements of each block, their importance and the block's `B` bytes.
+#[inline]
+pub(crate) fn encode_blocks<const E: usize, const B: usize>(
+    row: &[f32],
+    importance: Option<&[f32]>,
+    out: &mut [u8],
+    encode: impl Fn(&[f32; E], Option<&[f32]>, &mut [u8; B]),
+) {
+    for (i, (row, block)) in row.as_chunks::<E>().0.iter().zip(out.as_chunks_mut::<B>().0).enumerate() {
+        encode(row, importance.map(|weights| &weights[i * E..][..E]), block);
+    }
+}
+
+/// Writes `value` as f16 and gives back what was written.
+#[inline]
+pub(crate) fn write_f16(block: &mut [u8], at: usize, value: f32) -> f32 {
+    let bits = f32_to_f16(value);
+    block[at..at + 2].copy_from_slice(&bits.to_le_bytes());
+    f16_to_f32(bits)
 }
 
 /// Eight bytes of `80` (bit set) or `00` from eight bits; the lowest bit makes the lowest byte.

@@ -111,18 +111,18 @@ pub(crate) fn decode_f8_e5m2(bytes: &[u8], out: &mut [f32]) {
     decode_with(bytes, out, |[code]| f16_to_f32(u16::from(code) << 8));
 }
 
-pub(crate) fn encode_f64(row: &[f32], out: &mut [u8]) {
+pub(crate) fn encode_f64(row: &[f32], _: Option<&[f32]>, out: &mut [u8]) {
     encode_with(row, out, |x| f64::from(x).to_le_bytes());
 }
 
-pub(crate) fn encode_f32(row: &[f32], out: &mut [u8]) {
+pub(crate) fn encode_f32(row: &[f32], _: Option<&[f32]>, out: &mut [u8]) {
     encode_with(row, out, f32::to_le_bytes);
 }
 
-pub(crate) fn encode_f16(row: &[f32], out: &mut [u8]) {
+pub(crate) fn encode_f16(row: &[f32], _: Option<&[f32]>, out: &mut [u8]) {
     encode_with(row, out, |x| f32_to_f16(x).to_le_bytes());
 }
 
-pub(crate) fn encode_bf16(row: &[f32], out: &mut [u8]) {
+pub(crate) fn encode_bf16(row: &[f32], _: Option<&[f32]>, out: &mut [u8]) {
     encode_with(row, out, |x| f32_to_bf16(x).to_le_bytes());
 }

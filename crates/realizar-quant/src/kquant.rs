@@ -12,6 +12,8 @@
 use crate::block::decode_blocks;
 use crate::float::read_f16;
 
+pub(crate) mod encode;
+
 /// Unpacks the 12 bytes of 6-bit scales and minima that `Q4_K` and `Q5_K` share: `(scales, minima)`, one of each
 /// for 32 elements.
 ///

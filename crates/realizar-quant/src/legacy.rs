@@ -12,6 +12,8 @@
 use crate::block::{decode_blocks, spread_bits};
 use crate::float::read_f16;
 
+pub(crate) mod encode;
+
 /// `map` of the 32 values below 16 or 32 that `quants` and the fifth bits hold.
 #[inline]
 fn nibbles(quants: &[u8], fifth: [u8; 32], out: &mut [f32; 32], map: impl Fn(u8) -> f32) {

@@ -24,11 +24,14 @@ mod error;
 mod float;
 mod iquant;
 mod kquant;
+mod lanes;
 mod legacy;
 mod mx;
+mod round;
+mod search;
 mod ternary;
 
-pub use codec::{Codec, decode, encode};
+pub use codec::{Codec, Importance, decode, encode};
 pub use dtype::DType;
 pub use error::QuantError;
 pub use float::{bf16_to_f32, f16_to_f32, f32_to_bf16, f32_to_f16};

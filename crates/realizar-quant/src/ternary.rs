@@ -9,8 +9,9 @@
 //! A byte of base-3 digits holds the number `ceil(256 n / 243)`, so that multiplying by 3 pushes the digits out at
 //! the top, first element first.
 
-use crate::block::{decode_blocks, spread_bits};
+use crate::block::{decode_blocks, encode_blocks, spread_bits, write_f16};
 use crate::float::read_f16;
+use crate::round::away;
 
 /// `Q1_0`: `±d`.
 pub(crate) fn decode_q1_0(bytes: &[u8], out: &mut [f32]) {
@@ -67,6 +68,70 @@ pub(crate) fn decode_tq2_0(bytes: &[u8], out: &mut [f32]) {
                 for (out, &byte) in out.iter_mut().zip(bytes) {
                     *out = f32::from((byte >> (2 * i) & 3) as i8 - 1) * d;
                 }
+            }
+        }
+    });
+}
+
+/// Scale: the mean magnitude.
+pub(crate) fn encode_q1_0(row: &[f32], _: Option<&[f32]>, out: &mut [u8]) {
+    encode_blocks(row, None, out, |row: &[f32; 128], _, block: &mut [u8; 18]| {
+        let sum = row.iter().fold(0.0, |sum, x| sum + x.abs());
+        write_f16(block, 0, sum / 128.0);
+        for (byte, x) in block[2..].iter_mut().zip(row.as_chunks::<8>().0) {
+            *byte = x.iter().rev().fold(0, |bits, &x| bits << 1 | u8::from(x >= 0.0));
+        }
+    });
+}
+
+/// The largest magnitude, which is the scale of the formats below, and its reciprocal; writes the scale.
+fn scale(row: &[f32], block: &mut [u8], at: usize) -> f32 {
+    let d = row.iter().fold(0.0f32, |max, x| if max > x.abs() { max } else { x.abs() });
+    write_f16(block, at, d);
+    if d > 0.0 { 1.0 / d } else { 0.0 }
+}
+
+pub(crate) fn encode_q2_0(row: &[f32], _: Option<&[f32]>, out: &mut [u8]) {
+    encode_blocks(row, None, out, |row: &[f32; 64], _, block: &mut [u8; 18]| {
+        let inverse = scale(row, block, 0);
+        for (byte, x) in block[2..].iter_mut().zip(row.as_chunks::<4>().0) {
+            let code = |x: f32| away(x * inverse).saturating_add(1).clamp(0, 3) as u8;
+            *byte = x.iter().rev().fold(0, |bits, &x| bits << 2 | code(x));
+        }
+    });
+}
+
+/// Base-3 digits, one from each stretch of `out.len()` elements; missing ones are 0.
+fn pack_digits(row: &[f32], out: &mut [u8], inverse: f32) {
+    let stride = out.len();
+    for (i, out) in out.iter_mut().enumerate() {
+        let number = (0..5).fold(0u8, |number, digit| {
+            let x = row.get(i + digit * stride);
+            let digit = x.map_or(0, |x| away(x * inverse).wrapping_add(1) as u8);
+            number.wrapping_mul(3).wrapping_add(digit)
+        });
+        *out = (u16::from(number) * 256).div_ceil(243) as u8;
+    }
+}
+
+pub(crate) fn encode_tq1_0(row: &[f32], _: Option<&[f32]>, out: &mut [u8]) {
+    encode_blocks(row, None, out, |row: &[f32; 256], _, block: &mut [u8; 54]| {
+        let inverse = scale(row, block, 52);
+        pack_digits(&row[..160], &mut block[..32], inverse);
+        pack_digits(&row[160..240], &mut block[32..48], inverse);
+        pack_digits(&row[240..], &mut block[48..52], inverse);
+    });
+}
+
+pub(crate) fn encode_tq2_0(row: &[f32], _: Option<&[f32]>, out: &mut [u8]) {
+    encode_blocks(row, None, out, |row: &[f32; 256], _, block: &mut [u8; 66]| {
+        let inverse = scale(row, block, 64);
+        for (row, out) in row.as_chunks::<128>().0.iter().zip(block.as_chunks_mut::<32>().0) {
+            for (i, out) in out.iter_mut().enumerate() {
+                *out = (0..4).fold(0, |bits, digit| {
+                    let code = away(row[i + 32 * digit] * inverse).wrapping_add(1) as u8 & 3;
+                    bits | code << (2 * digit)
+                });
             }
         }
     });

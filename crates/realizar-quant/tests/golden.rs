@@ -45,3 +45,42 @@ fn decoding_is_bit_exact() {
     }
     assert_eq!(files, 58, "two for each of the 29 formats");
 }
+
+#[test]
+fn encoding_is_byte_exact() {
+    let Some(folder) = full() else {
+        eprintln!("SKIPPED (no shared/data): quant encode");
+        return;
+    };
+    let input = floats(&folder.join("input.f32"));
+    let importance = floats(&folder.join("imatrix.f32"));
+    let index: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(folder.join("index.json")).unwrap()).unwrap();
+    let mut failures = Vec::new();
+    let mut files = 0;
+    for dtype in DType::ALL {
+        for (suffix, weights) in [("enc", None), ("encw", Some(&importance[..]))] {
+            let name = format!("{dtype}.{suffix}");
+            let Ok(expected) = std::fs::read(folder.join(&name)) else { continue };
+            if !realizar_quant::Codec::of(dtype).unwrap().encodes() {
+                continue;
+            }
+            let bytes = dtype.row_bytes(512).unwrap();
+            files += 1;
+            for (i, (row, expected)) in input.chunks(512).zip(expected.chunks(bytes)).enumerate() {
+                let mut found = vec![0; bytes];
+                realizar_quant::encode(dtype, row, weights, &mut found).unwrap();
+                if found != expected {
+                    let at = found.iter().zip(expected).position(|(a, b)| a != b).unwrap();
+                    let count = found.iter().zip(expected).filter(|(a, b)| a != b).count();
+                    failures.push(format!(
+                        "{name}: row {i} ({}): {count} bytes differ, first {at}: {} instead of {}",
+                        index["rows"][i], found[at], expected[at]
+                    ));
+                }
+            }
+        }
+    }
+    assert_eq!(files, 33, "encoded files compared");
+    assert!(failures.is_empty(), "{} of {files}\n{}", failures.len(), failures.join("\n"));
+}
