@@ -2,7 +2,7 @@
 
 use crate::dtype::DType;
 use crate::error::QuantError;
-use crate::iquant::nonlinear;
+use crate::iquant::{magnitudes, nonlinear, trits};
 use crate::{apr, float, iquant, kquant, legacy, mx, ternary};
 
 /// Reads whole blocks; lengths were checked.
@@ -46,6 +46,10 @@ const fn weighted(dtype: DType, decode: Decode, encode: Encode) -> Codec {
     Codec { dtype, importance: Importance::Used, decode, encode: Some(encode) }
 }
 
+const fn needed(dtype: DType, decode: Decode, encode: Encode) -> Codec {
+    Codec { dtype, importance: Importance::Needed, decode, encode: Some(encode) }
+}
+
 const CODECS: &[Codec] = &[
     plain(DType::F64, float::decode_f64, float::encode_f64),
     plain(DType::F32, float::decode_f32, float::encode_f32),
@@ -67,13 +71,13 @@ const CODECS: &[Codec] = &[
     weighted(DType::Q5_K, kquant::decode_q5_k, kquant::encode::encode_q5_k),
     weighted(DType::Q6_K, kquant::decode_q6_k, kquant::encode::encode_q6_k),
     plain(DType::Q8_K, kquant::decode_q8_k, kquant::encode::encode_q8_k),
-    read(DType::IQ1_S, iquant::decode_iq1_s),
-    read(DType::IQ1_M, iquant::decode_iq1_m),
-    read(DType::IQ2_XXS, iquant::decode_iq2_xxs),
-    read(DType::IQ2_XS, iquant::decode_iq2_xs),
-    read(DType::IQ2_S, iquant::decode_iq2_s),
-    read(DType::IQ3_XXS, iquant::decode_iq3_xxs),
-    read(DType::IQ3_S, iquant::decode_iq3_s),
+    needed(DType::IQ1_S, iquant::decode_iq1_s, trits::encode_iq1_s),
+    weighted(DType::IQ1_M, iquant::decode_iq1_m, trits::encode_iq1_m),
+    needed(DType::IQ2_XXS, iquant::decode_iq2_xxs, magnitudes::encode_iq2_xxs),
+    needed(DType::IQ2_XS, iquant::decode_iq2_xs, magnitudes::encode_iq2_xs),
+    weighted(DType::IQ2_S, iquant::decode_iq2_s, magnitudes::encode_iq2_s),
+    weighted(DType::IQ3_XXS, iquant::decode_iq3_xxs, magnitudes::encode_iq3_xxs),
+    weighted(DType::IQ3_S, iquant::decode_iq3_s, magnitudes::encode_iq3_s),
     weighted(DType::IQ4_NL, iquant::decode_iq4_nl, nonlinear::encode_iq4_nl),
     weighted(DType::IQ4_XS, iquant::decode_iq4_xs, nonlinear::encode_iq4_xs),
     plain(DType::TQ1_0, ternary::decode_tq1_0, ternary::encode_tq1_0),

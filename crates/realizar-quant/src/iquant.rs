@@ -17,7 +17,10 @@ use crate::float::{f16_to_f32, read_f16};
 use grids::{IQ1_GRID, IQ2_S_GRID, IQ2_XS_GRID, IQ2_XXS_GRID, IQ3_S_GRID, IQ3_XXS_GRID, even_signs};
 
 pub(crate) mod grids;
+mod lattice;
+pub(crate) mod magnitudes;
 pub(crate) mod nonlinear;
+pub(crate) mod trits;
 
 /// The uneven steps of `IQ4_NL` and `IQ4_XS`.
 pub const IQ4_VALUES: [i8; 16] = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113];

@@ -2,9 +2,9 @@
 //!
 //! A block names points of a grid instead of single values: eight magnitudes at once (IQ1, IQ2) or four (IQ3).
 
-use generated_iq1::IQ1;
-use generated_iq2::{IQ2_S, IQ2_XS, IQ2_XXS};
-use generated_iq3::{IQ3_S, IQ3_XXS};
+pub(super) use generated_iq1::IQ1;
+pub(super) use generated_iq2::{IQ2_S, IQ2_XS, IQ2_XXS};
+pub(super) use generated_iq3::{IQ3_S, IQ3_XXS};
 
 mod generated_iq1;
 mod generated_iq2;

@@ -5,7 +5,7 @@
 //! both of its listings of each grid, checked that they agree, and wrote the coordinates in ascending order, which is
 //! the order in which blocks refer to them. `checksums` in `grids.rs` guards them; the golden files prove them.
 
-pub(super) const IQ1: [u16; 2048] = [
+pub(in crate::iquant) const IQ1: [u16; 2048] = [
     0, 2, 5, 8, 10, 17, 21, 32, 34, 40, 42, 69, 81, 84, 86, 101, 128, 130, 136, 138, 149, 160, 162, 168, 170,
     260, 261, 273, 276, 278, 281, 282, 293, 321, 326, 329, 338, 341, 346, 353, 356, 358, 360, 389, 401, 404,
     406, 421, 512, 514, 520, 522, 533, 544, 546, 552, 554, 581, 593, 601, 612, 617, 640, 642, 648, 650, 657,
