@@ -1,5 +1,6 @@
 //! House rules that no compiler knows. Each is a function from the tree to findings; the list below holds them all.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::error::GateError;
@@ -49,6 +50,7 @@ const RULES: &[fn(&Path, &Tree) -> Vec<Finding>] = &[
     unfinished,
     dependencies,
     manifests,
+    versions,
     lock,
     architecture::places,
     book::pages,
@@ -219,6 +221,29 @@ fn manifests(root: &Path, tree: &Tree) -> Vec<Finding> {
     findings
 }
 
+/// The table of versions is in order, and each row of it has a user.
+fn versions(root: &Path, tree: &Tree) -> Vec<Finding> {
+    const PATH: &str = "Cargo.toml";
+    let text = read(&root.join(PATH)).unwrap_or_default();
+    let rows = text.lines().zip(1..).skip_while(|(line, _)| *line != "[workspace.dependencies]").skip(1);
+    let rows = rows.take_while(|(line, _)| !line.starts_with('[')).filter(|(line, _)| !line.starts_with('#'));
+    let all = tree.workspace.packages.iter().flat_map(|package| &package.dependencies);
+    let used: BTreeSet<&str> = all.map(|dependency| dependency.name.as_str()).collect();
+    let mut findings = Vec::new();
+    let mut before = "";
+    for (row, line) in rows {
+        let Some((name, _)) = row.split_once(" = ") else { continue };
+        if name < before {
+            findings.push(Finding::line(PATH, line, format!("{name} belongs before {before}")));
+        }
+        if !used.contains(name) {
+            findings.push(Finding::line(PATH, line, format!("nobody uses {name}")));
+        }
+        before = name;
+    }
+    findings
+}
+
 fn lock(_: &Path, tree: &Tree) -> Vec<Finding> {
     let count = tree.lock.lines().filter(|line| *line == "[[package]]").count();
     let what = format!("{count} packages; {LOCKED_PACKAGES} is the ceiling until somebody decides otherwise");
@@ -363,6 +388,19 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn the_table_of_versions_is_in_order_and_used() {
+        let manifest = "[workspace]\n\n[workspace.dependencies]\nhalf = \"2\"\n# Why.\nbytes = \"1\"\nrand = \"1\"\n\n[profile.dev]\nz = 1\n";
+        let scene = Scene::new(&[("Cargo.toml", manifest)]);
+        let mut tree = tree(&[]);
+        tree.workspace.packages.push(package("a", &["normal:half", "dev:bytes"]));
+        assert_eq!(
+            printed(&super::versions(&scene.root, &tree)),
+            ["Cargo.toml:6: bytes belongs before half", "Cargo.toml:7: nobody uses rand",]
+        );
+        assert!(super::versions(Path::new("/no/such/place"), &tree).is_empty());
+    }
+
+    #[test]
     fn the_lock_file_has_a_ceiling() {
         let mut tree = tree(&[]);
         tree.lock = "[[package]]\n".repeat(super::LOCKED_PACKAGES);
@@ -383,6 +421,6 @@ pub(crate) mod tests {
             ("docs/ARCHITECTURE.md", ""),
         ];
         let mut scene = Scene::new(&files).answering("metadata", metadata);
-        assert_eq!(run(&mut scene.gate()).unwrap(), "1 sources, 4 pages, 13 rules", "{}", scene.printed());
+        assert_eq!(run(&mut scene.gate()).unwrap(), "1 sources, 4 pages, 14 rules", "{}", scene.printed());
     }
 }
