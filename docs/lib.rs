@@ -75,18 +75,30 @@ mod pages {
     struct FormatsGgufValueTypes;
     #[doc = include_str!("src/formats/gguf-arrays.md")]
     struct FormatsGgufArrays;
+    #[doc = include_str!("src/formats/safetensors.md")]
+    struct FormatsSafetensors;
+    #[doc = include_str!("src/formats/safetensors-header.md")]
+    struct FormatsSafetensorsHeader;
+    #[doc = include_str!("src/formats/safetensors-access.md")]
+    struct FormatsSafetensorsAccess;
     #[doc = include_str!("src/quantization/what-is-quantization.md")]
     struct QuantizationWhatIsQuantization;
     #[doc = include_str!("src/quantization/q4-0.md")]
     struct QuantizationQ40;
+    #[doc = include_str!("src/quantization/q4-0-encoding.md")]
+    struct QuantizationQ40Encoding;
     #[doc = include_str!("src/quantization/q4-0-blocks.md")]
     struct QuantizationQ40Blocks;
     #[doc = include_str!("src/quantization/q4-0-dequantize.md")]
     struct QuantizationQ40Dequantize;
     #[doc = include_str!("src/quantization/q8-0.md")]
     struct QuantizationQ80;
+    #[doc = include_str!("src/quantization/q8-0-encoding.md")]
+    struct QuantizationQ80Encoding;
     #[doc = include_str!("src/quantization/q8-0-tradeoffs.md")]
     struct QuantizationQ80Tradeoffs;
+    #[doc = include_str!("src/quantization/advanced.md")]
+    struct QuantizationAdvanced;
     #[doc = include_str!("src/quantization/k-quants.md")]
     struct QuantizationKQuants;
     #[doc = include_str!("src/generation/sampling.md")]
