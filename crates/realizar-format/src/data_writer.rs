@@ -20,6 +20,7 @@ pub struct DataWriter<W: Write> {
     filled: u64,
     written: u64,
     alignment: u32,
+    footer: Option<crc32fast::Hasher>,
 }
 
 impl<W: Write> DataWriter<W> {
@@ -32,9 +33,15 @@ impl<W: Write> DataWriter<W> {
             filled: 0,
             written: 0,
             alignment,
+            footer: None,
         };
         data.skip_empty();
         data
+    }
+
+    /// As [`DataWriter::new`], with a checksum over all of the file behind it.
+    pub(crate) fn with_checksum(out: W, tensors: Vec<Declared>, alignment: u32) -> Self {
+        Self { footer: Some(crc32fast::Hasher::new()), ..Self::new(out, tensors, alignment) }
     }
 
     /// The tensor whose data is due, and how many bytes of it are still to come.
@@ -76,16 +83,22 @@ impl<W: Write> DataWriter<W> {
     /// # Errors
     ///
     /// Data is missing, or the last bytes cannot be written.
-    pub fn finish(self) -> Result<W, FormatError> {
+    pub fn finish(mut self) -> Result<W, FormatError> {
         if let Some((name, left)) = self.due() {
             let at = Place::named("tensor_data", self.written, name.as_bytes());
             return Err(FormatError::Truncated { at, needed: left, left: 0 });
+        }
+        if let Some(footer) = self.footer.take() {
+            self.put(&footer.finalize().to_le_bytes())?;
         }
         self.out.into_inner().map_err(|error| FormatError::Write { source: error.into_error() })
     }
 
     /// Writes bytes of the head.
     pub(crate) fn put(&mut self, bytes: &[u8]) -> Result<(), FormatError> {
+        if let Some(footer) = &mut self.footer {
+            footer.update(bytes);
+        }
         self.written = self.written.saturating_add(bytes.len() as u64);
         self.out.write_all(bytes).map_err(|source| FormatError::Write { source })
     }

@@ -75,6 +75,8 @@ pub enum FormatError {
     Json { at: Place, line: usize, column: usize, reason: String },
     #[error("{at}: the size overflows, shape {shape}")]
     Overflow { at: Place, shape: String },
+    #[error("{at}: the checksum is {computed:#010x}, the file says {stored:#010x}")]
+    Checksum { at: Place, stored: u32, computed: u32 },
     #[error("{at}: {what} is not supported{hint}")]
     Unsupported { at: Place, what: String, hint: &'static str },
     #[error("{at}: {bytes} bytes of memory are not to be had")]
@@ -115,6 +117,7 @@ impl FormatError {
             | Self::Duplicate { at, .. }
             | Self::Overflow { at, .. }
             | Self::Json { at, .. }
+            | Self::Checksum { at, .. }
             | Self::Unsupported { at, .. }
             | Self::Memory { at, .. } => Some(at),
             _ => None,
@@ -148,6 +151,13 @@ impl FormatError {
             | Self::Overflow { at, .. }
             | Self::Unsupported { at, .. } => Some(at),
             _ => None,
+        }
+    }
+
+    /// Moves the place by the offset of the section it was found in.
+    pub(crate) fn move_by(&mut self, offset: u64) {
+        if let Some(at) = self.place_mut() {
+            at.offset = at.offset.saturating_add(offset);
         }
     }
 

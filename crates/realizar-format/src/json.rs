@@ -240,3 +240,37 @@ fn as_float(value: &Json) -> Option<f64> {
         _ => None,
     }
 }
+
+/// Appends a value as JSON; `false` if JSON has no such value.
+pub(crate) fn write_value(out: &mut String, value: Value<'_>) -> bool {
+    match value {
+        Value::String(text) => match text.as_str() {
+            Ok(text) => out.push_str(&quoted(text)),
+            Err(_) => return false,
+        },
+        Value::Array(array) => {
+            out.push('[');
+            for (index, value) in array.iter().enumerate() {
+                if index > 0 {
+                    out.push(',');
+                }
+                if !write_value(out, value) {
+                    return false;
+                }
+            }
+            out.push(']');
+        }
+        Value::F32(float) if !float.is_finite() => return false,
+        Value::F64(float) if !float.is_finite() => return false,
+        // The shortest digits that give the same f32 back; a point marks it as a float.
+        Value::F32(float) => out.push_str(&format!("{float:?}")),
+        Value::F64(float) => out.push_str(&format!("{float:?}")),
+        other => out.push_str(&other.to_string()),
+    }
+    true
+}
+
+/// A JSON string.
+pub(crate) fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}

@@ -1,4 +1,4 @@
-//! Model files, read and checked: GGUF, and soon safetensors and `.apr`.
+//! Model files, read, checked and written: GGUF, safetensors, `.apr`, and folders as Hugging Face lays them out.
 //!
 //! A file is checked from end to end when it is opened, before anything of it is handed out: every count, length,
 //! offset and type. After that nothing fails and nothing is copied; tensors are views into the mapped file.
@@ -21,6 +21,7 @@
     deny(clippy::indexing_slicing, clippy::cast_possible_truncation, clippy::arithmetic_side_effects)
 )]
 
+mod apr;
 mod array;
 mod beside;
 mod cursor;
@@ -42,6 +43,7 @@ mod sniff;
 mod source;
 mod value;
 
+pub use apr::{Apr, AprV1, AprWriter};
 pub use array::{Array, ArrayIter};
 pub use data_writer::DataWriter;
 pub use error::{FormatError, Place};

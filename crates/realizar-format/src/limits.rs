@@ -38,3 +38,8 @@ pub(crate) const LARGE_JSON_BYTES: u64 = 64 << 20;
 pub(crate) const CONFIG_BYTES: u64 = 4 << 20;
 /// Files of a sharded model.
 pub(crate) const SHARDS: usize = 10_000;
+/// Bytes of a tensor name in an `.apr` file.
+pub(crate) const APR_NAME_BYTES: u64 = 256;
+/// Memory that a Zstandard frame may ask its reader to keep.
+#[cfg(feature = "compression")]
+pub(crate) const ZSTD_WINDOW_BYTES: u64 = 8 << 20;

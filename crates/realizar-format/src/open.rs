@@ -4,6 +4,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 
+use crate::apr::Apr;
 use crate::error::FormatError;
 use crate::gguf::{self, Gguf};
 use crate::hf_folder::HfFolder;
@@ -34,6 +35,7 @@ pub fn open_with(path: &Path, access: Access) -> Result<Box<dyn TensorSource>, F
             match sniff::kind(&bytes) {
                 Kind::Gguf => gguf::gather(Gguf::from_file(path, bytes)?, path, access),
                 Kind::Safetensors => Ok(Box::new(Safetensors::from_file(path, bytes)?)),
+                Kind::Apr => Ok(Box::new(Apr::from_file(path, bytes)?)),
             }
         }
         Opened::Folder => Ok(Box::new(HfFolder::open_with(path, access)?)),
@@ -53,5 +55,6 @@ pub fn parse(bytes: Bytes) -> Result<Box<dyn TensorSource>, FormatError> {
             Ok(Box::new(gguf))
         }
         Kind::Safetensors => Ok(Box::new(Safetensors::parse(bytes)?)),
+        Kind::Apr => Ok(Box::new(Apr::parse(bytes)?)),
     }
 }

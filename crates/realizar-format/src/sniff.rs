@@ -1,5 +1,6 @@
 //! What a file is, told from its first bytes.
 
+use crate::apr;
 use crate::error::FormatError;
 use crate::escape::Escaped;
 use crate::limits;
@@ -11,10 +12,14 @@ pub(crate) const GGUF: &[u8] = b"GGUF";
 pub(crate) enum Kind {
     Gguf,
     Safetensors,
+    Apr,
 }
 
 /// What a file is. A file that is nothing is left to the GGUF reader, which says what its first bytes look like.
 pub(crate) fn kind(bytes: &[u8]) -> Kind {
+    if apr::is_v1(bytes) || apr::is_v2(bytes) {
+        return Kind::Apr;
+    }
     // A header's length, and JSON behind it.
     let len = bytes.first_chunk().map_or(0, |len| u64::from_le_bytes(*len));
     let json = bytes.get(8..).unwrap_or_default().trim_ascii_start().starts_with(b"{");
@@ -30,6 +35,7 @@ const LOOK_ALIKES: &[(&[u8], &str)] = &[
     (b"lmgg", "this is an old ggml file, convert the original model again"),
     (b"tjgg", "this is an old ggjt file, convert the original model again"),
     (b"fmgg", "this is an old ggmf file, convert the original model again"),
+    (b"APR1", "this is an early .apr file for Whisper, which is not read"),
     (b"PK\x03\x04", "this is a zip archive, perhaps PyTorch weights; convert them to safetensors"),
     (b"\x80\x02", "this is a Python pickle, which is never read; convert it to safetensors"),
     (b"\x80\x04", "this is a Python pickle, which is never read; convert it to safetensors"),

@@ -9,6 +9,7 @@ use realizar_quant::DType;
 
 use crate::data_writer::{DataWriter, Declared};
 use crate::error::{FormatError, Place};
+use crate::json::quoted;
 use crate::limits;
 use crate::new_file::NewFile;
 use crate::safetensors::element;
@@ -138,9 +139,4 @@ impl SafetensorsWriter {
     pub fn create(self, path: impl AsRef<Path>) -> Result<DataWriter<NewFile>, FormatError> {
         self.begin(NewFile::create(path)?)
     }
-}
-
-/// A JSON string.
-fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
 }
