@@ -56,15 +56,21 @@ pub enum TokenizeError {
 #[non_exhaustive]
 #[expect(missing_docs, reason = "each message explains its fields")]
 pub enum Warning {
-    #[error("pre-tokenizer `{name}` is not known: text is cut as by `default`, so ids may differ from the original's")]
+    #[error(
+        "pre-tokenizer `{name}` is not known: text is cut as by `default`, so ids may differ from the original's"
+    )]
     UnknownPreTokenizer { name: String },
-    #[error("the file names no pre-tokenizer: text is cut as by `default`, so ids may differ from the original's")]
+    #[error(
+        "the file names no pre-tokenizer: text is cut as by `default`, so ids may differ from the original's"
+    )]
     MissingPreTokenizer,
-    #[error("{count} tokens share their text with an earlier one; encoding picks the lowest id (first: `{first}`)")]
+    #[error(
+        "{count} tokens share their text with an earlier one; encoding picks the lowest id (first: `{first}`)"
+    )]
     DuplicateTokens { count: usize, first: String },
     #[error("{count} of {total} merges are unusable and were left out (first: `{first}`)")]
     UnusableMerges { count: usize, total: usize, first: String },
-    #[error("the vocabulary has no token for {count} of 256 bytes, and no unknown token")]
+    #[error("the vocabulary has no token for {count} of 256 bytes: such bytes vanish from the text")]
     MissingBytes { count: usize },
     #[error("`{key}` is {id}, the vocabulary has {vocab} tokens: ignored")]
     SpecialIdIgnored { key: &'static str, id: u32, vocab: usize },

@@ -27,17 +27,15 @@ impl Lexicon {
     #[inline]
     pub(crate) fn text(&self, index: u32) -> &[u8] {
         let index = index as usize;
-        let start = index.checked_sub(1).and_then(|before| self.ends.get(before)).map_or(0, |end| *end as usize);
+        let start =
+            index.checked_sub(1).and_then(|before| self.ends.get(before)).map_or(0, |end| *end as usize);
         self.ends.get(index).and_then(|end| self.bytes.get(start..*end as usize)).unwrap_or(&[])
     }
 
     /// The lowest number of a string.
     #[inline]
     pub(crate) fn find(&self, text: &[u8]) -> Option<u32> {
-        match self.probe(text) {
-            Ok(found) => Some(found),
-            Err(_) => None,
-        }
+        self.probe(text).ok()
     }
 
     /// The number, or the free slot and the tag to put there.

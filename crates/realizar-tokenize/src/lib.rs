@@ -4,8 +4,10 @@
 
 mod bpe;
 mod bytelevel;
+mod charsmap;
 mod error;
 mod gguf;
+mod greedy;
 mod lexicon;
 mod pattern;
 mod pretokenize;
@@ -17,6 +19,8 @@ mod text;
 mod tokenizer;
 mod trie;
 mod unicode;
+mod unigram;
+mod wordpiece;
 
 /// Number of a token in its vocabulary.
 pub type TokenId = u32;
@@ -24,4 +28,4 @@ pub type TokenId = u32;
 pub use error::{TokenizeError, Warning};
 pub use gguf::{Compat, GgufVocab};
 pub use stream::StreamDecoder;
-pub use tokenizer::{DecodeOptions, Encoded, EncodeOptions, Tokenizer};
+pub use tokenizer::{DecodeOptions, EncodeOptions, Encoded, Tokenizer};

@@ -39,7 +39,8 @@ impl Specials {
         entries.sort_by_key(|entry| std::cmp::Reverse(entry.text.len()));
         let keys = || entries.iter().zip(0u32..).map(|(entry, index)| (entry, entry.text.as_slice(), index));
         let trie = Trie::new(keys().map(|(_, text, index)| (text, index)));
-        let plain = Trie::new(keys().filter(|(entry, ..)| !entry.control).map(|(_, text, index)| (text, index)));
+        let plain =
+            Trie::new(keys().filter(|(entry, ..)| !entry.control).map(|(_, text, index)| (text, index)));
         Self { entries, trie, plain }
     }
 

@@ -4,7 +4,8 @@ use crate::bpe::merge::{NO_SYMBOL, Pairs};
 use crate::bpe::{BpeScratch, Fallback, chars};
 use crate::lexicon::Lexicon;
 use crate::sink::Sink;
-use crate::{TokenId, TokenizeError};
+use crate::trie::Trie;
+use crate::{TokenizeError, unicode};
 
 /// U+2581, which stands for a space.
 pub(crate) const SPACE: &[u8] = "\u{2581}".as_bytes();
@@ -18,6 +19,8 @@ pub(crate) struct Spm {
     longest: usize,
     /// Bytes after which no piece goes on with U+2581: a text can be cut there.
     cut_after: Box<[bool; 256]>,
+    /// Found before anything merges, the longest first.
+    user_defined: Option<Trie>,
     fallback: Fallback,
 }
 
@@ -47,7 +50,12 @@ impl Pairs for InWord<'_> {
 }
 
 impl Spm {
-    pub(crate) fn new(pieces: Lexicon, priorities: Vec<u32>, fallback: Fallback) -> Self {
+    pub(crate) fn new(
+        pieces: Lexicon,
+        priorities: Vec<u32>,
+        user_defined: Option<Trie>,
+        fallback: Fallback,
+    ) -> Self {
         let mut cut_after = Box::new([true; 256]);
         let mut longest = 0;
         for id in 0..pieces.len() as u32 {
@@ -68,7 +76,7 @@ impl Spm {
         if let Some(cut) = cut_after.get_mut(0x81) {
             *cut = false;
         }
-        Self { pieces, priorities, longest, cut_after, fallback }
+        Self { pieces, priorities, longest, cut_after, user_defined, fallback }
     }
 
     /// Encodes a text in which spaces have been replaced. It need not be UTF-8.
@@ -79,13 +87,22 @@ impl Spm {
         sink: &mut dyn Sink,
     ) -> Result<(), TokenizeError> {
         let (mut start, mut at, mut before) = (0, 0, None);
-        for char in chars(text) {
-            if char == SPACE && at > start && before.is_some_and(|byte: u8| self.may_cut_after(byte)) {
+        while at < text.len() {
+            let found = self.user_defined.as_ref().and_then(|trie| trie.prefixes(text, at).last());
+            if let Some((end, id)) = found {
+                self.word(text.get(start..at).unwrap_or(&[]), start, scratch, sink)?;
+                sink.token(id, at, end);
+                (start, at, before) = (end, end, None);
+                continue;
+            }
+            let lead = text.get(at).copied().unwrap_or(0);
+            let end = (at + unicode::promised_len(lead)).min(text.len());
+            if before.is_some_and(|byte: u8| self.may_cut_after(byte)) && text.get(at..end) == Some(SPACE) {
                 self.word(text.get(start..at).unwrap_or(&[]), start, scratch, sink)?;
                 start = at;
             }
-            at += char.len();
-            before = char.last().copied();
+            before = text.get(end - 1).copied();
+            at = end;
         }
         self.word(text.get(start..).unwrap_or(&[]), start, scratch, sink)
     }
@@ -121,11 +138,6 @@ impl Spm {
             recorder.finish();
         }
         result
-    }
-
-    /// The number of a piece.
-    pub(crate) fn find(&self, text: &[u8]) -> Option<TokenId> {
-        self.pieces.find(text)
     }
 }
 

@@ -2,6 +2,9 @@
 
 use std::borrow::Cow;
 
+use unicode_segmentation::UnicodeSegmentation as _;
+
+use crate::charsmap::CharsMap;
 use crate::sink::Sink;
 use crate::spm::SPACE;
 use crate::unicode::normal::{self, Form};
@@ -72,6 +75,65 @@ impl<'a> Prepared<'a> {
         self.bytes = Cow::Owned(out);
     }
 
+    /// Rewrites the text character by character; what `write` appends stands for the character it is given.
+    pub(crate) fn rewrite(&mut self, mut write: impl FnMut(u32, &mut Vec<u8>)) {
+        let mut out = Vec::with_capacity(self.bytes.len());
+        let old = if self.places { self.all_spans() } else { Vec::new() };
+        let mut spans = Vec::new();
+        for (at, code) in unicode::codes(&self.bytes) {
+            write(code, &mut out);
+            if let Some(span) = old.get(at) {
+                spans.resize(out.len(), *span);
+            }
+        }
+        self.spans = self.places.then_some(spans);
+        self.bytes = Cow::Owned(out);
+    }
+
+    /// Rewrites the text in stretches: `next` is given the text and a position and appends what stands for the bytes
+    /// that it consumes, whose number it returns.
+    pub(crate) fn rewrite_stretches(&mut self, mut next: impl FnMut(&[u8], usize, &mut Vec<u8>) -> usize) {
+        let mut out = Vec::with_capacity(self.bytes.len());
+        let old = if self.places { self.all_spans() } else { Vec::new() };
+        let mut spans = Vec::new();
+        let mut at = 0;
+        while at < self.bytes.len() {
+            let used = next(&self.bytes, at, &mut out).max(1);
+            if let (Some(first), Some(last)) =
+                (old.get(at), old.get((at + used).min(old.len()).saturating_sub(1)))
+            {
+                spans.resize(out.len(), (first.0, last.1));
+            }
+            at += used;
+        }
+        self.spans = self.places.then_some(spans);
+        self.bytes = Cow::Owned(out);
+    }
+
+    /// Applies a character map as the Hugging Face library does: to each grapheme of fewer than six bytes as a whole,
+    /// else to each character.
+    pub(crate) fn map_graphemes(&mut self, map: &CharsMap) {
+        let Ok(text) = std::str::from_utf8(&self.bytes) else { return };
+        let mut pieces: Vec<(usize, Option<&[u8]>)> = Vec::new();
+        for grapheme in text.graphemes(true) {
+            let whole = if grapheme.len() < 6 { map.shortest(grapheme.as_bytes()) } else { None };
+            if whole.is_some() {
+                pieces.push((grapheme.len(), whole));
+                continue;
+            }
+            for char in grapheme.chars() {
+                let mut buffer = [0; 4];
+                pieces.push((char.len_utf8(), map.shortest(char.encode_utf8(&mut buffer).as_bytes())));
+            }
+        }
+        let mut pieces = pieces.into_iter();
+        self.rewrite_stretches(|text, at, out| {
+            let Some((len, replacement)) = pieces.next() else { return text.len() };
+            out.extend_from_slice(replacement.unwrap_or_else(|| text.get(at..at + len).unwrap_or(&[])));
+            len
+        });
+    }
+
     /// Replaces every space by U+2581, with one before the text where asked for.
     pub(crate) fn replace_spaces(&mut self, prefix: bool) {
         let spaces = self.bytes.iter().filter(|byte| **byte == b' ').count();
@@ -101,7 +163,8 @@ impl<'a> Prepared<'a> {
     pub(crate) fn place(&self, start: usize, end: usize) -> (usize, usize) {
         match &self.spans {
             Some(spans) => {
-                let first = spans.get(start).map_or_else(|| spans.last().map_or(0, |span| span.1), |span| span.0);
+                let first =
+                    spans.get(start).map_or_else(|| spans.last().map_or(0, |span| span.1), |span| span.0);
                 let last = end.checked_sub(1).filter(|last| *last >= start).and_then(|last| spans.get(last));
                 (first as usize, last.map_or(first, |span| span.1) as usize)
             }

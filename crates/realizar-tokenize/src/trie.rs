@@ -42,7 +42,8 @@ impl Trie {
             depth += 1;
         }
         let first = trie.nodes.first().copied();
-        for child in first.map_or(0..0, |root| root.first_child..root.first_child + u32::from(root.children)) {
+        for child in first.map_or(0..0, |root| root.first_child..root.first_child + u32::from(root.children))
+        {
             if let Some(label) = trie.labels.get(child as usize)
                 && let Some(slot) = trie.root.get_mut(*label as usize)
             {
@@ -83,7 +84,11 @@ impl Trie {
     /// The nodes under `text[start..]`, one per byte for as long as some key goes on so: end and value where a key
     /// ends, from short to long.
     #[inline]
-    pub(crate) fn prefixes<'t>(&'t self, text: &'t [u8], start: usize) -> impl Iterator<Item = (usize, u32)> + 't {
+    pub(crate) fn prefixes<'t>(
+        &'t self,
+        text: &'t [u8],
+        start: usize,
+    ) -> impl Iterator<Item = (usize, u32)> + 't {
         let mut node = 0usize;
         let mut at = start;
         std::iter::from_fn(move || {

@@ -134,7 +134,8 @@ mod tests {
     fn a_word_is_replayed_as_recorded() {
         let mut cache = WordCache::default();
         let mut out: Vec<TokenId> = Vec::new();
-        for word in ["a", "ab", "abc", "abcd", "abcdefg", "abcdefgh", "abcdefghijklmnop", "abcdefghijklmnopq"] {
+        for word in ["a", "ab", "abc", "abcd", "abcdefg", "abcdefgh", "abcdefghijklmnop", "abcdefghijklmnopq"]
+        {
             let word = word.as_bytes();
             assert!(!cache.replay(word, 0, &mut out), "{word:?}");
             let mut recorder = cache.record(word, 3, &mut out);

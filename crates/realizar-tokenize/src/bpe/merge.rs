@@ -41,7 +41,8 @@ impl Merger {
             start += bytes;
         }
         if start < len {
-            let first = self.symbols.iter().zip(self.symbols.iter().skip(1).map(|symbol| symbol.1).chain([start]));
+            let first =
+                self.symbols.iter().zip(self.symbols.iter().skip(1).map(|symbol| symbol.1).chain([start]));
             let first: Vec<(u32, usize)> = first.map(|((id, start), end)| (*id, end - start)).collect();
             merge_long(pairs, first.into_iter().chain(symbols), len, emit);
             return;
@@ -59,7 +60,9 @@ impl Merger {
     }
 
     fn look(&self, pairs: &impl Pairs, index: usize, len: usize) -> (u32, u32) {
-        let (Some(left), Some(right)) = (self.symbols.get(index), self.symbols.get(index + 1)) else { return NEVER };
+        let (Some(left), Some(right)) = (self.symbols.get(index), self.symbols.get(index + 1)) else {
+            return NEVER;
+        };
         pairs.pair(left.0, right.0, left.1, self.end_of(index + 1, len)).unwrap_or(NEVER)
     }
 

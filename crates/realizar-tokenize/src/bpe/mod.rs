@@ -26,10 +26,8 @@ type ByteTokens = [Option<TokenId>; 256];
 pub(crate) struct Fallback {
     /// Tokens of single bytes.
     pub(crate) bytes: Box<ByteTokens>,
-    /// Used for the whole symbol where some of its bytes has no token.
-    pub(crate) unknown: Option<TokenId>,
-    /// Neighbouring unknown symbols become one token.
-    pub(crate) fuse_unknown: bool,
+    /// What becomes of the whole symbol where some of its bytes has no token.
+    pub(crate) unknown: Unknown,
 }
 
 impl Fallback {
@@ -53,18 +51,33 @@ impl Fallback {
                 Ok(())
             }
             Some(at) => {
-                let Some(unknown) = self.unknown else {
-                    let byte = symbol.get(at).copied().unwrap_or(0);
-                    return Err(TokenizeError::NoToken { byte, offset: base + at });
-                };
-                if !(*unknown_before && self.fuse_unknown) {
-                    sink.token(unknown, base, base + symbol.len());
+                match self.unknown {
+                    Unknown::Refuse => {
+                        let byte = symbol.get(at).copied().unwrap_or(0);
+                        return Err(TokenizeError::NoToken { byte, offset: base + at });
+                    }
+                    Unknown::Drop => {}
+                    Unknown::Fused(_) if *unknown_before => {}
+                    Unknown::Token(id) | Unknown::Fused(id) => sink.token(id, base, base + symbol.len()),
                 }
                 *unknown_before = true;
                 Ok(())
             }
         }
     }
+}
+
+/// A symbol that cannot be spelt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unknown {
+    /// An error names it.
+    Refuse,
+    /// It vanishes, as in the reference implementations of byte-level vocabularies; loading warns.
+    Drop,
+    /// One token for each.
+    Token(TokenId),
+    /// One token for each run.
+    Fused(TokenId),
 }
 
 /// Merges and pieces. A piece's number is its token's id; parts of merges that are no tokens follow.
@@ -129,7 +142,8 @@ impl Bpe {
         let mut joined = Vec::new();
         let (mut unusable, mut example) = (0, None);
         for (rank, (parts, source)) in merges.enumerate() {
-            let Some((left, right)) = parts.filter(|(left, right)| !left.is_empty() && !right.is_empty()) else {
+            let Some((left, right)) = parts.filter(|(left, right)| !left.is_empty() && !right.is_empty())
+            else {
                 unusable += 1;
                 example.get_or_insert(source);
                 continue;
@@ -192,11 +206,13 @@ impl Bpe {
         };
         match self.unit {
             Unit::Byte => {
-                let symbols = word.iter().map(|byte| (self.first.get(*byte as usize).copied().unwrap_or(NO_SYMBOL), 1));
+                let symbols =
+                    word.iter().map(|byte| (self.first.get(*byte as usize).copied().unwrap_or(NO_SYMBOL), 1));
                 scratch.merger.merge(self, symbols, word.len(), &mut emit);
             }
             Unit::Char => {
-                let symbols = chars(word).map(|char| (self.pieces.find(char).unwrap_or(NO_SYMBOL), char.len()));
+                let symbols =
+                    chars(word).map(|char| (self.pieces.find(char).unwrap_or(NO_SYMBOL), char.len()));
                 scratch.merger.merge(self, symbols, word.len(), &mut emit);
             }
         }

@@ -4,19 +4,32 @@ use std::borrow::Cow;
 
 use super::encode::unescape;
 use super::load::byte_token;
-use super::{Compat, GgufTokenizer, Model, attr};
+use super::models::without_dna_mark;
+use super::{BpeKind, BpeModel, Compat, GgufTokenizer, Model, attr};
+use crate::greedy::unescape_rwkv;
 use crate::{DecodeOptions, TokenId, bytelevel, unicode};
 
 impl GgufTokenizer {
     /// The bytes of one token; nothing for a control token unless it is kept. The id must be in range.
     pub(crate) fn piece(&self, id: TokenId, keep_special: bool) -> Cow<'_, [u8]> {
         let attr = self.attrs.get(id as usize).copied().unwrap_or(0);
-        let text = self.texts.text(id);
+        let mut text = self.texts.text(id);
+        if let Model::Bpe(BpeModel { kind: BpeKind::Dna(_), .. }) = &self.model {
+            text = without_dna_mark(text);
+        }
         if attr & (attr::UNKNOWN | attr::CONTROL) != 0 {
             return Cow::Borrowed(if keep_special { text } else { &[] });
         }
-        if attr & attr::USER_DEFINED != 0 {
-            return Cow::Borrowed(text);
+        match &self.model {
+            Model::Longest(_) => return Cow::Owned(unescape_rwkv(text)),
+            Model::Cover(_) => {
+                return match byte_token(text).filter(|_| attr & attr::BYTE != 0) {
+                    Some(byte) => Cow::Owned(vec![byte]),
+                    None => Cow::Borrowed(text),
+                };
+            }
+            _ if attr & attr::USER_DEFINED != 0 => return Cow::Borrowed(text),
+            _ => {}
         }
         if attr & attr::NORMAL != 0 {
             return match &self.model {
@@ -94,29 +107,33 @@ impl GgufTokenizer {
 
 /// llama.cpp's removal of spaces before punctuation and contractions, in its three passes.
 fn clean(text: &[u8]) -> Vec<u8> {
-    let pass = |text: &[u8], drops: &dyn Fn(&[u8], usize) -> (bool, bool)| {
-        let mut out: Vec<u8> = text.iter().take(1).copied().collect();
-        let mut at = 1;
-        while let Some(byte) = text.get(at) {
-            // Drop the space before, the space after.
-            let (before, after) = drops(text, at);
-            if before {
-                out.pop();
-            }
-            out.push(*byte);
-            at += 1 + usize::from(after);
-        }
-        out
-    };
     let is = |text: &[u8], at: usize, set: &[u8]| text.get(at).is_some_and(|byte| set.contains(byte));
-    let first = pass(text, &|text, at| (is(text, at - 1, b" ") && is(text, at, b"?!.,"), false));
-    let second = pass(&first, &|text, at| {
-        let alone = is(text, at, b"'") && is(text, at - 1, b" ") && is(text, at + 1, b" ");
+    let first = clean_pass(text, |text, at| (is(text, at, b"?!.,"), false));
+    let second = clean_pass(&first, |text, at| {
+        let alone = is(text, at, b"'") && is(text, at + 1, b" ");
         (alone, alone)
     });
-    pass(&second, &|text, at| {
+    clean_pass(&second, |text, at| {
         let pair = text.get(at + 1..at + 3);
         let contraction = is(text, at + 1, b"sm") || pair == Some(b"re") || pair == Some(b"ve");
-        (is(text, at - 1, b" ") && is(text, at, b"'") && contraction, false)
+        (is(text, at, b"'") && contraction, false)
     })
+}
+
+/// Asks `drops` about every byte that follows a space: whether to drop that space, and the one after.
+fn clean_pass(text: &[u8], drops: impl Fn(&[u8], usize) -> (bool, bool)) -> Vec<u8> {
+    let mut out: Vec<u8> = text.iter().take(1).copied().collect();
+    let mut after_space = text.first() == Some(&b' ');
+    let mut at = 1;
+    while let Some(byte) = text.get(at) {
+        let (before, after) = if after_space { drops(text, at) } else { (false, false) };
+        if before {
+            out.pop();
+        }
+        out.push(*byte);
+        // A space that was dropped does not count for what follows it.
+        after_space = *byte == b' ';
+        at += 1 + usize::from(after);
+    }
+    out
 }

@@ -2,14 +2,16 @@
 
 use std::borrow::Cow;
 
-use super::{BpeModel, GgufTokenizer, Model};
+use super::{BertModel, BpeKind, BpeModel, Compat, Dna, GgufTokenizer, Model, UnigramModel};
 use crate::bpe::BpeScratch;
+use crate::greedy::without_mark;
 use crate::sink::Sink;
 use crate::special::Fragment;
 use crate::spm::SPACE;
 use crate::text::{Prepared, Relocate};
 use crate::unicode::normal::Form;
-use crate::{EncodeOptions, TokenizeError};
+use crate::wordpiece::{bert_words, is_bert_punctuation};
+use crate::{EncodeOptions, TokenId, TokenizeError, unicode};
 
 impl GgufTokenizer {
     pub(crate) fn encode(
@@ -20,11 +22,9 @@ impl GgufTokenizer {
         sink: &mut dyn Sink,
         places: bool,
     ) -> Result<(), TokenizeError> {
-        if options.add_special
-            && self.flags.add_bos
-            && let Some(bos) = self.ids.bos
-        {
-            sink.token(bos, 0, 0);
+        let (first, last) = self.ends(options.add_special);
+        if let Some(first) = first {
+            sink.token(first, 0, 0);
         }
         // The beginning counts as a special token: a space is put before what follows one.
         let mut after_special = true;
@@ -41,13 +41,20 @@ impl GgufTokenizer {
                 }
             }
         }
-        if options.add_special
-            && self.flags.add_eos
-            && let Some(eos) = self.ids.eos
-        {
-            sink.token(eos, text.len(), text.len());
+        if let Some(last) = last {
+            sink.token(last, text.len(), text.len());
         }
         Ok(())
+    }
+
+    /// What is put before and after a text.
+    fn ends(&self, add_special: bool) -> (Option<TokenId>, Option<TokenId>) {
+        match &self.model {
+            _ if !add_special => (None, None),
+            Model::WordPiece(_) => (self.ids.bos, self.ids.sep),
+            Model::Longest(_) | Model::Cover(_) => (None, None),
+            _ => (self.ids.bos.filter(|_| self.flags.add_bos), self.ids.eos.filter(|_| self.flags.add_eos)),
+        }
     }
 
     fn fragment(
@@ -68,16 +75,180 @@ impl GgufTokenizer {
                 if self.flags.escape_spaces {
                     text.replace_spaces(false);
                 }
-                let mut sink = Relocate::new(&text, base, sink);
-                model.words(&text.bytes, scratch, &mut sink)
+                if let BpeKind::Whitespace { lowercase: true } = model.kind {
+                    text.rewrite(|code, out| unicode::push_code(out, unicode::simple_lower(code)));
+                }
+                model.encode(&text.bytes, scratch, &mut Relocate::new(&text, base, sink))
             }
             Model::Spm(spm) => {
                 let mut text = Prepared::raw(part, places);
                 text.replace_spaces(self.flags.add_space_prefix && after_special);
+                spm.encode(&text.bytes, scratch, &mut Relocate::new(&text, base, sink))
+            }
+            Model::WordPiece(model) => {
+                let text = self.bert_text(model, part, places)?;
                 let mut sink = Relocate::new(&text, base, sink);
-                spm.encode(&text.bytes, scratch, &mut sink)
+                let alone = |code| self.is_alone(code);
+                let mut pieces = Vec::new();
+                bert_words(&text.bytes, alone, |range| {
+                    let word = text.bytes.get(range.clone()).unwrap_or(&[]);
+                    model.model.word(word, range.start, &mut pieces, &mut sink);
+                });
+                Ok(())
+            }
+            Model::Unigram(model) => {
+                let original = self.is_original_on(part);
+                let text = self.unigram_text(model, part, places)?;
+                let mut sink = Relocate::new(&text, base, sink);
+                if !(original && model.by_grapheme) {
+                    return model.model.encode(&text.bytes, 0, original, &mut sink);
+                }
+                let mut result = Ok(());
+                bert_words(
+                    &text.bytes,
+                    |_| false,
+                    |range| {
+                        if result.is_ok() {
+                            let word = text.bytes.get(range.clone()).unwrap_or(&[]);
+                            result = model.model.encode(word, range.start, original, &mut sink);
+                        }
+                    },
+                );
+                result
+            }
+            Model::Longest(model) => {
+                model.encode(part, base, sink);
+                Ok(())
+            }
+            Model::Cover(model) => {
+                let part = without_mark(part);
+                let text = Prepared::sanitized(part, places)?;
+                model.encode(&text.bytes, 0, &mut Relocate::new(&text, base, sink));
+                Ok(())
             }
         }
+    }
+
+    /// The original is followed where it is wanted and defined, which it is not on text that is not UTF-8.
+    fn is_original_on(&self, part: &[u8]) -> bool {
+        self.compat == Compat::Original && std::str::from_utf8(part).is_ok()
+    }
+
+    /// Whether BERT makes a word of the character alone.
+    fn is_alone(&self, code: u32) -> bool {
+        let punctuation = match self.compat {
+            Compat::Original => is_bert_punctuation(code),
+            // llama.cpp goes by the categories, and by those of symbols up to `}`.
+            Compat::LlamaCpp => {
+                unicode::is(code, unicode::PUNCTUATION) || (code < 0x7F && unicode::is(code, unicode::SYMBOL))
+            }
+        };
+        punctuation || unicode::is_bert_ideograph(code)
+    }
+
+    fn bert_text<'t>(
+        &self,
+        model: &BertModel,
+        part: &'t [u8],
+        places: bool,
+    ) -> Result<Prepared<'t>, TokenizeError> {
+        let mut text = Prepared::sanitized(part, places)?;
+        let original = self.is_original_on(part);
+        let dropped = |code: u32| {
+            let kept = original && matches!(code, 9 | 10 | 13) || !original && unicode::is_space(code);
+            code == 0 || code == 0xFFFD || (unicode::is(code, unicode::BERT_CONTROL) && !kept)
+        };
+        if !original {
+            text.rewrite(|code, out| {
+                let code = if model.strip_accents { unicode::base_of(code) } else { code };
+                let accent = model.strip_accents && unicode::is(code, unicode::MARK);
+                if !dropped(code) && !accent {
+                    unicode::push_code(out, if model.lowercase { unicode::simple_lower(code) } else { code });
+                }
+            });
+            return Ok(text);
+        }
+        text.rewrite(|code, out| {
+            if !dropped(code) {
+                unicode::push_code(out, code);
+            }
+        });
+        if model.strip_accents {
+            text.normalize(Form::Nfd);
+            text.rewrite(|code, out| {
+                if !unicode::is(code, unicode::NONSPACING) {
+                    unicode::push_code(out, code);
+                }
+            });
+        }
+        if model.lowercase {
+            text.rewrite(unicode::push_lower);
+        }
+        Ok(text)
+    }
+
+    fn unigram_text<'t>(
+        &self,
+        model: &UnigramModel,
+        part: &'t [u8],
+        places: bool,
+    ) -> Result<Prepared<'t>, TokenizeError> {
+        let mut text = Prepared::raw(part, places);
+        if model.by_grapheme && self.is_original_on(part) {
+            if let Some(map) = &model.map {
+                text.map_graphemes(map);
+            }
+            // White space separates words, each of which gets its mark.
+            let mut in_word = false;
+            text.rewrite(|code, out| {
+                let space = unicode::is_space(code);
+                if !space && !in_word {
+                    out.extend_from_slice(SPACE);
+                }
+                in_word = !space;
+                unicode::push_code(out, if space { 0x20 } else { code });
+            });
+            return Ok(text);
+        }
+        text.rewrite_stretches(|text, at, out| {
+            let walked = model.user_defined.walk(text, at);
+            if walked > at {
+                out.extend_from_slice(text.get(at..walked).unwrap_or(&[]));
+                return walked - at;
+            }
+            if let Some((len, replacement)) = model.map.as_ref().and_then(|map| map.longest(text, at)) {
+                out.extend_from_slice(replacement);
+                return len;
+            }
+            let Some((_, len)) = unicode::decode_lenient(text, at) else {
+                out.extend_from_slice("\u{FFFD}".as_bytes());
+                return 1;
+            };
+            out.extend_from_slice(text.get(at..at + len).unwrap_or(&[]));
+            len
+        });
+        let (prefix, squeeze) = (self.flags.add_space_prefix, model.remove_extra_spaces);
+        let (mut in_word, mut prefixed) = (false, false);
+        text.rewrite_stretches(|text, at, out| {
+            let byte = text.get(at).copied().unwrap_or(0);
+            if byte == b' ' {
+                in_word = false;
+                if !squeeze {
+                    out.extend_from_slice(SPACE);
+                }
+                return 1;
+            }
+            if !in_word {
+                in_word = true;
+                if (prefix && !prefixed) || squeeze {
+                    out.extend_from_slice(SPACE);
+                    prefixed = true;
+                }
+            }
+            out.push(byte);
+            1
+        });
+        Ok(text)
     }
 
     /// The words that a text without special tokens is cut into.
@@ -100,15 +271,82 @@ impl GgufTokenizer {
 }
 
 impl BpeModel {
-    fn words(&self, text: &[u8], scratch: &mut BpeScratch, sink: &mut dyn Sink) -> Result<(), TokenizeError> {
+    fn encode(
+        &self,
+        text: &[u8],
+        scratch: &mut BpeScratch,
+        sink: &mut dyn Sink,
+    ) -> Result<(), TokenizeError> {
+        match &self.kind {
+            BpeKind::Plain => self.words(text, 0, scratch, sink),
+            BpeKind::Whitespace { .. } => {
+                let mut result = Ok(());
+                bert_words(
+                    text,
+                    |_| false,
+                    |range| {
+                        if result.is_ok() {
+                            let word = text.get(range.clone()).unwrap_or(&[]);
+                            result = self.bpe.word(word, range.start, scratch, sink);
+                        }
+                    },
+                );
+                result
+            }
+            BpeKind::Dna(dna) => {
+                let mut at = 0;
+                while let Some(start) = find(text, b"<dna>", at) {
+                    self.words(text.get(at..start).unwrap_or(&[]), at, scratch, sink)?;
+                    sink.token(dna.begin, start, start + 5);
+                    let end = find(text, b"</dna>", start + 5);
+                    dna.encode(
+                        text.get(start + 5..end.unwrap_or(text.len())).unwrap_or(&[]),
+                        start + 5,
+                        sink,
+                    );
+                    let Some(end) = end else { return Ok(()) };
+                    sink.token(dna.end, end, end + 6);
+                    at = end + 6;
+                }
+                self.words(text.get(at..).unwrap_or(&[]), at, scratch, sink)
+            }
+        }
+    }
+
+    fn words(
+        &self,
+        text: &[u8],
+        base: usize,
+        scratch: &mut BpeScratch,
+        sink: &mut dyn Sink,
+    ) -> Result<(), TokenizeError> {
         self.passes.split(text, &mut |range| {
             let word = text.get(range.clone()).unwrap_or(&[]);
-            self.bpe.word(word, range.start, scratch, sink)
+            self.bpe.word(word, base + range.start, scratch, sink)
         })
     }
 }
 
-/// Spaces as U+2581.
+impl Dna {
+    /// Sixes of letters; what is left over is filled up with `A`.
+    fn encode(&self, text: &[u8], base: usize, sink: &mut dyn Sink) {
+        for (index, part) in text.chunks(6).enumerate() {
+            let mut word = [b'A'; 6];
+            for (to, from) in word.iter_mut().zip(part) {
+                *to = from.to_ascii_uppercase();
+            }
+            let whole = self.words.prefixes(&word, 0).find(|(end, _)| *end == 6);
+            let start = base + 6 * index;
+            sink.token(whole.map_or(self.unknown, |(_, id)| id), start, start + part.len());
+        }
+    }
+}
+
+fn find(text: &[u8], part: &[u8], from: usize) -> Option<usize> {
+    text.get(from..)?.windows(part.len()).position(|window| window == part).map(|at| from + at)
+}
+
+/// U+2581 as spaces.
 pub(super) fn unescape(text: &[u8]) -> Cow<'_, [u8]> {
     if !text.windows(SPACE.len()).any(|window| window == SPACE) {
         return Cow::Borrowed(text);

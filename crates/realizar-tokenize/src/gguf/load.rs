@@ -1,13 +1,14 @@
 //! From metadata to a tokenizer.
 
-use super::{BpeModel, Compat, Flags, GgufTokenizer, GgufVocab, Ids, Model, attr, control};
-use crate::bpe::{Bpe, Fallback, Unit};
+use super::{BpeModel, Compat, Flags, GgufTokenizer, GgufVocab, Ids, Model, attr, control, models};
+use crate::bpe::{Bpe, Fallback, Unit, Unknown};
 use crate::bytelevel;
 use crate::lexicon::Lexicon;
 use crate::pattern::Dialect;
-use crate::pretokenize::{self, Flag, PRE_TOKENIZERS, Passes, PreTokenizer};
+use crate::pretokenize::{self, Flag, Passes, PreTokenizer};
 use crate::special::{Special, Specials};
 use crate::spm::{Spm, priority};
+use crate::trie::Trie;
 use crate::{TokenId, TokenizeError, Warning};
 
 const MAX_TOKENS: usize = 4_194_304;
@@ -19,13 +20,21 @@ const KNOWN_MODELS: &str = "bert, gemma4, gpt2, hybriddna, llama, plamo2, rwkv, 
 enum Kind {
     Bpe,
     Spm,
+    WordPiece,
+    Unigram,
+    Rwkv,
+    Plamo2,
 }
 
 impl GgufTokenizer {
     pub(crate) fn new(vocab: &GgufVocab<'_>, compat: Compat) -> Result<Self, TokenizeError> {
         let kind = match vocab.model {
             "llama" => Kind::Spm,
-            "gpt2" | "gemma4" => Kind::Bpe,
+            "gpt2" | "gemma4" | "whitespace" | "hybriddna" => Kind::Bpe,
+            "bert" => Kind::WordPiece,
+            "t5" => Kind::Unigram,
+            "rwkv" => Kind::Rwkv,
+            "plamo2" => Kind::Plamo2,
             name => {
                 return Err(TokenizeError::UnknownModel { name: name.to_owned(), known: KNOWN_MODELS });
             }
@@ -35,31 +44,40 @@ impl GgufTokenizer {
         let texts = read_texts(vocab, &mut warnings)?;
         let mut attrs = read_attrs(vocab, &texts)?;
         let pre = pre_tokenizer(vocab, kind, &mut warnings);
-        let has = |flag: Flag| pre.is_some_and(|pre| pre.flags.contains(&flag));
+        let has = |flag: Flag| pre.flags.contains(&flag);
         let ids = read_ids(vocab, kind, has(Flag::NoDefaultBos))?;
         let flags = read_flags(vocab, kind, has)?;
+        if kind == Kind::WordPiece && ids.sep.is_none() {
+            return Err(TokenizeError::SpecialIdMissing { key: "tokenizer.ggml.seperator_token_id" });
+        }
         if flags.add_bos && ids.bos.is_none() {
             return Err(TokenizeError::SpecialIdMissing { key: "tokenizer.ggml.add_bos_token" });
         }
         if flags.add_eos && ids.eos.is_none() {
             return Err(TokenizeError::SpecialIdMissing { key: "tokenizer.ggml.add_eos_token" });
         }
-        let model = match kind {
-            Kind::Spm => Model::Spm(Box::new(spm(vocab, &texts, &attrs, ids.unk, compat))),
-            Kind::Bpe => {
-                let pre = pre.unwrap_or(&PRE_TOKENIZERS[0]);
-                Model::Bpe(bpe(vocab, &texts, &attrs, pre, compat, &mut warnings)?)
-            }
+        let bpe = match kind {
+            Kind::Bpe => Some(bpe(vocab, &texts, &attrs, pre, compat, &mut warnings)?),
+            _ => None,
         };
-        // An ordinary piece that merging makes is no control token to the original.
-        let may_be_control = |id: TokenId| match (&model, compat) {
-            (_, Compat::LlamaCpp) => true,
-            (Model::Bpe(model), Compat::Original) => !model.bpe.makes(id),
-            (_, Compat::Original) => false,
+        // To the original, a user-defined token and an ordinary piece that merging makes are no control tokens.
+        let may_be_control = |id: TokenId, attr: u16| match (&bpe, compat) {
+            (Some(model), Compat::Original) => attr == attr::NORMAL && !model.bpe.makes(id),
+            _ => true,
         };
-        let ends = control::find_ends(&texts, &mut attrs, (ids.eos, vocab.eot, vocab.eom), may_be_control, &mut warnings);
+        let given = (ids.eos, vocab.eot, vocab.eom);
+        let ends = control::find_ends(&texts, &mut attrs, given, may_be_control, &mut warnings);
+        let model = match (bpe, kind) {
+            (Some(bpe), _) => Model::Bpe(bpe),
+            (None, Kind::WordPiece) => models::bert(vocab, &texts, ids.unk, compat)?,
+            (None, Kind::Unigram) => models::unigram(vocab, &texts, &attrs, ids.unk, compat)?,
+            (None, Kind::Rwkv) => models::rwkv(&texts, ids.unk)?,
+            (None, Kind::Plamo2) => models::plamo2(vocab, &texts, &attrs)?,
+            (None, _) => Model::Spm(Box::new(spm(vocab, &texts, &attrs, ids.unk, compat))),
+        };
         strip_attrs(vocab, &texts, &mut attrs, has(Flag::MaskStripsLeft));
-        let specials = Specials::new(specials(&texts, &attrs));
+        let in_text = compat == Compat::Original && matches!(kind, Kind::Spm | Kind::Unigram);
+        let specials = Specials::new(specials(&texts, &attrs, in_text));
         let ids = Ids { eot: ends.eot, ..ids };
         Ok(Self { texts, attrs, model, specials, ids, eog: ends.eog, flags, compat, warnings })
     }
@@ -90,9 +108,14 @@ fn read_texts(vocab: &GgufVocab<'_>, warnings: &mut Vec<Warning>) -> Result<Lexi
     let (mut duplicates, mut first) = (0, None);
     for (id, token) in vocab.tokens.iter().enumerate() {
         if token.len() > MAX_TOKEN_BYTES {
-            return Err(TokenizeError::TooMany { what: "bytes of a token", found: token.len(), limit: MAX_TOKEN_BYTES });
+            return Err(TokenizeError::TooMany {
+                what: "bytes of a token",
+                found: token.len(),
+                limit: MAX_TOKEN_BYTES,
+            });
         }
-        let new = if token.is_empty() { texts.push(format!("[EMPTY_{id}]").as_bytes()) } else { texts.push(token) };
+        let new =
+            if token.is_empty() { texts.push(format!("[EMPTY_{id}]").as_bytes()) } else { texts.push(token) };
         if !new {
             duplicates += 1;
             first.get_or_insert(token);
@@ -138,18 +161,20 @@ pub(crate) fn byte_token(text: &[u8]) -> Option<u8> {
     }
 }
 
-fn pre_tokenizer(vocab: &GgufVocab<'_>, kind: Kind, warnings: &mut Vec<Warning>) -> Option<&'static PreTokenizer> {
+/// The row of the pre-tokenizer's name; for other kinds of vocabulary one that means nothing.
+fn pre_tokenizer(vocab: &GgufVocab<'_>, kind: Kind, warnings: &mut Vec<Warning>) -> &'static PreTokenizer {
     if kind != Kind::Bpe {
-        return None;
+        return &pretokenize::DEFAULT;
     }
-    let name = if vocab.model == "gemma4" { Some("gemma4") } else { vocab.pre.filter(|name| !name.is_empty()) };
+    let name =
+        if vocab.model == "gemma4" { Some("gemma4") } else { vocab.pre.filter(|name| !name.is_empty()) };
     let Some(name) = name else {
         warnings.push(Warning::MissingPreTokenizer);
-        return PRE_TOKENIZERS.first();
+        return &pretokenize::DEFAULT;
     };
-    pretokenize::find(name).or_else(|| {
+    pretokenize::find(name).unwrap_or_else(|| {
         warnings.push(Warning::UnknownPreTokenizer { name: name.to_owned() });
-        PRE_TOKENIZERS.first()
+        &pretokenize::DEFAULT
     })
 }
 
@@ -164,6 +189,17 @@ fn read_ids(vocab: &GgufVocab<'_>, kind: Kind, no_default_bos: bool) -> Result<I
         Kind::Spm => Ids { bos: Some(1), eos: Some(2), unk: Some(0), ..Ids::default() },
         Kind::Bpe if vocab.model == "gemma4" => Ids::default(),
         Kind::Bpe => Ids { bos: Some(11), eos: Some(11), ..Ids::default() },
+        Kind::WordPiece => Ids {
+            bos: Some(101),
+            unk: Some(100),
+            sep: Some(102),
+            pad: Some(0),
+            mask: Some(103),
+            ..Ids::default()
+        },
+        Kind::Unigram => Ids { eos: Some(1), unk: Some(2), pad: Some(0), ..Ids::default() },
+        Kind::Rwkv => Ids::default(),
+        Kind::Plamo2 => Ids { bos: Some(1), eos: Some(2), unk: Some(0), pad: Some(3), ..Ids::default() },
     };
     if no_default_bos {
         defaults.bos = None;
@@ -190,6 +226,11 @@ fn read_flags(vocab: &GgufVocab<'_>, kind: Kind, has: impl Fn(Flag) -> bool) -> 
             escape_spaces: has(Flag::EscapeSpaces),
             ..Flags::default()
         },
+        Kind::WordPiece => {
+            Flags { add_bos: true, clean_spaces: true, escape_spaces: true, ..Flags::default() }
+        }
+        Kind::Unigram => Flags { add_eos: true, escape_spaces: true, ..Flags::default() },
+        Kind::Rwkv | Kind::Plamo2 => Flags::default(),
     };
     // Published Gemma 4 files say that no BOS is added, the model wants one.
     let always_bos = has(Flag::WholeNewlines);
@@ -202,7 +243,7 @@ fn read_flags(vocab: &GgufVocab<'_>, kind: Kind, has: impl Fn(Flag) -> bool) -> 
 }
 
 /// Tokens of single bytes by `<0xHH>`.
-fn hex_byte_tokens(texts: &Lexicon) -> Box<[Option<TokenId>; 256]> {
+pub(super) fn hex_byte_tokens(texts: &Lexicon) -> Box<[Option<TokenId>; 256]> {
     let mut bytes = Box::new([None; 256]);
     for (byte, slot) in (0..=255u8).zip(bytes.iter_mut()) {
         *slot = texts.find(format!("<0x{byte:02X}>").as_bytes());
@@ -215,7 +256,7 @@ fn spm(vocab: &GgufVocab<'_>, texts: &Lexicon, attrs: &[u16], unk: Option<TokenI
     for (byte, slot) in (0..=255u8).zip(bytes.iter_mut()) {
         *slot = slot.or_else(|| texts.find(&[byte]));
     }
-    let fallback = Fallback { bytes, unknown: unk, fuse_unknown: false };
+    let fallback = Fallback { bytes, unknown: unk.map_or(Unknown::Refuse, Unknown::Token) };
     let priorities = (0..texts.len())
         .map(|id| {
             let attr = attrs.get(id).copied().unwrap_or(0);
@@ -226,7 +267,12 @@ fn spm(vocab: &GgufVocab<'_>, texts: &Lexicon, attrs: &[u16], unk: Option<TokenI
             priority(vocab.scores.as_ref().and_then(|scores| scores.get(id)).copied().unwrap_or(0.0))
         })
         .collect();
-    Spm::new(texts.clone(), priorities, fallback)
+    // To the original user-defined pieces are part of the text, spaces and all; llama.cpp cuts them out before.
+    let user_defined = (compat == Compat::Original).then(|| {
+        let is_user = |id: u32| attrs.get(id as usize).is_some_and(|attr| *attr == attr::USER_DEFINED);
+        Trie::new((0..texts.len() as u32).filter(|id| is_user(*id)).map(|id| (texts.text(id), id)))
+    });
+    Spm::new(texts.clone(), priorities, user_defined, fallback)
 }
 
 fn bpe(
@@ -238,7 +284,7 @@ fn bpe(
     warnings: &mut Vec<Warning>,
 ) -> Result<BpeModel, TokenizeError> {
     let has = |flag: Flag| pre.flags.contains(&flag);
-    let raw = has(Flag::EscapeSpaces);
+    let raw = has(Flag::EscapeSpaces) || vocab.pre == Some("whitespace");
     let spell = |text: &[u8], out: &mut Vec<u8>| {
         if raw {
             out.extend_from_slice(text);
@@ -258,11 +304,17 @@ fn bpe(
         }
         pieces.push(&spelt);
     }
-    let fallback = if raw {
-        Fallback { bytes: hex_byte_tokens(texts), unknown: None, fuse_unknown: false }
-    } else {
-        Fallback { bytes: Box::new([None; 256]), unknown: None, fuse_unknown: false }
-    };
+    let bytes = if raw { hex_byte_tokens(texts) } else { Box::new([None; 256]) };
+    let missing =
+        (0..=255u8)
+            .filter(|byte| {
+                if raw { bytes.get(*byte as usize) == Some(&None) } else { pieces.find(&[*byte]).is_none() }
+            })
+            .count();
+    if missing > 0 {
+        warnings.push(Warning::MissingBytes { count: missing });
+    }
+    let fallback = Fallback { bytes, unknown: Unknown::Drop };
     let unit = if raw { Unit::Char } else { Unit::Byte };
     let mut bpe = Bpe::new(pieces, unit, fallback);
     bpe.ignore_merges = has(Flag::IgnoreMerges);
@@ -282,7 +334,8 @@ fn bpe(
         parts.push(usable);
     }
     let merges = parts.iter().zip(&vocab.merges).map(|(part, source)| {
-        let sides = part.and_then(|(start, middle, end)| Some((spelt.get(start..middle)?, spelt.get(middle..end)?)));
+        let sides =
+            part.and_then(|(start, middle, end)| Some((spelt.get(start..middle)?, spelt.get(middle..end)?)));
         (sides, *source)
     });
     bpe.add_merges(merges, warnings)?;
@@ -291,7 +344,7 @@ fn bpe(
         Compat::LlamaCpp => Passes::new(pre.llama_cpp, Dialect::Plain)?,
     };
     let nfc = compat == Compat::Original && has(Flag::Nfc);
-    Ok(BpeModel { bpe: Box::new(bpe), passes, nfc })
+    Ok(BpeModel { bpe: Box::new(bpe), passes, nfc, kind: models::bpe_kind(vocab, texts) })
 }
 
 /// Which special tokens swallow white space; GGUF has no key for it, so the model's name decides.
@@ -326,8 +379,9 @@ fn strip_attrs(vocab: &GgufVocab<'_>, texts: &Lexicon, attrs: &mut [u16], mask_b
     }
 }
 
-fn specials(texts: &Lexicon, attrs: &[u16]) -> Vec<Special> {
-    let special = attr::CONTROL | attr::USER_DEFINED | attr::UNKNOWN;
+/// The tokens that are cut out of a text; without the user-defined ones where the model finds them in the text.
+fn specials(texts: &Lexicon, attrs: &[u16], user_defined_in_text: bool) -> Vec<Special> {
+    let special = attr::CONTROL | attr::UNKNOWN | if user_defined_in_text { 0 } else { attr::USER_DEFINED };
     (0u32..)
         .zip(attrs)
         .filter(|(_, attr)| **attr & special != 0)

@@ -4,12 +4,18 @@ mod control;
 mod decode;
 mod encode;
 mod load;
+mod models;
 
 use crate::bpe::Bpe;
+use crate::charsmap::CharsMap;
+use crate::greedy::{Cover, Longest};
 use crate::lexicon::Lexicon;
 use crate::pretokenize::Passes;
 use crate::special::Specials;
 use crate::spm::Spm;
+use crate::trie::Trie;
+use crate::unigram::Unigram;
+use crate::wordpiece::WordPiece;
 use crate::{TokenId, Warning};
 
 /// Whose ids a GGUF vocabulary gives where llama.cpp's port differs from the tokenizer that the model was trained
@@ -131,6 +137,10 @@ pub(crate) struct Flags {
 enum Model {
     Bpe(BpeModel),
     Spm(Box<Spm>),
+    WordPiece(BertModel),
+    Unigram(UnigramModel),
+    Longest(Longest),
+    Cover(Cover),
 }
 
 /// Byte-pair encoding and what comes before it.
@@ -139,4 +149,45 @@ struct BpeModel {
     bpe: Box<Bpe>,
     passes: Passes,
     nfc: bool,
+    kind: BpeKind,
+}
+
+/// What makes a byte-pair vocabulary special.
+#[derive(Debug)]
+enum BpeKind {
+    Plain,
+    /// White space separates and vanishes.
+    Whitespace {
+        lowercase: bool,
+    },
+    /// Stretches between `<dna>` and `</dna>` are cut in sixes.
+    Dna(Box<Dna>),
+}
+
+/// Tokens for DNA.
+#[derive(Debug)]
+struct Dna {
+    begin: TokenId,
+    end: TokenId,
+    unknown: TokenId,
+    words: Trie,
+}
+
+/// WordPiece and BERT's normaliser.
+#[derive(Debug)]
+struct BertModel {
+    model: WordPiece,
+    lowercase: bool,
+    strip_accents: bool,
+}
+
+/// Unigram and SentencePiece's normaliser.
+#[derive(Debug)]
+struct UnigramModel {
+    model: Unigram,
+    map: Option<CharsMap>,
+    /// Applied by grapheme, as the Hugging Face library does.
+    by_grapheme: bool,
+    user_defined: Trie,
+    remove_extra_spaces: bool,
 }

@@ -44,10 +44,17 @@ fn first_bytes(node: &Node, bytes: &mut [bool; 256]) -> bool {
             false
         }
         Node::Sequence(items) => items.iter().all(|item| first_bytes(item, bytes)),
-        Node::Choice(branches) => branches.iter().fold(false, |empty, branch| first_bytes(branch, bytes) | empty),
+        Node::Choice(branches) => {
+            branches.iter().fold(false, |empty, branch| first_bytes(branch, bytes) | empty)
+        }
         Node::Repeat { node, min, .. } => first_bytes(node, bytes) || *min == 0,
         Node::Atomic(node) => first_bytes(node, bytes),
-        Node::Empty | Node::Look(..) | Node::TextStart | Node::TextEnd | Node::LineStart | Node::LineEnd
+        Node::Empty
+        | Node::Look(..)
+        | Node::TextStart
+        | Node::TextEnd
+        | Node::LineStart
+        | Node::LineEnd
         | Node::WordBorder(_) => true,
     }
 }
@@ -168,7 +175,13 @@ impl Compiler<'_> {
         self.program(inside, |end| Op::Look { look, end })
     }
 
-    fn repeat(&mut self, node: &Node, (min, max): (u32, u32), greed: Greed, last: bool) -> Result<(), TokenizeError> {
+    fn repeat(
+        &mut self,
+        node: &Node,
+        (min, max): (u32, u32),
+        greed: Greed,
+        last: bool,
+    ) -> Result<(), TokenizeError> {
         let possessive = greed == Greed::Possessive || (last && greed == Greed::Greedy);
         if let Node::Set(set) = node {
             let class = self.class(set);
@@ -187,7 +200,11 @@ impl Compiler<'_> {
         }
         let lazy = greed == Greed::Lazy;
         let split = |inside: u32, out: u32| {
-            if lazy { Op::Split { first: out, second: inside } } else { Op::Split { first: inside, second: out } }
+            if lazy {
+                Op::Split { first: out, second: inside }
+            } else {
+                Op::Split { first: inside, second: out }
+            }
         };
         if max == u32::MAX {
             let at = self.push(Op::Match)?;

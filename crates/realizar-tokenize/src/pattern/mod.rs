@@ -34,13 +34,28 @@ pub(crate) struct Pattern {
 enum Op {
     Class(u32),
     /// Repeats one class; what it may give back goes on the stack.
-    Loop { class: u32, min: u32, max: u32, greed: parse::Greed },
-    Split { first: u32, second: u32 },
+    Loop {
+        class: u32,
+        min: u32,
+        max: u32,
+        greed: parse::Greed,
+    },
+    Split {
+        first: u32,
+        second: u32,
+    },
     Jump(u32),
     /// The operations up to `end` are a program of their own, here looked at without moving.
-    Look { look: Look, end: u32 },
+    Look {
+        look: Look,
+        end: u32,
+    },
     /// A program of its own, repeated for as long as it matches, never given back.
-    Atomic { min: u32, max: u32, end: u32 },
+    Atomic {
+        min: u32,
+        max: u32,
+        end: u32,
+    },
     TextStart,
     TextEnd,
     LineStart,
@@ -109,7 +124,12 @@ mod tests {
     #[test]
     fn patterns_match_as_backtracking_engines_do() {
         let cases: &[(&str, &str, &str, &[&str])] = &[
-            ("cl100k", CL100K, "I'LL go 12345  x\n\n y", &["I", "'LL", " go", " ", "123", "45", " ", " x", "\n\n", " y"]),
+            (
+                "cl100k",
+                CL100K,
+                "I'LL go 12345  x\n\n y",
+                &["I", "'LL", " go", " ", "123", "45", " ", " x", "\n\n", " y"],
+            ),
             ("lazy", "a+?b?", "aab", &["a", "ab"]),
             ("possessive", "a++a|a", "aaa", &["a", "a", "a"]),
             ("atomic", "(?>a|ab)c|ab", "abc", &["ab"]),
@@ -143,12 +163,33 @@ mod tests {
     #[test]
     fn bad_patterns_are_refused_with_the_place() {
         for (pattern, offset) in [
-            ("(a", 2), ("a)", 1), ("[a", 2), ("*a", 1), (r"\", 1), (r"\p{Nope}", 8), (r"\q", 2), ("(?#x)", 1),
-            (r"(a)\1", 4), ("[z-a]", 4), ("a{5,2}", 6), ("a{2000}", 7), (r"\xZZ", 4), ("[[:no:]]", 3), (r"\Z", 1),
-            ("(?P<x", 4), (r"\p{L", 3), (r"\x{12", 2), ("[[:a", 3), (r"[a-\d]", 4), ("(?:a*)*b", 8), ("(?<=ab)c", 8),
+            ("(a", 2),
+            ("a)", 1),
+            ("[a", 2),
+            ("*a", 1),
+            (r"\", 1),
+            (r"\p{Nope}", 8),
+            (r"\q", 2),
+            ("(?#x)", 1),
+            (r"(a)\1", 4),
+            ("[z-a]", 4),
+            ("a{5,2}", 6),
+            ("a{2000}", 7),
+            (r"\xZZ", 4),
+            ("[[:no:]]", 3),
+            (r"\Z", 1),
+            ("(?P<x", 4),
+            (r"\p{L", 3),
+            (r"\x{12", 2),
+            ("[[:a", 3),
+            (r"[a-\d]", 4),
+            ("(?:a*)*b", 8),
+            ("(?<=ab)c", 8),
         ] {
             match Pattern::new(pattern, Dialect::Plain) {
-                Err(TokenizeError::BadPattern { offset: found, .. }) => assert_eq!(found, offset, "{pattern}"),
+                Err(TokenizeError::BadPattern { offset: found, .. }) => {
+                    assert_eq!(found, offset, "{pattern}")
+                }
                 other => panic!("{pattern}: {other:?}"),
             }
         }

@@ -256,7 +256,9 @@ impl Parser<'_> {
             'P' => negated(self.property()?),
             _ => {
                 let code = self.escaped_code(char)?;
-                return Ok(char::from_u32(code).map_or(Set::Ranges(vec![(code, code)]), |char| self.literal(char)));
+                return Ok(
+                    char::from_u32(code).map_or(Set::Ranges(vec![(code, code)]), |char| self.literal(char))
+                );
             }
         })
     }
@@ -395,7 +397,8 @@ pub(crate) fn word() -> Set {
 fn property(name: &str) -> Option<Set> {
     let plain = name.trim().trim_start_matches("Is").trim_start_matches("Script=").trim_start_matches("sc=");
     let categories = unicode::CATEGORY_NAMES.iter().zip(0..);
-    let mut mask = categories.filter(|(full, _)| full.starts_with(plain)).fold(0u32, |mask, (_, bit)| mask | 1 << bit);
+    let mut mask =
+        categories.filter(|(full, _)| full.starts_with(plain)).fold(0u32, |mask, (_, bit)| mask | 1 << bit);
     if plain.is_empty() || plain.len() > 2 {
         mask = 0;
     }
@@ -417,7 +420,9 @@ fn property(name: &str) -> Option<Set> {
         return Some(Set::Categories(*mask));
     }
     match plain {
-        "Alphabetic" | "Alpha" => Some(Set::Predicate(|code| char::from_u32(code).is_some_and(char::is_alphabetic))),
+        "Alphabetic" | "Alpha" => {
+            Some(Set::Predicate(|code| char::from_u32(code).is_some_and(char::is_alphabetic)))
+        }
         "White_Space" | "Space" => Some(Set::space()),
         "ASCII" => Some(Set::Ranges(vec![(0, 127)])),
         _ => {

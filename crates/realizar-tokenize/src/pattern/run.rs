@@ -30,9 +30,14 @@ struct Frame {
 enum Kind {
     Branch,
     /// A greedy loop that may give back characters down to this position.
-    GiveBack { floor: usize },
+    GiveBack {
+        floor: usize,
+    },
     /// A lazy loop that may take this many more.
-    TakeMore { class: u32, left: u32 },
+    TakeMore {
+        class: u32,
+        left: u32,
+    },
 }
 
 impl Matcher {
@@ -105,12 +110,10 @@ impl Matcher {
                     self.stack.truncate(base);
                     return Some(pos);
                 }
-                Op::Class(class) => {
-                    class_of(pattern, *class)?.matches(text, pos).is_some_and(|len| {
-                        pos += len;
-                        true
-                    })
-                }
+                Op::Class(class) => class_of(pattern, *class)?.matches(text, pos).is_some_and(|len| {
+                    pos += len;
+                    true
+                }),
                 Op::Loop { class, min, max, greed } => {
                     self.class_loop(pattern, text, (at + 1, *class), (*min, *max), *greed, &mut pos)
                 }
@@ -172,7 +175,11 @@ impl Matcher {
                 Some(len) => {
                     let pos = frame.pos + len;
                     if left > 1 {
-                        self.stack.push(Frame { pos, kind: Kind::TakeMore { class, left: left - 1 }, ..frame });
+                        self.stack.push(Frame {
+                            pos,
+                            kind: Kind::TakeMore { class, left: left - 1 },
+                            ..frame
+                        });
                     }
                     Some((frame.at, pos))
                 }
@@ -262,9 +269,8 @@ fn first(pattern: &Pattern, byte: u8) -> u64 {
 }
 
 fn is_border(text: &[u8], pos: usize) -> bool {
-    let is_word = |code: u32| {
-        unicode::is(code, unicode::LETTER | unicode::MARK | unicode::NUMBER | unicode::CONNECTOR)
-    };
+    let is_word =
+        |code: u32| unicode::is(code, unicode::LETTER | unicode::MARK | unicode::NUMBER | unicode::CONNECTOR);
     let before = pos > 0 && is_word(unicode::decode(text, unicode::step_back(text, pos)).0);
     let after = pos < text.len() && is_word(unicode::decode(text, pos).0);
     before != after

@@ -7,7 +7,9 @@ use std::ops::Range;
 use crate::pattern::{Dialect, Matcher, Pattern, cut};
 use crate::{TokenizeError, unicode};
 
-pub(crate) use names::{Flag, PreTokenizer, PRE_TOKENIZERS, find};
+#[cfg(test)]
+use names::PRE_TOKENIZERS;
+pub(crate) use names::{DEFAULT, Flag, PreTokenizer, find};
 
 /// One cut over the text, as data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,8 +19,8 @@ pub(crate) enum Pass {
     SpaceAtEnd,
     /// `\s+$`, where `$` is the end of any line.
     SpaceAtLineEnd,
-    /// `\d{1,3}(?=(?:\d{3})*\b)`: threes from the right; `false`: also where a letter follows.
-    DigitGroups { to_word_border: bool },
+    /// `\d{1,3}(?=(?:\d{3})*\b)`: threes from the right, unless a letter follows.
+    DigitGroups,
     /// The empty matches of `(?=(\d{3})+(?!\d))`, with ASCII digits.
     AsciiDigitGroups,
     /// Cuts behind each group of three from the right, and behind what is left of it, only.
@@ -110,7 +112,11 @@ fn digits(pass: Pass, text: &[u8], border: &mut dyn FnMut(usize)) {
                     Some(run.end)
                 } else if lines {
                     // The last place in the run before a line feed, not at its beginning.
-                    space.iter().rposition(|byte| *byte == b'\n').filter(|at| *at > 0).map(|at| run.start + at)
+                    space
+                        .iter()
+                        .rposition(|byte| *byte == b'\n')
+                        .filter(|at| *at > 0)
+                        .map(|at| run.start + at)
                 } else {
                     None
                 };
@@ -120,29 +126,41 @@ fn digits(pass: Pass, text: &[u8], border: &mut dyn FnMut(usize)) {
                 }
             });
         }
-        Pass::DigitGroups { to_word_border } => {
-            each_run(text, |code| unicode::is(code, unicode::DECIMAL), |run, count| {
-                let next = unicode::decode(text, run.end).0;
-                let word = unicode::LETTER | unicode::MARK | unicode::NUMBER | unicode::CONNECTOR;
-                if to_word_border && run.end < text.len() && unicode::is(next, word) {
-                    return;
-                }
-                border(run.start);
-                each_third(text, run.clone(), count, border);
-                border(run.end);
-            });
+        Pass::DigitGroups => {
+            each_run(
+                text,
+                |code| unicode::is(code, unicode::DECIMAL),
+                |run, count| {
+                    let next = unicode::decode(text, run.end).0;
+                    let word = unicode::LETTER | unicode::MARK | unicode::NUMBER | unicode::CONNECTOR;
+                    if run.end < text.len() && unicode::is(next, word) {
+                        return;
+                    }
+                    border(run.start);
+                    each_third(text, run.clone(), count, border);
+                    border(run.end);
+                },
+            );
         }
         Pass::AsciiDigitGroups => {
-            each_run(text, |code| matches!(code, 0x30..=0x39), |run, _| {
-                let first = run.start + run.len() % 3;
-                (first..run.end).step_by(3).for_each(&mut *border);
-            });
+            each_run(
+                text,
+                |code| matches!(code, 0x30..=0x39),
+                |run, _| {
+                    let first = run.start + run.len() % 3;
+                    (first..run.end).step_by(3).for_each(&mut *border);
+                },
+            );
         }
         Pass::DigitGroupEnds => {
-            each_run(text, |code| unicode::is(code, unicode::NUMBER), |run, count| {
-                each_third(text, run.clone(), count, border);
-                border(run.end);
-            });
+            each_run(
+                text,
+                |code| unicode::is(code, unicode::NUMBER),
+                |run, count| {
+                    each_third(text, run.clone(), count, border);
+                    border(run.end);
+                },
+            );
         }
     }
 }
@@ -195,21 +213,39 @@ mod tests {
     #[test]
     fn hand_written_passes_cut_as_the_patterns_would() {
         let cases: &[(&str, Pass, &str)] = &[
-            ("digit groups", Pass::DigitGroups { to_word_border: true }, r"\d{1,3}(?=(?:\d{3})*\b)"),
+            ("digit groups", Pass::DigitGroups, r"\d{1,3}(?=(?:\d{3})*\b)"),
             ("space at line end", Pass::SpaceAtLineEnd, r"\s+$"),
             ("ascii digit groups", Pass::AsciiDigitGroups, r"(?=([0-9]{3})+(?![0-9]))"),
         ];
         for text in [
-            "", "1", "12", "123", "1234", "a12345 7", "12345x 1234", "x\u{661}\u{662}\u{663}\u{664}", "a  \n b", "  ",
-            "a \n\n \nb  ", "\n", "a\n", " \n\nx", "\n x \n", "1234567", "12 345 6789",
+            "",
+            "1",
+            "12",
+            "123",
+            "1234",
+            "a12345 7",
+            "12345x 1234",
+            "x\u{661}\u{662}\u{663}\u{664}",
+            "a  \n b",
+            "  ",
+            "a \n\n \nb  ",
+            "\n",
+            "a\n",
+            " \n\nx",
+            "\n x \n",
+            "1234567",
+            "12 345 6789",
         ] {
             for (name, pass, pattern) in cases {
-                assert_eq!(words(&[*pass], text), words(&[Pass::Pattern(pattern)], text), "{name} on {text:?}");
+                assert_eq!(
+                    words(&[*pass], text),
+                    words(&[Pass::Pattern(pattern)], text),
+                    "{name} on {text:?}"
+                );
             }
         }
         assert_eq!(words(&[Pass::SpaceAtEnd], "a \n b \n "), ["a \n b", " \n "]);
         assert_eq!(words(&[Pass::DigitGroupEnds], "ab1234c"), ["ab1", "234", "c"]);
-        assert_eq!(words(&[Pass::DigitGroups { to_word_border: false }], "1234c"), ["1", "234", "c"]);
     }
 
     #[test]

@@ -38,7 +38,9 @@ pub(crate) enum Flag {
     WholeNewlines,
 }
 
-use Flag::{AddBos, AddSep, EscapeSpaces, IgnoreMerges, KeepSpaces, MaskStripsLeft, Nfc, NoDefaultBos, WholeNewlines};
+use Flag::{
+    AddBos, AddSep, EscapeSpaces, IgnoreMerges, KeepSpaces, MaskStripsLeft, Nfc, NoDefaultBos, WholeNewlines,
+};
 
 const DIGIT: Pass = Pattern(r"\p{N}");
 const DIGITS_3: Pass = Pattern(r"\p{N}{1,3}");
@@ -50,6 +52,8 @@ const LINES: Pass = Pattern(r"[^\n]+|[\n]+");
 const BLOOM: Pass = Pattern(" ?[^(\\s|.,!?\u{2026}\u{3002}\u{ff0c}\u{3001}\u{964}\u{6d4}\u{60c})]+");
 const HAN_KANA: Pass = Pattern("[\u{4e00}-\u{9fa5}\u{3040}-\u{309f}\u{30a0}-\u{30ff}]+");
 const DEEPSEEK_HAN: Pass = Pattern("[\u{4e00}-\u{9fa5}\u{800}-\u{4e00}\u{ac00}-\u{d7ff}]+");
+/// The range holds white space, which llama.cpp replaces before it matches.
+const DEEPSEEK_HAN_NO_SPACE: Pass = Pattern("[\u{4e00}-\u{9fa5}\u{800}-\u{4e00}\u{ac00}-\u{d7ff}&&[^\\s]]+");
 const NEWLINE: Pass = Pattern("[\r\n]");
 
 const LLAMA3: Pass = Pattern(
@@ -120,7 +124,9 @@ const TEKKEN: Pass = Pattern(
 const TEKKEN_FOLDED: Pass = Pattern(
     r"[^\r\n\p{L}\p{N}]?[\p{L}&&[^a-z]]*[\p{L}&&[^A-Z]]+|[^\r\n\p{L}\p{N}]?[\p{L}&&[^a-z]]+[\p{L}&&[^A-Z]]*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+",
 );
-const YOUTU_SCRIPTS: Pass = Pattern("[\u{ac00}-\u{d7a3}\u{3131}-\u{318e}]+|[\u{ff01}\u{2026}\u{201c}\u{201d}\u{2018}\u{2019}\u{2014}\u{ff1a}\u{ff1b}\u{ff0c}\u{3001}-\u{303f}\u{fe30}-\u{fe4f}]+|[\u{3105}-\u{312f}]+|[\u{4e00}-\u{9fa5}\u{3040}-\u{309f}\u{30a0}-\u{30ff}]+");
+const YOUTU_SCRIPTS: Pass = Pattern(
+    "[\u{ac00}-\u{d7a3}\u{3131}-\u{318e}]+|[\u{ff01}\u{2026}\u{201c}\u{201d}\u{2018}\u{2019}\u{2014}\u{ff1a}\u{ff1b}\u{ff0c}\u{3001}-\u{303f}\u{fe30}-\u{fe4f}]+|[\u{3105}-\u{312f}]+|[\u{4e00}-\u{9fa5}\u{3040}-\u{309f}\u{30a0}-\u{30ff}]+",
+);
 const YOUTU: Pass = Pattern(
     r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])?|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+",
 );
@@ -139,13 +145,23 @@ const DEEPSEEK_V3: Pass = Pattern(
 const SPARK2_5: Pass = Pattern(
     "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\r\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+|[\r\n]|\\s+(?!\\S)|\\s+",
 );
-const AFMOE_SCRIPTS: Pass = Pattern("[\u{4e00}-\u{9fff}\u{3400}-\u{4dbf}\u{8c48}-\u{faff}\u{3040}-\u{309f}\u{30a0}-\u{30ff}\u{ff65}-\u{ff9f}\u{2f00}-\u{2fdf}\u{e40}-\u{e7f}\u{e80}-\u{eff}\u{1780}-\u{17ff}\u{1000}-\u{109f}\u{aa60}-\u{aa7f}\u{a9e0}-\u{a9ff}\u{ac00}-\u{d7af}\u{1100}-\u{11ff}]+");
-const DEEPSEEK_LETTERS: Pass = Pattern("\\s?[A-Za-z\u{b5}\u{c0}-\u{d6}\u{d8}-\u{f6}\u{f8}-\u{1ba}\u{1bc}-\u{1bf}\u{1c4}-\u{293}\u{295}-\u{2af}\u{370}-\u{373}\u{376}\u{377}\u{37b}-\u{37d}\u{37f}\u{386}\u{388}-\u{38a}\u{38c}\u{38e}-\u{3a1}\u{3a3}-\u{3f5}\u{3f7}-\u{481}\u{48a}-\u{52f}\u{531}-\u{556}\u{10a0}-\u{10c5}\u{13a0}-\u{13f5}\u{13f8}-\u{13fd}\u{1c90}-\u{1cba}\u{1cbd}-\u{1cbf}\u{1d00}-\u{1d2b}\u{1d6b}-\u{1d77}\u{1d79}-\u{1d9a}\u{1e00}-\u{1f15}\u{1f18}-\u{1f1d}\u{1f20}-\u{1f45}\u{1f48}-\u{1f4d}\u{1f50}-\u{1f57}\u{1f59}\u{1f5b}\u{1f5d}\u{1f5f}-\u{1f7d}\u{1f80}-\u{1fb4}\u{1fb6}-\u{1fbc}\u{1fbe}\u{1fc2}-\u{1fc4}\u{1fc6}-\u{1fcc}\u{1fd0}-\u{1fd3}\u{1fd6}-\u{1fdb}\u{1fe0}-\u{1fec}\u{1ff2}-\u{1ff4}\u{1ff6}-\u{1ffc}\u{2102}\u{2107}\u{210a}-\u{2113}\u{2115}\u{2119}-\u{211d}\u{2124}\u{2126}\u{2128}\u{212a}-\u{212d}\u{212f}-\u{2134}\u{2139}\u{213c}-\u{213f}\u{2145}-\u{2149}\u{214e}\u{2183}\u{2184}\u{2c00}-\u{2c7b}\u{2c7e}-\u{2ce4}\u{2ceb}-\u{2cee}\u{2cf2}\u{2cf3}\u{a640}-\u{a66d}\u{a680}-\u{a69b}\u{a722}-\u{a76f}\u{a771}-\u{a787}\u{a78b}-\u{a78e}\u{ab70}-\u{abbf}\u{fb00}-\u{fb06}\u{fb13}-\u{fb17}\u{ff21}-\u{ff3a}\u{ff41}-\u{ff5a}\u{10400}-\u{1044f}\u{104b0}-\u{104d3}\u{104d8}-\u{104fb}\u{10c80}-\u{10cb2}\u{10cc0}-\u{10cf2}\u{118a0}-\u{118df}\u{1e900}-\u{1e943}]+");
-const DEEPSEEK_PUNCTUATION: Pass = Pattern("\\s?[!-/:-~\u{ff01}-\u{ff0f}\u{ff1a}-\u{ff5e}\u{2018}-\u{201f}\u{3000}-\u{3002}]+");
+const AFMOE_SCRIPTS: Pass = Pattern(
+    "[\u{4e00}-\u{9fff}\u{3400}-\u{4dbf}\u{8c48}-\u{faff}\u{3040}-\u{309f}\u{30a0}-\u{30ff}\u{ff65}-\u{ff9f}\u{2f00}-\u{2fdf}\u{e40}-\u{e7f}\u{e80}-\u{eff}\u{1780}-\u{17ff}\u{1000}-\u{109f}\u{aa60}-\u{aa7f}\u{a9e0}-\u{a9ff}\u{ac00}-\u{d7af}\u{1100}-\u{11ff}]+",
+);
+const DEEPSEEK_LETTERS: Pass = Pattern(
+    "\\s?[A-Za-z\u{b5}\u{c0}-\u{d6}\u{d8}-\u{f6}\u{f8}-\u{1ba}\u{1bc}-\u{1bf}\u{1c4}-\u{293}\u{295}-\u{2af}\u{370}-\u{373}\u{376}\u{377}\u{37b}-\u{37d}\u{37f}\u{386}\u{388}-\u{38a}\u{38c}\u{38e}-\u{3a1}\u{3a3}-\u{3f5}\u{3f7}-\u{481}\u{48a}-\u{52f}\u{531}-\u{556}\u{10a0}-\u{10c5}\u{13a0}-\u{13f5}\u{13f8}-\u{13fd}\u{1c90}-\u{1cba}\u{1cbd}-\u{1cbf}\u{1d00}-\u{1d2b}\u{1d6b}-\u{1d77}\u{1d79}-\u{1d9a}\u{1e00}-\u{1f15}\u{1f18}-\u{1f1d}\u{1f20}-\u{1f45}\u{1f48}-\u{1f4d}\u{1f50}-\u{1f57}\u{1f59}\u{1f5b}\u{1f5d}\u{1f5f}-\u{1f7d}\u{1f80}-\u{1fb4}\u{1fb6}-\u{1fbc}\u{1fbe}\u{1fc2}-\u{1fc4}\u{1fc6}-\u{1fcc}\u{1fd0}-\u{1fd3}\u{1fd6}-\u{1fdb}\u{1fe0}-\u{1fec}\u{1ff2}-\u{1ff4}\u{1ff6}-\u{1ffc}\u{2102}\u{2107}\u{210a}-\u{2113}\u{2115}\u{2119}-\u{211d}\u{2124}\u{2126}\u{2128}\u{212a}-\u{212d}\u{212f}-\u{2134}\u{2139}\u{213c}-\u{213f}\u{2145}-\u{2149}\u{214e}\u{2183}\u{2184}\u{2c00}-\u{2c7b}\u{2c7e}-\u{2ce4}\u{2ceb}-\u{2cee}\u{2cf2}\u{2cf3}\u{a640}-\u{a66d}\u{a680}-\u{a69b}\u{a722}-\u{a76f}\u{a771}-\u{a787}\u{a78b}-\u{a78e}\u{ab70}-\u{abbf}\u{fb00}-\u{fb06}\u{fb13}-\u{fb17}\u{ff21}-\u{ff3a}\u{ff41}-\u{ff5a}\u{10400}-\u{1044f}\u{104b0}-\u{104d3}\u{104d8}-\u{104fb}\u{10c80}-\u{10cb2}\u{10cc0}-\u{10cf2}\u{118a0}-\u{118df}\u{1e900}-\u{1e943}]+",
+);
+const DEEPSEEK_PUNCTUATION: Pass =
+    Pattern("\\s?[!-/:-~\u{ff01}-\u{ff0f}\u{ff1a}-\u{ff5e}\u{2018}-\u{201f}\u{3000}-\u{3002}]+");
 /// U+3000 is white space, which llama.cpp replaces before it matches.
-const DEEPSEEK_PUNCTUATION_ASCII: Pass = Pattern("\\s?[!-/:-~\u{ff01}-\u{ff0f}\u{ff1a}-\u{ff5e}\u{2018}-\u{201f}\u{3001}-\u{3002}]+");
+const DEEPSEEK_PUNCTUATION_ASCII: Pass =
+    Pattern("\\s?[!-/:-~\u{ff01}-\u{ff0f}\u{ff1a}-\u{ff5e}\u{2018}-\u{201f}\u{3001}-\u{3002}]+");
 
-const fn row(names: &'static [&'static str], passes: &'static [Pass], flags: &'static [Flag]) -> PreTokenizer {
+const fn row(
+    names: &'static [&'static str],
+    passes: &'static [Pass],
+    flags: &'static [Flag],
+) -> PreTokenizer {
     PreTokenizer { names, original: passes, llama_cpp: passes, flags }
 }
 
@@ -158,25 +174,54 @@ const fn both(
     PreTokenizer { names, original, llama_cpp, flags }
 }
 
-/// The table. The first row is what an unknown name is treated as.
+/// What an unknown name is treated as.
+pub(crate) static DEFAULT: PreTokenizer =
+    row(&["default"], &[DEFAULT_PUNCTUATION, GPT2, Pattern(r"\p{N}+"), THREE_DIGITS], &[]);
+
+/// The table.
 pub(crate) static PRE_TOKENIZERS: &[PreTokenizer] = &[
     row(&["default"], &[DEFAULT_PUNCTUATION, GPT2, Pattern(r"\p{N}+"), THREE_DIGITS], &[]),
     both(&["minicpm5"], &[DIGITS_3, MINICPM5], &[DIGITS_3, MINICPM5_ASCII], &[IgnoreMerges]),
     both(
-        &["llama3", "llama-v3", "llama-bpe", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2", "jina-v5-nano"],
+        &[
+            "llama3",
+            "llama-v3",
+            "llama-bpe",
+            "falcon3",
+            "falcon-h1",
+            "pixtral",
+            "midm-2.0",
+            "lfm2",
+            "jina-v5-nano",
+        ],
         &[LLAMA3],
         &[LLAMA3_ASCII],
         &[IgnoreMerges, AddBos],
     ),
     both(
         &["deepseek-llm"],
-        &[NEWLINE, DEEPSEEK_LETTERS, DEEPSEEK_PUNCTUATION, Pass::SpaceAtLineEnd, DEEPSEEK_HAN, Pattern(r"\p{N}+")],
-        &[NEWLINE, DEEPSEEK_LETTERS, DEEPSEEK_PUNCTUATION_ASCII, Pass::SpaceAtEnd, DEEPSEEK_HAN, Pattern(r"\p{N}+")],
+        &[
+            NEWLINE,
+            DEEPSEEK_LETTERS,
+            DEEPSEEK_PUNCTUATION,
+            Pass::SpaceAtLineEnd,
+            DEEPSEEK_HAN,
+            Pattern(r"\p{N}+"),
+        ],
+        &[
+            NEWLINE,
+            DEEPSEEK_LETTERS,
+            DEEPSEEK_PUNCTUATION_ASCII,
+            Pass::SpaceAtEnd,
+            DEEPSEEK_HAN_NO_SPACE,
+            Pattern(r"\p{N}+"),
+        ],
         &[KeepSpaces],
     ),
-    row(
+    both(
         &["deepseek-coder"],
         &[NEWLINE, Pattern(r"\s?\p{L}+"), Pattern(r"\s?\p{P}+"), DEEPSEEK_HAN, DIGIT],
+        &[NEWLINE, Pattern(r"\s?\p{L}+"), Pattern(r"\s?\p{P}+"), DEEPSEEK_HAN_NO_SPACE, DIGIT],
         &[KeepSpaces],
     ),
     row(
@@ -190,7 +235,16 @@ pub(crate) static PRE_TOKENIZERS: &[PreTokenizer] = &[
     row(&["mpt"], &[GPT2], &[Nfc]),
     row(
         &[
-            "gpt-2", "phi-2", "jina-es", "jina-de", "gigachat", "a.x-4.0", "mellum", "modern-bert", "exaone4", "olmo",
+            "gpt-2",
+            "phi-2",
+            "jina-es",
+            "jina-de",
+            "gigachat",
+            "a.x-4.0",
+            "mellum",
+            "modern-bert",
+            "exaone4",
+            "olmo",
             "jais",
         ],
         &[GPT2],
@@ -203,7 +257,7 @@ pub(crate) static PRE_TOKENIZERS: &[PreTokenizer] = &[
     both(&["jais-2"], &[JAIS2], &[JAIS2_ASCII], &[]),
     row(&["gemma4", "granite-embed-multi-311m"], &[LINES], &[AddBos, EscapeSpaces, WholeNewlines]),
     row(&["sarvam-moe"], &[LINES], &[EscapeSpaces, KeepSpaces]),
-    row(&["whitespace"], &[], &[]),
+    row(&["whitespace"], &[Pattern(r"\S+")], &[]),
     row(&["starcoder", "refact", "codeshell", "exaone", "minerva-7b", "mellum2"], &[DIGIT, GPT2], &[]),
     row(&["command-r"], &[DIGIT, GPT2], &[KeepSpaces, Nfc]),
     row(&["smollm"], &[DIGIT, GPT2], &[KeepSpaces]),
@@ -241,8 +295,8 @@ pub(crate) static PRE_TOKENIZERS: &[PreTokenizer] = &[
     both(&["minimax-m2"], &[GPT4O], &[GPT4O_FOLDED], &[KeepSpaces]),
     both(
         &["tiny_aya", "cohere2moe"],
-        &[Pass::DigitGroups { to_word_border: true }, GPT4O],
-        &[Pass::DigitGroups { to_word_border: false }, TINY_AYA_FOLDED],
+        &[Pass::DigitGroups, GPT4O],
+        &[Pass::DigitGroupEnds, TINY_AYA_FOLDED],
         &[KeepSpaces],
     ),
     row(&["superbpe"], &[Pattern(r"\p{N}+"), Pass::AsciiDigitGroups], &[KeepSpaces]),

@@ -17,8 +17,8 @@ pub(crate) use generated_scripts::SCRIPT_NAMES;
 
 /// General categories as bit numbers, in the order of [`CATEGORY_NAMES`].
 pub(crate) const CATEGORY_NAMES: [&str; 30] = [
-    "Lu", "Ll", "Lt", "Lm", "Lo", "Mn", "Mc", "Me", "Nd", "Nl", "No", "Pc", "Pd", "Ps", "Pe", "Pi", "Pf", "Po",
-    "Sm", "Sc", "Sk", "So", "Zs", "Zl", "Zp", "Cc", "Cf", "Cs", "Co", "Cn",
+    "Lu", "Ll", "Lt", "Lm", "Lo", "Mn", "Mc", "Me", "Nd", "Nl", "No", "Pc", "Pd", "Ps", "Pe", "Pi", "Pf",
+    "Po", "Sm", "Sc", "Sk", "So", "Zs", "Zl", "Zp", "Cc", "Cf", "Cs", "Co", "Cn",
 ];
 /// A category of our own: U+0085, the one control character outside ASCII that is white space.
 pub(crate) const NEXT_LINE: u8 = 30;
@@ -30,10 +30,11 @@ pub(crate) const DECIMAL: u32 = 1 << 8;
 pub(crate) const PUNCTUATION: u32 = 0b111_1111 << 11;
 pub(crate) const CONNECTOR: u32 = 1 << 11;
 pub(crate) const SYMBOL: u32 = 0b1111 << 18;
-pub(crate) const SPACE_SEPARATOR: u32 = 1 << 22;
 /// White space outside ASCII.
 pub(crate) const WIDE_SPACE: u32 = (0b111 << 22) | (1 << NEXT_LINE);
 pub(crate) const CONTROL: u32 = (1 << 25) | (1 << NEXT_LINE);
+/// What BERT drops: Cc, Cf, Cs and Co.
+pub(crate) const BERT_CONTROL: u32 = CONTROL | (0b111 << 26);
 pub(crate) const NONSPACING: u32 = 1 << 5;
 pub(crate) const ALL: u32 = (1 << 31) - 1;
 
@@ -209,6 +210,28 @@ pub(crate) fn simple_lower(code: u32) -> u32 {
         (Some(first), Some(_)) => first as u32,
         _ => code,
     }
+}
+
+/// Appends the lower case, which may be several characters.
+pub(crate) fn push_lower(code: u32, out: &mut Vec<u8>) {
+    match char::from_u32(code) {
+        Some(char) => char.to_lowercase().for_each(|char| push_code(out, char as u32)),
+        None => push_code(out, code),
+    }
+}
+
+/// The first character of the canonical decomposition.
+pub(crate) fn base_of(code: u32) -> u32 {
+    if code < 0x80 {
+        return code;
+    }
+    let mut first = None;
+    if let Some(char) = char::from_u32(code) {
+        unicode_normalization::char::decompose_canonical(char, |part| {
+            first.get_or_insert(part as u32);
+        });
+    }
+    first.unwrap_or(code)
 }
 
 #[cfg(test)]

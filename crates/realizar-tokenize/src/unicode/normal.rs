@@ -87,7 +87,16 @@ mod tests {
 
     #[test]
     fn forms_agree_with_the_unicode_crate() {
-        for text in ["", "abc", "e\u{301}\u{323}x", "\u{1100}\u{1161}\u{11a8}", "ﬁ½", "\u{344}a", "ạ̈\u{304}", "\u{301}a\u{301}"] {
+        for text in [
+            "",
+            "abc",
+            "e\u{301}\u{323}x",
+            "\u{1100}\u{1161}\u{11a8}",
+            "ﬁ½",
+            "\u{344}a",
+            "ạ̈\u{304}",
+            "\u{301}a\u{301}",
+        ] {
             for (form, expected) in [
                 (Form::Nfc, text.nfc().collect::<String>()),
                 (Form::Nfd, text.nfd().collect()),

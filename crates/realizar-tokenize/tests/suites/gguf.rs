@@ -1,8 +1,7 @@
 //! GGUF vocabularies against llama.cpp's ids and the originals'.
 
-
-use realizar_tokenize::{Compat, DecodeOptions, EncodeOptions, Tokenizer};
 use crate::support::{Gguf, Score, ids_of, lines, shared_or_skip, text_of};
+use realizar_tokenize::{Compat, DecodeOptions, EncodeOptions, Tokenizer};
 
 /// The ends that encoding adds: they are not part of `orig_ids_no_special`.
 fn with_ends(tokenizer: &Tokenizer, ids: Vec<u32>, add_special: bool) -> Vec<u32> {
@@ -16,6 +15,39 @@ fn with_ends(tokenizer: &Tokenizer, ids: Vec<u32>, add_special: bool) -> Vec<u32
     ends
 }
 
+/// Lines whose texts look like special tokens, for which the data have no answer of the original; these are
+/// sentencepiece 0.2.3's.
+const NOT_IN_THE_DATA: &[(&str, usize, &[u32])] = &[
+    (
+        "llama-bpe-bytefallback-identity",
+        12,
+        &[
+            267, 283, 329, 390, 469, 431, 474, 267, 424, 475, 491, 481, 443, 437, 482, 431, 474, 482, 431,
+            474, 5, 5, 5, 424, 587, 460, 890, 830, 738, 737, 425, 587, 482, 504, 376, 445, 269, 484, 427,
+            462, 484, 285, 460, 428, 504, 474, 937, 939, 938, 840,
+        ],
+    ),
+    ("llama-bpe-bytefallback-identity", 32, &[390, 469, 431, 474, 5, 482, 469, 431, 474]),
+    ("llama-bpe-bytefallback-identity", 104, &[424, 5, 482, 291, 443, 474, 5]),
+    ("llama-bpe-bytefallback-identity", 167, &[390, 431, 474, 5, 482, 431, 474]),
+    ("t5-unigram-bytefallback-identity-nodummy", 105, &[1, 201, 157, 292, 1]),
+    (
+        "t5-unigram-bytefallback-identity-nodummy",
+        135,
+        &[
+            684, 271, 293, 201, 179, 312, 281, 792, 409, 278, 271, 423, 670, 394, 278, 267, 457, 747, 684, 271, 293,
+        ],
+    ),
+    (
+        "t5-unigram-bytefallback-identity-nodummy",
+        173,
+        &[
+            318, 376, 583, 274, 736, 325, 585, 304, 230, 170, 191, 230, 170, 197, 230, 170, 174, 230, 171, 147, 230,
+            170, 172, 230, 171, 134, 3, 3,
+        ],
+    ),
+];
+
 fn encode_suite(name: &str, tokenizer: &Tokenizer, compat: Compat, path: &std::path::Path) {
     let mut score = Score::default();
     for (number, line) in lines(path).iter().enumerate().filter(|(_, line)| line.get("ids").is_some()) {
@@ -24,9 +56,15 @@ fn encode_suite(name: &str, tokenizer: &Tokenizer, compat: Compat, path: &std::p
         }
         let text = text_of(line);
         let flag = |name: &str| line[name].as_bool().unwrap();
-        let options = EncodeOptions { add_special: flag("add_special"), parse_special: flag("parse_special") };
+        let options =
+            EncodeOptions { add_special: flag("add_special"), parse_special: flag("parse_special") };
         let found = tokenizer.encode(&text, options).ok();
-        let original = (compat == Compat::Original).then(|| line.get("orig_ids_no_special").and_then(ids_of)).flatten();
+        let added = NOT_IN_THE_DATA.iter().find(|row| row.0 == name && row.1 == number + 1);
+        let original = (compat == Compat::Original)
+            .then(|| {
+                added.map(|row| row.2.to_vec()).or_else(|| line.get("orig_ids_no_special").and_then(ids_of))
+            })
+            .flatten();
         let expected = match original {
             Some(ids) => Some(with_ends(tokenizer, ids, options.add_special)),
             None => ids_of(&line["ids"]),
@@ -42,7 +80,10 @@ fn encode_suite(name: &str, tokenizer: &Tokenizer, compat: Compat, path: &std::p
             let placed = tokenizer.encode_with_offsets(&text, options).unwrap();
             assert_eq!(placed.ids, found, "{name} line {}", number + 1);
             for pair in placed.offsets.windows(2) {
-                assert!(pair[0].0 <= pair[1].0 && pair[0].0 <= pair[0].1 && pair[1].1 <= text.len(), "{name} {number}");
+                assert!(
+                    pair[0].0 <= pair[1].0 && pair[0].0 <= pair[0].1 && pair[1].1 <= text.len(),
+                    "{name} {number}"
+                );
             }
         }
     }
@@ -78,7 +119,8 @@ fn vocabulary(name: &str, file: &str, pre: Option<Option<&str>>) {
         encode_suite(name, &tokenizer, compat, &file("suite.jsonl"));
         if compat == Compat::LlamaCpp {
             decode_suite(name, &tokenizer, &file("detok.jsonl"), "ids");
-            let meta: serde_json::Value = serde_json::from_slice(&std::fs::read(file("meta.json")).unwrap()).unwrap();
+            let meta: serde_json::Value =
+                serde_json::from_slice(&std::fs::read(file("meta.json")).unwrap()).unwrap();
             assert_eq!(tokenizer.eog_ids(), ids_of(&meta["eog_ids"]).unwrap(), "{name}");
             assert_eq!(tokenizer.vocab_len() as u64, meta["n_tokens"].as_u64().unwrap(), "{name}");
             assert_eq!(u64::from(tokenizer.adds_bos()), meta["add_bos"].as_u64().unwrap(), "{name}");
@@ -128,18 +170,53 @@ fn other_byte_pair_vocabularies() {
 }
 
 #[test]
+fn encoder_vocabularies() {
+    for (name, file) in [("bert-bge", "bert-bge.gguf"), ("nomic-bert-moe", "nomic-bert-moe.gguf")] {
+        vocabulary(name, file, None);
+    }
+}
+
+#[test]
+fn other_models() {
+    for name in [
+        "hybriddna",
+        "llama-bpe-bytefallback-identity",
+        "plamo2",
+        "rwkv",
+        "t5-unigram-bytefallback-identity-nodummy",
+        "t5-unigram-nmt_nfkc",
+        "whitespace",
+        "whitespace-lower",
+    ] {
+        let Some(path) = shared_or_skip(&format!("tokenizers/models/{name}.gguf"), name) else { return };
+        let suite = path.with_file_name(format!("{name}.suite.jsonl"));
+        let gguf = Gguf::open(&path);
+        for compat in [Compat::LlamaCpp, Compat::Original] {
+            let tokenizer = gguf.tokenizer(compat);
+            encode_suite(name, &tokenizer, compat, &suite);
+            if compat == Compat::LlamaCpp {
+                decode_suite(name, &tokenizer, &suite, "detok");
+            }
+        }
+    }
+}
+
+#[test]
 fn golden_demo_and_gold2() {
     for (name, file) in [("demo", "demo-model/demo-q8_0.gguf"), ("gold2", "golden/gold2-q8_0.gguf")] {
         let Some(path) = shared_or_skip(file, name) else { return };
-        let expected = std::fs::read(crate::support::shared(&format!("golden/{name}-tokenize.json")).unwrap()).unwrap();
+        let expected =
+            std::fs::read(crate::support::shared(&format!("golden/{name}-tokenize.json")).unwrap()).unwrap();
         let expected: Vec<serde_json::Value> = serde_json::from_slice(&expected).unwrap();
         for compat in [Compat::LlamaCpp, Compat::Original] {
             let tokenizer = Gguf::open(&path).tokenizer(compat);
             let mut score = Score::default();
             for line in &expected {
-                for (key, add_special, parse_special) in
-                    [("ids", false, false), ("ids_with_special", true, false), ("ids_parse_special", false, true)]
-                {
+                for (key, add_special, parse_special) in [
+                    ("ids", false, false),
+                    ("ids_with_special", true, false),
+                    ("ids_parse_special", false, true),
+                ] {
                     let options = EncodeOptions { add_special, parse_special };
                     let found = tokenizer.encode(&text_of(line), options).unwrap();
                     score.check(&found, &ids_of(&line[key]).unwrap(), || format!("{name} {key} {line}"));

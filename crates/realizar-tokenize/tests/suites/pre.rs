@@ -33,7 +33,8 @@ fn every_pre_tokenizer_name() {
         for (number, name) in entry["names"].as_array().unwrap().iter().enumerate() {
             let name = name.as_str().unwrap();
             let model = entry["tokenizer_model"].as_str().unwrap();
-            let gguf = vocabularies[entry["vocab"].as_str().unwrap()].clone().with_pre(Some(name)).with_model(model);
+            let gguf =
+                vocabularies[entry["vocab"].as_str().unwrap()].clone().with_pre(Some(name)).with_model(model);
             let tokenizer = gguf.tokenizer(Compat::LlamaCpp);
             assert!(
                 !tokenizer.warnings().iter().any(|warning| warning.to_string().contains("pre-tokenizer")),
@@ -41,11 +42,13 @@ fn every_pre_tokenizer_name() {
                 tokenizer.warnings()
             );
             let original = gguf.tokenizer(Compat::Original);
-            let (mut ids, mut words, mut original_words) = (Score::default(), Score::default(), Score::default());
+            let (mut ids, mut words, mut original_words) =
+                (Score::default(), Score::default(), Score::default());
             for line in expected.iter().filter(|line| line.get("ids").is_some()) {
                 let text = &texts[line["i"].as_u64().unwrap() as usize];
                 let flag = |name: &str| text[name].as_bool().unwrap();
-                let options = EncodeOptions { add_special: flag("add_special"), parse_special: flag("parse_special") };
+                let options =
+                    EncodeOptions { add_special: flag("add_special"), parse_special: flag("parse_special") };
                 let bytes = text_of(text);
                 let what = || format!("{name}, text {}: {:?}", line["i"], String::from_utf8_lossy(&bytes));
                 let found = tokenizer.encode(&bytes, options).ok();

@@ -156,10 +156,14 @@ impl Gguf {
             pre: self.text(&key("pre")),
             tokens: self.texts(&key("tokens")),
             scores: self.list(&key("scores")).map(|list| {
-                list.iter().map(|meta| if let Meta::Float(score) = meta { *score as f32 } else { panic!() }).collect()
+                list.iter()
+                    .map(|meta| if let Meta::Float(score) = meta { *score as f32 } else { panic!() })
+                    .collect()
             }),
             types: self.list(&key("token_type")).map(|list| {
-                list.iter().map(|meta| if let Meta::Int(kind) = meta { *kind as i32 } else { panic!() }).collect()
+                list.iter()
+                    .map(|meta| if let Meta::Int(kind) = meta { *kind as i32 } else { panic!() })
+                    .collect()
             }),
             merges: self.texts(&key("merges")),
             bos: id("bos_token_id"),
@@ -231,7 +235,12 @@ pub(crate) struct Score {
 }
 
 impl Score {
-    pub(crate) fn check<T: PartialEq + std::fmt::Debug>(&mut self, found: &T, expected: &T, what: impl FnOnce() -> String) {
+    pub(crate) fn check<T: PartialEq + std::fmt::Debug>(
+        &mut self,
+        found: &T,
+        expected: &T,
+        what: impl FnOnce() -> String,
+    ) {
         self.total += 1;
         if found == expected {
             self.right += 1;
@@ -244,6 +253,12 @@ impl Score {
     pub(crate) fn done(self, name: &str) {
         eprintln!("{name}: {} of {}", self.right, self.total);
         assert!(self.total > 0, "{name}: nothing was compared");
-        assert!(self.right == self.total, "{name}: {} of {}\n{}", self.right, self.total, self.wrong.join("\n"));
+        assert!(
+            self.right == self.total,
+            "{name}: {} of {}\n{}",
+            self.right,
+            self.total,
+            self.wrong.join("\n")
+        );
     }
 }

@@ -1,0 +1,120 @@
+//! SentencePiece's precompiled normaliser: a double-array trie from byte strings to replacements.
+
+use crate::TokenizeError;
+
+/// The map, checked as far as it can be without a text.
+#[derive(Debug, Clone)]
+pub(crate) struct CharsMap {
+    units: Vec<u32>,
+    /// Replacements, each ended by a zero byte.
+    replacements: Vec<u8>,
+}
+
+impl CharsMap {
+    /// Reads the binary form: the trie's size in bytes, the trie, the replacements. Empty is the identity.
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Option<Self>, TokenizeError> {
+        let bad = |what, offset| Err(TokenizeError::BadCharsMap { what, offset });
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        let Some((size, rest)) = bytes.split_first_chunk::<4>() else {
+            return bad("the size of the trie is cut off", 0);
+        };
+        let size = u32::from_le_bytes(*size) as usize;
+        let Some((trie, replacements)) = rest.split_at_checked(size) else {
+            return bad("the trie is longer than the map", 0);
+        };
+        let (units, []) = trie.as_chunks::<4>() else {
+            return bad("the trie's size is not a multiple of 4", 0);
+        };
+        if units.is_empty() {
+            return bad("the trie is empty", 4);
+        }
+        if replacements.last() != Some(&0) {
+            return bad("the last replacement does not end", bytes.len());
+        }
+        let units: Vec<u32> = units.iter().map(|unit| u32::from_le_bytes(*unit)).collect();
+        let map = Self { units, replacements: replacements.to_vec() };
+        // Every value in the trie must point at a replacement.
+        for (index, unit) in map.units.iter().enumerate() {
+            let has_leaf = unit >> 8 & 1 == 1 && unit >> 31 == 0;
+            let leaf = map.units.get(index ^ offset(*unit)).filter(|leaf| has_leaf && *leaf >> 31 == 1);
+            if leaf.is_some_and(|leaf| (leaf & 0x7FFF_FFFF) as usize >= map.replacements.len()) {
+                return bad("a replacement lies outside the map", 4 + 4 * index);
+            }
+        }
+        Ok(Some(map))
+    }
+
+    /// The longest key that begins `text[start..]`: its length and its replacement.
+    pub(crate) fn longest(&self, text: &[u8], start: usize) -> Option<(usize, &[u8])> {
+        let mut found = None;
+        self.walk(text, start, |len, value| found = Some((len, value)));
+        let (len, value) = found?;
+        Some((len, self.replacement(value)))
+    }
+
+    /// The replacement of the shortest key that begins `text`, if it has one: what the Hugging Face library takes,
+    /// whether or not the key is the whole of it.
+    pub(crate) fn shortest(&self, text: &[u8]) -> Option<&[u8]> {
+        let mut found = None;
+        self.walk(text, 0, |_, value| {
+            found.get_or_insert(value);
+        });
+        found.map(|value| self.replacement(value))
+    }
+
+    fn replacement(&self, value: usize) -> &[u8] {
+        let rest = self.replacements.get(value..).unwrap_or(&[]);
+        rest.split(|byte| *byte == 0).next().unwrap_or(&[])
+    }
+
+    fn walk(&self, text: &[u8], start: usize, mut emit: impl FnMut(usize, usize)) {
+        let Some(root) = self.units.first() else { return };
+        let mut node = offset(*root);
+        for (index, byte) in text.get(start..).unwrap_or(&[]).iter().enumerate() {
+            if *byte == 0 {
+                return;
+            }
+            node ^= *byte as usize;
+            let Some(unit) = self.units.get(node) else { return };
+            // A label, and no leaf.
+            if unit & 0x8000_00FF != u32::from(*byte) {
+                return;
+            }
+            node ^= offset(*unit);
+            if unit >> 8 & 1 == 1
+                && let Some(leaf) = self.units.get(node)
+            {
+                emit(index + 1, (leaf & 0x7FFF_FFFF) as usize);
+            }
+        }
+    }
+}
+
+/// Distance to a unit's children.
+fn offset(unit: u32) -> usize {
+    ((unit >> 10) << ((unit & 1 << 9) >> 6)) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn corrupt_maps_are_refused() {
+        for (name, bytes) in [
+            ("cut size", &[1, 0][..]),
+            ("long trie", &[8, 0, 0, 0, 1, 1, 1, 1, 0]),
+            ("odd trie", &[3, 0, 0, 0, 1, 1, 1, 0]),
+            ("no trie", &[0, 0, 0, 0, 0]),
+            ("no end", &[4, 0, 0, 0, 0, 0, 0, 0, b'x']),
+            ("no replacements", &[4, 0, 0, 0, 0, 0, 0, 0]),
+            // The unit's child 4 units on is a leaf with value 9.
+            ("outside", &[8, 0, 0, 0, 0, 5, 0, 0, 9, 0, 0, 0x80, b'x', 0]),
+        ] {
+            assert!(CharsMap::parse(bytes).is_err(), "{name}");
+        }
+        assert!(CharsMap::parse(&[]).unwrap().is_none());
+    }
+}
