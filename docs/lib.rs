@@ -101,6 +101,14 @@ mod pages {
     struct QuantizationAdvanced;
     #[doc = include_str!("src/quantization/k-quants.md")]
     struct QuantizationKQuants;
+    #[doc = include_str!("src/tokenization/bpe.md")]
+    struct TokenizationBpe;
+    #[doc = include_str!("src/tokenization/bpe-merges.md")]
+    struct TokenizationBpeMerges;
+    #[doc = include_str!("src/tokenization/bpe-encoding.md")]
+    struct TokenizationBpeEncoding;
+    #[doc = include_str!("src/tokenization/bpe-decoding.md")]
+    struct TokenizationBpeDecoding;
     #[doc = include_str!("src/generation/sampling.md")]
     struct GenerationSampling;
     #[doc = include_str!("src/generation/greedy.md")]
