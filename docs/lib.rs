@@ -145,6 +145,8 @@ mod pages {
     struct BestPracticesErrorHandling;
     #[doc = include_str!("src/best-practices/api-design.md")]
     struct BestPracticesApiDesign;
+    #[doc = include_str!("src/best-practices/type-safety.md")]
+    struct BestPracticesTypeSafety;
     #[doc = include_str!("src/best-practices/memory-safety.md")]
     struct BestPracticesMemorySafety;
     #[doc = include_str!("src/best-practices/documentation-standards.md")]
@@ -157,10 +159,14 @@ mod pages {
     struct DecisionsWhyFromScratch;
     #[doc = include_str!("src/decisions/why-trueno.md")]
     struct DecisionsWhyTrueno;
+    #[doc = include_str!("src/decisions/why-no-existing-libs.md")]
+    struct DecisionsWhyNoExistingLibs;
     #[doc = include_str!("src/appendix/glossary.md")]
     struct AppendixGlossary;
     #[doc = include_str!("src/appendix/gguf-spec.md")]
     struct AppendixGgufSpec;
+    #[doc = include_str!("src/appendix/transformer-papers.md")]
+    struct AppendixTransformerPapers;
     #[doc = include_str!("src/appendix/contributing.md")]
     struct AppendixContributing;
 }
