@@ -1,1 +1,69 @@
-//! Being built.
+//! One transformer for every architecture that people run: what differs between them is data.
+//!
+//! [`Model::load`] checks a file's numbers and shapes once and binds its weights where they lie; [`Session`] runs
+//! batches of tokens of many sequences through it and keeps their keys and values.
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//! use realizar_model::{Model, Session, SessionOptions, Span, Want};
+//! use realizar_tensor::{Kernels, KvType, Pool};
+//!
+//! let source = realizar_format::open("model.gguf")?;
+//! let model = Arc::new(Model::load(&*source)?);
+//! let options = SessionOptions {
+//!     pool: Pool::new(Pool::default_threads())?,
+//!     kernels: Kernels::detect(),
+//!     context: 4096,
+//!     kv: KvType::F16,
+//!     chunk: 512,
+//!     max_sequences: 1,
+//!     kv_blocks: None,
+//! };
+//! let mut session = Session::new(model, options)?;
+//! let seq = session.open()?;
+//! let logits = session.forward(&[Span { seq, tokens: &[1, 526, 527], logits: Want::Last }])?;
+//! println!("{} logits", logits.row(0).len());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! The crate knows neither text nor sampling nor requests.
+
+#![forbid(unsafe_code)]
+
+mod arch;
+mod attention;
+mod binder;
+mod buffers;
+mod config;
+mod encoder;
+mod error;
+mod facts;
+mod feed_forward;
+mod finite;
+mod logits;
+mod model;
+mod names;
+mod pass;
+mod plan;
+mod pooling;
+mod rope_scaling;
+mod sequences;
+mod session;
+mod transformer;
+mod weights;
+
+pub use arch::{
+    ARCHITECTURES, ArchFacts, AttentionScale, Biases, EmbeddingScale, Ffn, FfnGate, LogitScale, Moe, Norm,
+    NormPlaces, Position, Presence, QkNorm, Residual, Role, RopeLayers, SharedExpert, Softcaps, WindowRope,
+};
+pub use config::{Config, LatentConfig, MoeConfig, QueryTemperature};
+pub use encoder::{Encoder, EncoderOptions};
+pub use error::ModelError;
+pub use finite::check_tensors;
+pub use logits::Logits;
+pub use model::{Model, ModelWarning};
+pub use plan::MemoryPlan;
+pub use pooling::Pooling;
+pub use rope_scaling::{RopeConfig, RopeScaling};
+pub use sequences::SeqId;
+pub use session::{Session, SessionOptions, Span, Want};

@@ -1,0 +1,92 @@
+//! From a text's tokens to vectors, in one pass without a past.
+
+use std::sync::Arc;
+
+use realizar_tensor::{AttentionSpan, BlockId, KV_BLOCK, Kernels, KvType, Pool, Slot};
+
+use crate::error::ModelError;
+use crate::model::Model;
+use crate::plan::{Sizes, at_least_one, check_positions, kv_shape};
+use crate::pooling::{Pooling, normalise, pool};
+use crate::transformer::{Pass, Step};
+
+/// How an encoder runs its model.
+#[derive(Debug, Clone)]
+pub struct EncoderOptions {
+    /// The threads.
+    pub pool: Arc<Pool>,
+    /// The kernels.
+    pub kernels: &'static Kernels,
+    /// Tokens of a text at most.
+    pub max_tokens: usize,
+}
+
+/// A model that turns texts into vectors: an encoder, or a decoder whose last states are wanted.
+#[derive(Debug)]
+pub struct Encoder {
+    model: Arc<Model>,
+    max_tokens: usize,
+    pass: Pass,
+    blocks: Vec<BlockId>,
+}
+
+impl Encoder {
+    /// Allocates an encoder.
+    ///
+    /// # Errors
+    ///
+    /// `max_tokens` is 0 or more than the model has positions for, or the memory is not there.
+    pub fn new(model: Arc<Model>, options: EncoderOptions) -> Result<Self, ModelError> {
+        let EncoderOptions { pool, kernels, max_tokens } = options;
+        at_least_one("max_tokens", max_tokens)?;
+        check_positions(model.config(), "max_tokens", max_tokens)?;
+        let kv_blocks = max_tokens.div_ceil(KV_BLOCK);
+        let kv_shape = kv_shape(model.config(), 1, KvType::F32);
+        let sizes = Sizes { kv_shape, kv_blocks, logit_rows: 1 };
+        let mut pass = Pass::new(&model, (pool, kernels), &sizes, max_tokens, max_tokens)?;
+        let blocks = (0..kv_blocks).filter_map(|_| pass.kv.alloc()).collect();
+        Ok(Self { model, max_tokens, pass, blocks })
+    }
+
+    /// The vector of a text, or with [`Pooling::None`] the vectors of all its tokens, end to end.
+    ///
+    /// # Errors
+    ///
+    /// No tokens, too many, or one outside the vocabulary; or the result is not made of finite numbers.
+    pub fn encode(
+        &mut self,
+        tokens: &[u32],
+        pooling: Pooling,
+        unit_length: bool,
+    ) -> Result<Vec<f32>, ModelError> {
+        let vocab = self.model.config().vocab;
+        if tokens.is_empty() {
+            return Err(ModelError::NoTokens { seq: 0 });
+        }
+        if tokens.len() > self.max_tokens {
+            let (adding, context) = (tokens.len(), self.max_tokens);
+            return Err(ModelError::ContextFull { seq: 0, len: 0, adding, context });
+        }
+        if let Some(&token) = tokens.iter().find(|token| **token as usize >= vocab) {
+            return Err(ModelError::UnknownToken { seq: 0, token, vocab });
+        }
+        let positions: Vec<u32> = (0..tokens.len() as u32).collect();
+        let slot =
+            |pos: &u32| Slot { block: self.blocks[*pos as usize / KV_BLOCK], offset: pos % KV_BLOCK as u32 };
+        let slots: Vec<Slot> = positions.iter().map(slot).collect();
+        let blocks = &self.blocks[..tokens.len().div_ceil(KV_BLOCK)];
+        let spans = [AttentionSpan { rows: 0..tokens.len(), first_pos: 0, blocks }];
+        let step = Step { ids: tokens, positions: &positions, slots: &slots, spans: &spans };
+        self.pass.run(&self.model, step);
+        self.pass.norm_output(&self.model);
+        let width = self.model.config().hidden;
+        let mut vectors = pool(self.pass.buffers.x.read(), width, pooling);
+        if let Some(row) = vectors.chunks_exact(width).position(|row| row.iter().any(|x| !x.is_finite())) {
+            return Err(ModelError::NotFinite { row });
+        }
+        if unit_length {
+            normalise(&mut vectors, width);
+        }
+        Ok(vectors)
+    }
+}

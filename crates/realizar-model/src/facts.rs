@@ -1,0 +1,207 @@
+//! Numbers of a model file, read with their ranges. [`Range`]s are one table, so that no reader forgets its check.
+
+use std::fmt::Display;
+
+use realizar_format::{FormatError, TensorSource, Value};
+
+use crate::error::ModelError;
+
+/// A whole number of the metadata and the values that can be right.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Count {
+    /// The key without the architecture's name.
+    pub(crate) key: &'static str,
+    min: u32,
+    max: u32,
+}
+
+/// A float of the metadata: not below 0 and at most `max`; 0 itself only if `zero` says so.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Number {
+    /// The key without the architecture's name.
+    pub(crate) key: &'static str,
+    zero: bool,
+    max: f32,
+}
+
+const fn count(key: &'static str, min: u32, max: u32) -> Count {
+    Count { key, min, max }
+}
+
+const fn above_zero(key: &'static str, max: f32) -> Number {
+    Number { key, zero: false, max }
+}
+
+const fn from_zero(key: &'static str, max: f32) -> Number {
+    Number { key, zero: true, max }
+}
+
+pub(crate) const LAYERS: Count = count("block_count", 1, 1_024);
+pub(crate) const CONTEXT: Count = count("context_length", 1, 1 << 28);
+pub(crate) const HIDDEN: Count = count("embedding_length", 1, 1 << 18);
+pub(crate) const FFN: Count = count("feed_forward_length", 1, 1 << 22);
+pub(crate) const VOCAB: Count = count("vocab_size", 1, 1 << 24);
+pub(crate) const HEADS: Count = count("attention.head_count", 1, 4_096);
+pub(crate) const KV_HEADS: Count = count("attention.head_count_kv", 1, 4_096);
+pub(crate) const HEAD_DIM: Count = count("attention.key_length", 1, 8_192);
+pub(crate) const VALUE_DIM: Count = count("attention.value_length", 1, 8_192);
+pub(crate) const WINDOW: Count = count("attention.sliding_window", 0, 1 << 28);
+pub(crate) const POOLING: Count = count("pooling_type", 0, 4);
+pub(crate) const ROTARY_DIM: Count = count("rope.dimension_count", 1, 8_192);
+pub(crate) const ORIGINAL_CONTEXT: Count = count("rope.scaling.original_context_length", 1, 1 << 28);
+pub(crate) const EXPERTS: Count = count("expert_count", 0, 1_024);
+pub(crate) const EXPERTS_USED: Count = count("expert_used_count", 1, 1_024);
+pub(crate) const EXPERT_FFN: Count = count("expert_feed_forward_length", 1, 1 << 22);
+pub(crate) const EXPERT_GROUPS: Count = count("expert_group_count", 0, 1_024);
+pub(crate) const EXPERT_GROUPS_USED: Count = count("expert_group_used_count", 0, 1_024);
+pub(crate) const EXPERT_SCORING: Count = count("expert_gating_func", 0, 3);
+pub(crate) const SHARED_EXPERTS: Count = count("expert_shared_count", 0, 1_024);
+pub(crate) const SHARED_FFN: Count = count("expert_shared_feed_forward_length", 1, 1 << 22);
+pub(crate) const DENSE_LAYERS: Count = count("leading_dense_block_count", 0, 1_024);
+pub(crate) const DRAFT_LAYERS: Count = count("nextn_predict_layers", 0, 1_024);
+pub(crate) const Q_RANK: Count = count("attention.q_lora_rank", 0, 1 << 18);
+pub(crate) const KV_RANK: Count = count("attention.kv_lora_rank", 1, 8_192);
+pub(crate) const LATENT_HEAD_DIM: Count = count("attention.key_length_mla", 1, 8_192);
+pub(crate) const LATENT_VALUE_DIM: Count = count("attention.value_length_mla", 1, 8_192);
+
+pub(crate) const RMS_EPS: Number = above_zero("attention.layer_norm_rms_epsilon", 1.0);
+pub(crate) const LAYER_EPS: Number = above_zero("attention.layer_norm_epsilon", 1.0);
+pub(crate) const ATTENTION_SCALE: Number = from_zero("attention.scale", 1e4);
+pub(crate) const ATTENTION_SOFTCAP: Number = above_zero("attn_logit_softcapping", 1e6);
+pub(crate) const LOGIT_SOFTCAP: Number = above_zero("final_logit_softcapping", 1e6);
+pub(crate) const LOGIT_SCALE: Number = above_zero("logit_scale", 1e6);
+pub(crate) const RESIDUAL_SCALE: Number = above_zero("residual_scale", 1e6);
+pub(crate) const EMBEDDING_SCALE: Number = above_zero("embedding_scale", 1e6);
+pub(crate) const TEMPERATURE: Number = from_zero("attention.temperature_scale", 1e4);
+pub(crate) const EXPERT_SCALE: Number = from_zero("expert_weights_scale", 1e6);
+pub(crate) const ROPE_BASE: Number = above_zero("rope.freq_base", 1e12);
+pub(crate) const WINDOW_ROPE_BASE: Number = above_zero("rope.freq_base_swa", 1e12);
+pub(crate) const ROPE_FACTOR: Number = above_zero("rope.scaling.factor", 1e6);
+pub(crate) const ROPE_MAGNITUDE: Number = above_zero("rope.scaling.attn_factor", 1e3);
+pub(crate) const YARN_FAST: Number = above_zero("rope.scaling.yarn_beta_fast", 1e6);
+pub(crate) const YARN_SLOW: Number = above_zero("rope.scaling.yarn_beta_slow", 1e6);
+pub(crate) const YARN_LOG_MULTIPLIER: Number = from_zero("rope.scaling.yarn_log_multiplier", 1e3);
+pub(crate) const LOW_FREQ_FACTOR: Number = above_zero("rope.scaling.low_freq_factor", 1e6);
+pub(crate) const HIGH_FREQ_FACTOR: Number = above_zero("rope.scaling.high_freq_factor", 1e6);
+
+/// Reads the metadata under one architecture's prefix.
+#[derive(Debug)]
+pub(crate) struct FactReader<'a> {
+    source: &'a dyn TensorSource,
+    architecture: &'static str,
+}
+
+impl<'a> FactReader<'a> {
+    pub(crate) fn new(source: &'a dyn TensorSource, architecture: &'static str) -> Self {
+        Self { source, architecture }
+    }
+
+    /// The whole key.
+    pub(crate) fn key(&self, suffix: &str) -> String {
+        format!("{}.{suffix}", self.architecture)
+    }
+
+    /// A whole number inside its range. A list with one value per layer is taken if all are alike.
+    pub(crate) fn count(&self, fact: Count) -> Result<Option<usize>, ModelError> {
+        let key = self.key(fact.key);
+        let found = match self.source.metadata(&key) {
+            None => return Ok(None),
+            Some(Value::Array(list)) => {
+                let values = list.to_u32s().ok_or_else(|| wrong_type(&key, &list, "whole numbers"))?;
+                self.layered(&key, values.len())?;
+                let first = values.first().copied().unwrap_or_default();
+                if values.iter().any(|value| *value != first) {
+                    return Err(self.unsupported(format!("`{key}` that differs between layers")));
+                }
+                first
+            }
+            Some(_) => self.source.require_u32(&key)?,
+        };
+        if (fact.min..=fact.max).contains(&found) {
+            return Ok(Some(found as usize));
+        }
+        Err(out_of_range(key, found, format!("{}..={}", fact.min, fact.max)))
+    }
+
+    /// As [`Self::count`] for a key that must be there.
+    pub(crate) fn require_count(&self, fact: Count) -> Result<usize, ModelError> {
+        self.count(fact)?.ok_or_else(|| self.missing(fact.key))
+    }
+
+    /// A float inside its range.
+    pub(crate) fn number(&self, fact: Number) -> Result<Option<f32>, ModelError> {
+        let key = self.key(fact.key);
+        match self.source.get_f32(&key)? {
+            None => Ok(None),
+            Some(found) if (found > 0.0 || fact.zero && found == 0.0) && found <= fact.max => Ok(Some(found)),
+            Some(found) => {
+                let low = if fact.zero { "from 0" } else { "above 0" };
+                Err(out_of_range(key, found, format!("a number {low} to {}", fact.max)))
+            }
+        }
+    }
+
+    /// As [`Self::number`] for a key that must be there.
+    pub(crate) fn require_number(&self, fact: Number) -> Result<f32, ModelError> {
+        self.number(fact)?.ok_or_else(|| self.missing(fact.key))
+    }
+
+    /// A truth value.
+    pub(crate) fn flag(&self, suffix: &str) -> Result<Option<bool>, ModelError> {
+        Ok(self.source.get_bool(&self.key(suffix))?)
+    }
+
+    /// A word.
+    pub(crate) fn word(&self, suffix: &str) -> Result<Option<&'a str>, ModelError> {
+        Ok(self.source.get_str(&self.key(suffix))?)
+    }
+
+    /// The error for two keys whose values cannot both be right.
+    pub(crate) fn disagree(
+        &self,
+        (key, value): (&str, usize),
+        (other, other_value): (&str, usize),
+        rule: &'static str,
+    ) -> ModelError {
+        ModelError::Disagree {
+            key: self.key(key),
+            value: value.to_string(),
+            other: self.key(other),
+            other_value: other_value.to_string(),
+            rule,
+        }
+    }
+
+    /// The error for something that this crate does not do for this architecture.
+    pub(crate) fn unsupported(&self, what: String) -> ModelError {
+        ModelError::Unsupported { architecture: self.architecture, what }
+    }
+
+    fn missing(&self, suffix: &str) -> ModelError {
+        FormatError::MissingKey { key: self.key(suffix) }.into()
+    }
+
+    fn layered(&self, key: &str, len: usize) -> Result<(), ModelError> {
+        let layers_key = self.key(LAYERS.key);
+        let layers = self.source.require_u32(&layers_key)? as usize;
+        if len == layers {
+            return Ok(());
+        }
+        Err(ModelError::Disagree {
+            key: key.to_owned(),
+            value: format!("a list of {len}"),
+            other: layers_key,
+            other_value: layers.to_string(),
+            rule: "one value per layer is needed",
+        })
+    }
+}
+
+/// The error for a value outside its range.
+pub(crate) fn out_of_range(key: String, found: impl Display, expected: String) -> ModelError {
+    ModelError::OutOfRange { key, found: found.to_string(), expected }
+}
+
+fn wrong_type(key: &str, found: &impl std::fmt::Debug, expected: &'static str) -> ModelError {
+    FormatError::WrongType { key: key.to_owned(), found: format!("{found:?}"), expected }.into()
+}

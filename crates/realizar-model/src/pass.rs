@@ -1,0 +1,91 @@
+//! Setting up a pass: buffers, cache, rotations and slopes for one model.
+
+use std::sync::Arc;
+
+use realizar_tensor::{Compute, Kernels, KvStore, Pool, Rope, TensorError, Vector};
+
+use crate::arch::Position;
+use crate::buffers::Buffers;
+use crate::config::Config;
+use crate::error::ModelError;
+use crate::model::Model;
+use crate::plan::Sizes;
+use crate::rope_scaling::RopeConfig;
+use crate::transformer::Pass;
+use crate::weights::Weights;
+
+impl Pass {
+    /// Allocates everything for passes of up to `rows` rows over contexts of up to `context` tokens.
+    pub(crate) fn new(
+        model: &Model,
+        (pool, kernels): (Arc<Pool>, &'static Kernels),
+        sizes: &Sizes,
+        rows: usize,
+        context: usize,
+    ) -> Result<Self, ModelError> {
+        let config = model.config();
+        let compute = |source: TensorError| ModelError::Compute { source };
+        let rope = |rope: &Option<RopeConfig>| {
+            rope.as_ref().map(|rope| rotation(rope, config, &model.weights, context))
+        };
+        let mut engine = Compute::new(pool, kernels);
+        engine.reserve(rows, widest(config));
+        let temperatures = if config.query_temperature.is_some() { rows } else { 0 };
+        let types = if config.arch.token_types { rows } else { 0 };
+        Ok(Self {
+            compute: engine,
+            kv: KvStore::new(sizes.kv_shape, sizes.kv_blocks).map_err(compute)?,
+            buffers: Buffers::new(config, rows, sizes.logit_rows),
+            ropes: [rope(&config.rope), rope(&config.window_rope)],
+            alibi: (config.arch.position == Position::Alibi)
+                .then(|| Vector::from_vec(alibi_slopes(config.heads))),
+            temperatures: Vec::with_capacity(temperatures),
+            token_types: vec![0; types],
+        })
+    }
+}
+
+/// The widest input of a product.
+pub(crate) fn widest(config: &Config) -> usize {
+    let Config { hidden, heads, head_dim, value_dim, ffn, .. } = *config;
+    let shared = config.moe.map_or(0, |moe| moe.shared_ffn.max(moe.ffn));
+    let latent = config.latent.map_or(0, |latent| heads * latent.head_dim.max(latent.value_dim));
+    [hidden, ffn, heads * head_dim.max(value_dim), shared, latent].into_iter().max().unwrap_or(0)
+}
+
+fn rotation(rope: &RopeConfig, config: &Config, weights: &Weights, context: usize) -> Rope {
+    let factors = &weights.rope_factors;
+    let by_context = if context > rope.original_context { &factors.long } else { &factors.short };
+    let divisors = by_context.as_ref().or(factors.all.as_ref());
+    Rope {
+        head_dim: config.head_dim,
+        // Of a latent key, the rotated part stands behind the latent vector.
+        offset: config.latent.map_or(0, |latent| latent.kv_rank),
+        rotary_dim: rope.dim,
+        order: rope.pairs,
+        inv_freq: Vector::from_vec(rope.frequencies(divisors.map(Vec::as_slice))),
+        magnitude: rope.magnitude,
+    }
+}
+
+/// Slopes of ALiBi (arXiv:2108.12409) with a maximum bias of 8: a geometric row, filled up from the row of twice as many
+/// heads when their number is not a power of two.
+fn alibi_slopes(heads: usize) -> Vec<f32> {
+    let whole = if heads.is_power_of_two() { heads } else { heads.next_power_of_two() / 2 };
+    let slope = |head: usize| {
+        let exponent = if head < whole { (head + 1) as f64 } else { (2 * (head - whole) + 1) as f64 / 2.0 };
+        (-8.0 / whole as f64 * exponent).exp2() as f32
+    };
+    (0..heads).map(slope).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::alibi_slopes;
+
+    #[test]
+    fn slopes_of_the_paper() {
+        assert_eq!(alibi_slopes(4), [0.25, 0.0625, 0.015625, 0.00390625]);
+        assert_eq!(alibi_slopes(3), [0.0625, 0.00390625, 0.25]);
+    }
+}

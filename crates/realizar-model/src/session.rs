@@ -1,0 +1,331 @@
+//! Running a model: sequences, their cache, and batches of tokens through the transformer.
+
+use std::sync::Arc;
+
+use realizar_tensor::{AttentionSpan, KV_BLOCK, Kernels, KvType, Pool, Slot};
+
+use crate::error::ModelError;
+use crate::logits::Logits;
+use crate::model::Model;
+use crate::plan::{MemoryPlan, Sizes};
+use crate::sequences::{SeqId, Sequences};
+use crate::transformer::{Pass, Step};
+
+/// How a session runs its model.
+#[derive(Debug, Clone)]
+pub struct SessionOptions {
+    /// The threads.
+    pub pool: Arc<Pool>,
+    /// The kernels.
+    pub kernels: &'static Kernels,
+    /// Tokens that a sequence can hold.
+    pub context: usize,
+    /// How keys and values are stored.
+    pub kv: KvType,
+    /// Tokens that go through the model at once; longer batches are cut. Results do not depend on it.
+    pub chunk: usize,
+    /// Sequences that can be open at once.
+    pub max_sequences: usize,
+    /// Cache blocks of [`KV_BLOCK`] tokens for all sequences together; `None`: as many as they can need.
+    pub kv_blocks: Option<usize>,
+}
+
+/// Tokens to append to one sequence.
+#[derive(Debug, Clone, Copy)]
+pub struct Span<'a> {
+    /// The sequence.
+    pub seq: SeqId,
+    /// At least one token.
+    pub tokens: &'a [u32],
+    /// Which of the tokens need logits.
+    pub logits: Want,
+}
+
+/// Which tokens of a span need logits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Want {
+    /// None of them.
+    None,
+    /// The last one.
+    Last,
+    /// All of them.
+    All,
+}
+
+/// A model at work: some sequences and the memory for their keys and values.
+///
+/// What a token gets for an answer depends on its sequence alone: not on the other sequences of a batch, on how a
+/// prompt was cut, on threads, or on whether a part was shared by [`Session::fork`].
+#[derive(Debug)]
+pub struct Session {
+    model: Arc<Model>,
+    context: usize,
+    chunk: usize,
+    sequences: Sequences,
+    pass: Pass,
+    rows: RowLists,
+    /// Logits of batches that do not fit into one pass.
+    collected: Vec<f32>,
+}
+
+/// What the rows of a pass are; kept, so that a step allocates nothing.
+#[derive(Debug, Default)]
+struct RowLists {
+    ids: Vec<u32>,
+    positions: Vec<u32>,
+    slots: Vec<Slot>,
+    pieces: Vec<Piece>,
+    wanted: Vec<usize>,
+    spans: Vec<AttentionSpan<'static>>,
+}
+
+/// Consecutive tokens of one sequence in a pass.
+#[derive(Debug, Clone, Copy)]
+struct Piece {
+    seq: SeqId,
+    first_row: usize,
+    rows: usize,
+    first_pos: usize,
+}
+
+impl Session {
+    /// What a session with these options will need.
+    ///
+    /// # Errors
+    ///
+    /// An option is 0 or beyond what the model can do, or the cache is too large to be counted.
+    pub fn memory_plan(model: &Model, options: &SessionOptions) -> Result<MemoryPlan, ModelError> {
+        Sizes::of(model, options)?.plan(model, options.chunk)
+    }
+
+    /// Allocates a session. All memory of a step is taken here.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::memory_plan`], or the memory is not there.
+    pub fn new(model: Arc<Model>, options: SessionOptions) -> Result<Self, ModelError> {
+        let sizes = Sizes::of(&model, &options)?;
+        sizes.plan(&model, options.chunk)?;
+        let SessionOptions { pool, kernels, context, chunk, max_sequences, .. } = options;
+        let pass = Pass::new(&model, (pool, kernels), &sizes, chunk, context)?;
+        Ok(Self {
+            model,
+            context,
+            chunk,
+            sequences: Sequences::new(max_sequences, context),
+            pass,
+            rows: RowLists::with_capacity(chunk),
+            collected: Vec::new(),
+        })
+    }
+
+    /// The model.
+    #[must_use]
+    pub fn model(&self) -> &Arc<Model> {
+        &self.model
+    }
+
+    /// Opens an empty sequence.
+    ///
+    /// # Errors
+    ///
+    /// All sequences of the session are in use.
+    pub fn open(&mut self) -> Result<SeqId, ModelError> {
+        self.sequences.open()
+    }
+
+    /// Ends a sequence and frees what only it held.
+    ///
+    /// # Errors
+    ///
+    /// The sequence is not open.
+    pub fn close(&mut self, seq: SeqId) -> Result<(), ModelError> {
+        self.sequences.close(&mut self.pass.kv, seq)
+    }
+
+    /// Tokens of a sequence in the cache.
+    ///
+    /// # Errors
+    ///
+    /// The sequence is not open.
+    pub fn len(&self, seq: SeqId) -> Result<usize, ModelError> {
+        Ok(self.sequences.get(seq)?.len)
+    }
+
+    /// Forgets all but the first `len` tokens of a sequence.
+    ///
+    /// # Errors
+    ///
+    /// The sequence is not open, or shorter.
+    pub fn truncate(&mut self, seq: SeqId, len: usize) -> Result<(), ModelError> {
+        self.sequences.truncate(&mut self.pass.kv, seq, len)
+    }
+
+    /// Opens a sequence with the same tokens. Nothing is copied before one of the two goes on.
+    ///
+    /// # Errors
+    ///
+    /// The sequence is not open, or all sequences of the session are in use.
+    pub fn fork(&mut self, seq: SeqId) -> Result<SeqId, ModelError> {
+        self.sequences.fork(&mut self.pass.kv, seq)
+    }
+
+    /// Cache blocks of [`KV_BLOCK`] tokens that no sequence holds.
+    #[must_use]
+    pub fn free_blocks(&self) -> usize {
+        self.pass.kv.free_blocks()
+    }
+
+    /// Cache blocks in all.
+    #[must_use]
+    pub fn total_blocks(&self) -> usize {
+        self.pass.kv.total_blocks()
+    }
+
+    /// Appends tokens to sequences and gives the logits that were asked for, in the batch's order.
+    ///
+    /// A batch that fits into a chunk allocates nothing.
+    ///
+    /// # Errors
+    ///
+    /// A sequence is not open or named twice, a span is empty or holds a token outside the vocabulary, a context or
+    /// the cache overflows. Then nothing has changed.
+    pub fn forward(&mut self, batch: &[Span<'_>]) -> Result<Logits<'_>, ModelError> {
+        self.check(batch)?;
+        for span in batch {
+            self.sequences.get_mut(span.seq)?.take_blocks(&mut self.pass.kv, span.tokens.len());
+        }
+        let tokens: usize = batch.iter().map(|span| span.tokens.len()).sum();
+        let wanted: usize = batch.iter().map(Span::wanted).sum();
+        let one_pass = tokens <= self.chunk && wanted <= self.pass.buffers.logits.capacity();
+        self.collected.clear();
+        let (mut at, mut start) = (0, 0);
+        while at < batch.len() {
+            (at, start) = self.rows.fill(batch, (at, start), self.chunk, &self.sequences)?;
+            self.run_pass(!one_pass)?;
+        }
+        let vocab = self.model.config().vocab;
+        let data = match (one_pass, wanted) {
+            (_, 0) => &[],
+            (true, _) => self.pass.buffers.logits.read(),
+            (false, _) => &self.collected,
+        };
+        Ok(Logits::new(data, vocab))
+    }
+
+    /// Runs the rows that were gathered, and counts them as cached.
+    fn run_pass(&mut self, collect: bool) -> Result<(), ModelError> {
+        let Self { model, sequences, pass, rows, collected, .. } = self;
+        let mut spans = recycled(std::mem::take(&mut rows.spans));
+        for piece in &rows.pieces {
+            let blocks = &sequences.get(piece.seq)?.blocks;
+            spans.push(AttentionSpan {
+                rows: piece.first_row..piece.first_row + piece.rows,
+                first_pos: piece.first_pos as u32,
+                blocks: &blocks[..(piece.first_pos + piece.rows).div_ceil(KV_BLOCK)],
+            });
+        }
+        let RowLists { ids, positions, slots, .. } = &*rows;
+        pass.run(model, Step { ids, positions, slots, spans: &spans });
+        rows.spans = recycled(spans);
+        for piece in &rows.pieces {
+            sequences.get_mut(piece.seq)?.len += piece.rows;
+        }
+        for wanted in rows.wanted.chunks(pass.buffers.logits.capacity()) {
+            pass.logits(model, wanted);
+            if collect {
+                collected.extend_from_slice(pass.buffers.logits.read());
+            }
+        }
+        Ok(())
+    }
+
+    /// Everything that can be wrong with a batch.
+    fn check(&self, batch: &[Span<'_>]) -> Result<(), ModelError> {
+        let vocab = self.model.config().vocab;
+        let (mut needed, free) = (0, self.free_blocks());
+        for (index, span) in batch.iter().enumerate() {
+            let sequence = self.sequences.get(span.seq)?;
+            let seq = span.seq.number();
+            if batch[..index].iter().any(|other| other.seq == span.seq) {
+                return Err(ModelError::SequenceTwice { seq });
+            }
+            if span.tokens.is_empty() {
+                return Err(ModelError::NoTokens { seq });
+            }
+            if let Some(&token) = span.tokens.iter().find(|token| **token as usize >= vocab) {
+                return Err(ModelError::UnknownToken { seq, token, vocab });
+            }
+            let (len, adding, context) = (sequence.len, span.tokens.len(), self.context);
+            if adding > context - len {
+                return Err(ModelError::ContextFull { seq, len, adding, context });
+            }
+            needed += sequence.blocks_needed(&self.pass.kv, adding);
+        }
+        if needed > free { Err(ModelError::CacheFull { needed, free }) } else { Ok(()) }
+    }
+}
+
+impl Span<'_> {
+    fn wanted(&self) -> usize {
+        match self.logits {
+            Want::None => 0,
+            Want::Last => 1,
+            Want::All => self.tokens.len(),
+        }
+    }
+}
+
+impl RowLists {
+    fn with_capacity(chunk: usize) -> Self {
+        Self {
+            ids: Vec::with_capacity(chunk),
+            positions: Vec::with_capacity(chunk),
+            slots: Vec::with_capacity(chunk),
+            pieces: Vec::with_capacity(chunk),
+            wanted: Vec::with_capacity(chunk),
+            spans: Vec::with_capacity(chunk),
+        }
+    }
+
+    /// Gathers up to `chunk` rows of the batch from a span and a token of it on; gives where to go on.
+    fn fill(
+        &mut self,
+        batch: &[Span<'_>],
+        (mut at, mut start): (usize, usize),
+        chunk: usize,
+        sequences: &Sequences,
+    ) -> Result<(usize, usize), ModelError> {
+        let Self { ids, positions, slots, pieces, wanted, .. } = self;
+        ids.clear();
+        positions.clear();
+        slots.clear();
+        pieces.clear();
+        wanted.clear();
+        while let Some(span) = batch.get(at).filter(|_| ids.len() < chunk) {
+            let sequence = sequences.get(span.seq)?;
+            let left = &span.tokens[start..];
+            let rows = left.len().min(chunk - ids.len());
+            let (first_row, first_pos) = (ids.len(), sequence.len);
+            ids.extend_from_slice(&left[..rows]);
+            positions.extend((first_pos..first_pos + rows).map(|pos| pos as u32));
+            slots.extend((first_pos..first_pos + rows).map(|pos| sequence.slot(pos)));
+            pieces.push(Piece { seq: span.seq, first_row, rows, first_pos });
+            let ends = rows == left.len();
+            match span.logits {
+                Want::All => wanted.extend(first_row..first_row + rows),
+                Want::Last if ends => wanted.push(first_row + rows - 1),
+                Want::Last | Want::None => {}
+            }
+            (at, start) = if ends { (at + 1, 0) } else { (at, start + rows) };
+        }
+        Ok((at, start))
+    }
+}
+
+/// The memory of a list whose elements are gone, for elements of another lifetime.
+fn recycled<'a>(mut spans: Vec<AttentionSpan<'_>>) -> Vec<AttentionSpan<'a>> {
+    spans.clear();
+    // Collecting in place keeps the allocation; a test counts that.
+    spans.into_iter().map_while(|_| None).collect()
+}

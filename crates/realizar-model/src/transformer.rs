@@ -1,0 +1,184 @@
+//! The forward pass: one for every architecture. What differs is read from [`Config`] and from which weights exist.
+
+use realizar_tensor::{AttentionSpan, Compute, KvStore, Product, Rope, Rows, Slot, Vector};
+
+use crate::arch::Norm;
+use crate::buffers::Buffers;
+use crate::config::Config;
+use crate::model::Model;
+use crate::weights::{Layer, NormWeights};
+
+/// The tokens of one pass, laid end to end.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Step<'a> {
+    /// Token of each row.
+    pub(crate) ids: &'a [u32],
+    /// Position of each row in its sequence.
+    pub(crate) positions: &'a [u32],
+    /// Where each row's key and value go.
+    pub(crate) slots: &'a [Slot],
+    /// Which rows belong together, and what they may see.
+    pub(crate) spans: &'a [AttentionSpan<'a>],
+}
+
+/// Everything that one pass works with, besides the weights.
+#[derive(Debug)]
+pub(crate) struct Pass {
+    pub(crate) compute: Compute,
+    pub(crate) kv: KvStore,
+    pub(crate) buffers: Buffers,
+    /// The rotation of layers without and with a window.
+    pub(crate) ropes: [Option<Rope>; 2],
+    /// Slopes of ALiBi, one per head.
+    pub(crate) alibi: Option<Vector>,
+    /// Factor on each row's queries, where they grow with the position.
+    pub(crate) temperatures: Vec<f32>,
+    /// As many zeros as a chunk has rows: the type of every token.
+    pub(crate) token_types: Vec<u32>,
+}
+
+impl Pass {
+    /// Runs the rows of `step` through all blocks; the stream is left in `buffers.x`.
+    pub(crate) fn run(&mut self, model: &Model, step: Step<'_>) {
+        let config = model.config();
+        if let Some(temperature) = config.query_temperature {
+            let factor = |pos: &u32| 1.0 + temperature.scale * ((1 + pos / temperature.length) as f32).ln();
+            self.temperatures.clear();
+            self.temperatures.extend(step.positions.iter().map(factor));
+        }
+        self.embed(model, step);
+        for (index, layer) in model.weights.layers.iter().enumerate() {
+            self.block(config, index, layer, step);
+        }
+    }
+
+    /// Logits of the given rows of the stream, in `buffers.logits`.
+    pub(crate) fn logits(&mut self, model: &Model, rows: &[usize]) {
+        let config = model.config();
+        let Buffers { x, wanted, wanted_normed, logits, .. } = &mut self.buffers;
+        self.compute.gather_rows(x, rows, wanted);
+        if let Some(norm) = &model.weights.output_norm {
+            apply_norm(&mut self.compute, norm, config.norm_eps, wanted, wanted_normed);
+            std::mem::swap(wanted, wanted_normed);
+        }
+        let weight = model.weights.output.as_ref().unwrap_or(&model.weights.embedding);
+        let bias = model.weights.output_bias.as_ref();
+        self.compute.matmul(wanted, &mut [Product { weight, bias, out: logits }]);
+        if config.logit_scale != 1.0 {
+            self.compute.scale(logits, config.logit_scale);
+        }
+        if let Some(cap) = config.logit_softcap {
+            self.compute.softcap(logits, cap);
+        }
+    }
+
+    /// The norm after the last block, on all rows of the stream.
+    pub(crate) fn norm_output(&mut self, model: &Model) {
+        if let Some(norm) = &model.weights.output_norm {
+            let Buffers { x, spare, .. } = &mut self.buffers;
+            norm_in_place(&mut self.compute, norm, model.config().norm_eps, x, spare);
+        }
+    }
+
+    fn embed(&mut self, model: &Model, step: Step<'_>) {
+        let (config, weights) = (model.config(), &model.weights);
+        let Buffers { x, spare, .. } = &mut self.buffers;
+        self.compute.embed(&weights.embedding, step.ids, config.embedding_scale, x);
+        if let Some(positions) = &weights.positions {
+            self.compute.embed(positions, step.positions, 1.0, spare);
+            self.compute.add(spare, 1.0, x);
+        }
+        if let Some(types) = &weights.token_types {
+            self.compute.embed(types, &self.token_types[..step.ids.len()], 1.0, spare);
+            self.compute.add(spare, 1.0, x);
+        }
+        if let Some(norm) = &weights.embedding_norm {
+            norm_in_place(&mut self.compute, norm, config.norm_eps, x, spare);
+        }
+    }
+
+    fn block(&mut self, config: &Config, index: usize, layer: &Layer, step: Step<'_>) {
+        let (norms, eps) = (&layer.norms, config.norm_eps);
+        let shared = self.norm_stream(norms.before_attention.as_ref(), eps, Input::Shared, Input::Stream);
+        let input = self.norm_stream(norms.attention_only.as_ref(), eps, Input::Own, shared);
+        self.attention(config, index, &layer.attention, input, step);
+        self.norm_branch(norms.after_attention.as_ref(), eps);
+        if config.parallel {
+            // The stream stays as it is until both branches have seen it.
+            let Buffers { branch, held, .. } = &mut self.buffers;
+            std::mem::swap(branch, held);
+        } else {
+            self.join(config, norms.stream.as_ref().map(|[after_attention, _]| after_attention));
+        }
+        let default = if config.parallel { shared } else { Input::Stream };
+        let input = self.norm_stream(norms.before_ffn.as_ref(), eps, Input::Own, default);
+        self.feed_forward(config, &layer.ffn, input);
+        self.norm_branch(norms.after_ffn.as_ref(), eps);
+        if config.parallel {
+            let Buffers { x, held, .. } = &mut self.buffers;
+            self.compute.add(held, config.residual_scale, x);
+        }
+        self.join(config, norms.stream.as_ref().map(|[_, after_ffn]| after_ffn));
+    }
+
+    /// Norms the stream into the buffer `to`, if there is a norm; says where the result is.
+    fn norm_stream(&mut self, norm: Option<&NormWeights>, eps: f32, to: Input, otherwise: Input) -> Input {
+        let Some(norm) = norm else { return otherwise };
+        let Buffers { x, normed, input, .. } = &mut self.buffers;
+        let out = if to == Input::Shared { normed } else { input };
+        apply_norm(&mut self.compute, norm, eps, x, out);
+        to
+    }
+
+    /// Norms the output of a branch, if there is a norm.
+    fn norm_branch(&mut self, norm: Option<&NormWeights>, eps: f32) {
+        if let Some(norm) = norm {
+            let Buffers { branch, spare, .. } = &mut self.buffers;
+            norm_in_place(&mut self.compute, norm, eps, branch, spare);
+        }
+    }
+
+    /// Adds the branch to the stream, and norms the stream if there is a norm.
+    fn join(&mut self, config: &Config, norm: Option<&NormWeights>) {
+        let Buffers { x, branch, spare, .. } = &mut self.buffers;
+        self.compute.add(branch, config.residual_scale, x);
+        if let Some(norm) = norm {
+            norm_in_place(&mut self.compute, norm, config.norm_eps, x, spare);
+        }
+    }
+}
+
+/// What a branch reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Input {
+    /// The stream itself.
+    Stream,
+    /// The stream after a norm that both branches may use.
+    Shared,
+    /// The stream after a norm of the branch's own.
+    Own,
+}
+
+impl Input {
+    /// The buffer among those of the stream.
+    pub(crate) fn of<'a>(self, x: &'a Rows, normed: &'a Rows, input: &'a Rows) -> &'a Rows {
+        match self {
+            Self::Stream => x,
+            Self::Shared => normed,
+            Self::Own => input,
+        }
+    }
+}
+
+/// `out = norm(x)`.
+pub(crate) fn apply_norm(compute: &mut Compute, norm: &NormWeights, eps: f32, x: &Rows, out: &mut Rows) {
+    match norm.kind {
+        Norm::Rms => compute.rms_norm(x, &norm.gain, eps, out),
+        Norm::Layer => compute.layer_norm(x, &norm.gain, norm.bias.as_ref(), eps, out),
+    }
+}
+
+fn norm_in_place(compute: &mut Compute, norm: &NormWeights, eps: f32, x: &mut Rows, spare: &mut Rows) {
+    apply_norm(compute, norm, eps, x, spare);
+    std::mem::swap(x, spare);
+}

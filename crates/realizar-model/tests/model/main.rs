@@ -1,0 +1,7 @@
+//! The crate from outside: golden models, sequences, bad input.
+#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "a test that cannot go on says so and ends")]
+
+mod determinism;
+mod file;
+mod golden;
+mod zoo;
