@@ -1,6 +1,7 @@
 //! What can be wrong with the bytes, rows and names given to this crate.
 
 use crate::dtype::DType;
+use crate::recipe::Recipe;
 
 /// Why a row could not be decoded or encoded.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -9,6 +10,8 @@ use crate::dtype::DType;
 pub enum QuantError {
     #[error("unknown type `{name}`, known are {}", list_types())]
     UnknownType { name: String },
+    #[error("unknown recipe `{name}`, known are {}", list_recipes())]
+    UnknownRecipe { name: String },
     #[error("a row of {elems} elements is no whole number of {dtype} blocks of {}", dtype.block_elems())]
     RowLength { dtype: DType, elems: usize },
     #[error("{elems} elements of {dtype} take {needed} bytes, found {found}")]
@@ -29,4 +32,8 @@ pub enum QuantError {
 
 fn list_types() -> String {
     DType::ALL.map(DType::name).join(", ")
+}
+
+fn list_recipes() -> String {
+    Recipe::ALL.iter().map(|recipe| recipe.name).collect::<Vec<_>>().join(", ")
 }

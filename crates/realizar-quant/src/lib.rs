@@ -27,6 +27,7 @@ mod kquant;
 mod lanes;
 mod legacy;
 mod mx;
+mod recipe;
 mod round;
 mod search;
 mod ternary;
@@ -41,3 +42,4 @@ pub use iquant::grids::{
 };
 pub use kquant::{k_scales, q3_k_scales};
 pub use mx::FP4_VALUES;
+pub use recipe::{Choice, ModelFacts, PlanOptions, Recipe, TensorFacts};

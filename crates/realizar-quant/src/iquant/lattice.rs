@@ -128,7 +128,7 @@ mod tests {
             assert_eq!(IQ2_XXS.find(IQ2_XXS.point(index)), Found::Point(index));
             assert_eq!(IQ3_XXS.find(IQ3_XXS.point(index)), Found::Point(index));
         }
-        // The nearest points to 1 0 0 0 0 0 0 0 are at distance 1 and 2.
+        // The nearest points to 1 0 0 0 0 0 0 0 are at distances 1 and 3.
         let Found::Near(near) = IQ2_XXS.find(&[1, 0, 0, 0, 0, 0, 0, 0]) else { panic!("not a point") };
         let distances: Vec<u32> = near
             .iter()
@@ -139,7 +139,7 @@ mod tests {
             })
             .collect();
         assert!(distances.is_sorted());
-        assert_eq!((distances[0], distances[distances.len() - 1]), (1, 2));
+        assert_eq!((distances[0], distances[distances.len() - 1]), (1, 3));
     }
 
     #[test]
