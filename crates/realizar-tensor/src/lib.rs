@@ -1,1 +1,57 @@
-//! Being built.
+//! Kernels, thread pool and KV blocks for transformer inference on the CPU.
+//!
+//! A forward pass calls the coarse operations of [`Compute`] on opaque buffers: weights as they lie in the file
+//! ([`QMatrix`]), activations ([`Rows`]), small parameters ([`Vector`]) and paged keys and values ([`KvStore`]). Which
+//! instructions compute them is a table ([`Kernels`]) that is chosen once; how many threads, a [`Pool`].
+//!
+//! ```
+//! use realizar_tensor::{Compute, Kernels, Pool, Product, QMatrix, Rows};
+//! use realizar_quant::DType;
+//!
+//! let bytes: Vec<u8> = [1.0f32, 2.0, 3.0, 4.0].iter().flat_map(|x| x.to_le_bytes()).collect();
+//! let weight = QMatrix::new(DType::F32, 2, 2, bytes.into())?;
+//! let mut compute = Compute::new(Pool::new(2)?, Kernels::detect());
+//! let (mut x, mut y) = (Rows::with_capacity(1, 2), Rows::with_capacity(1, 2));
+//! x.write(&[10.0, 1.0]);
+//! compute.matmul(&x, &mut [Product { weight: &weight, bias: None, out: &mut y }]);
+//! assert_eq!(y.read(), [12.0, 34.0]);
+//! # Ok::<(), realizar_tensor::TensorError>(())
+//! ```
+//!
+//! # Determinism
+//! Each output element is the result of one fixed sequence of floating-point operations that depends on the table and
+//! on the element's own inputs: not on the other rows of the call, the threads, or how a prompt is cut into calls.
+//!
+//! The crate knows neither files nor architectures nor sequences.
+
+#![deny(unsafe_code)]
+
+mod acts;
+mod attend;
+mod compute;
+mod error;
+mod isa;
+mod kernels;
+mod kv;
+mod matrix;
+#[expect(unsafe_code, reason = "erased lifetimes and disjoint parts of shared buffers")]
+mod pool;
+mod rows;
+mod scalar;
+mod scratch;
+mod vector;
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
+pub use compute::{
+    AttentionSpan, AttentionSpec, Compute, ExpertProduct, Gate, HeadCols, PairOrder, Product, Rope,
+    RouteSpec, Routes, Scoring,
+};
+pub use error::TensorError;
+pub use isa::Isa;
+pub use kernels::Kernels;
+pub use kv::{BlockId, KV_BLOCK, KvShape, KvStore, KvType, Slot};
+pub use matrix::QMatrix;
+pub use pool::Pool;
+pub use rows::Rows;
+pub use vector::Vector;

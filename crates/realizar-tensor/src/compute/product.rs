@@ -1,0 +1,215 @@
+//! Products with weight matrices.
+
+use realizar_quant::{DType, decode};
+
+use super::{ActBuffers, Compute, TILE_ELEMS};
+use crate::acts::{ActKind, Acts, SUPER, group_size, groups};
+use crate::kernels::{Dots, Kernels};
+use crate::matrix::Weights;
+use crate::pool::{Cuts, Grid, Tile};
+use crate::scratch::Scratch;
+use crate::{QMatrix, Rows, Vector};
+
+/// Products that one phase runs together; more run in several phases.
+const GROUP: usize = 8;
+/// Rows of a matrix per tile.
+const TILE_ROWS: usize = 64;
+/// Rows of float weights that are widened at a time.
+const PANEL_ROWS: usize = 16;
+
+/// One matrix of a group that multiplies the same input.
+#[derive(Debug)]
+pub struct Product<'a> {
+    /// `[out, in]`.
+    pub weight: &'a QMatrix,
+    /// One value per output.
+    pub bias: Option<&'a Vector>,
+    /// `[rows, out]`, overwritten.
+    pub out: &'a mut Rows,
+}
+
+/// Which tokens of the activation buffers a product takes, and its matrix.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Job<'a> {
+    pub(super) weight: &'a QMatrix,
+    pub(super) bias: Option<&'a [f32]>,
+    /// Row of `weight` (and of `bias`) that is output 0.
+    pub(super) first_row: usize,
+}
+
+/// The input of a product in its forms: f32 and quantised.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Input<'a> {
+    pub(super) x: &'a [f32],
+    pub(super) acts: &'a ActBuffers,
+    /// Tokens in the buffers.
+    pub(super) stride: usize,
+}
+
+impl Compute {
+    /// `out = x weight^T + bias` for each product of a group; the input is quantised once for all of them.
+    ///
+    /// # Panics
+    /// When a matrix does not take rows of `x`, or an output or bias does not fit its matrix.
+    pub fn matmul(&mut self, x: &Rows, products: &mut [Product<'_>]) {
+        for product in products.iter_mut() {
+            let (rows, cols) = (product.weight.rows(), product.weight.cols());
+            assert_eq!(cols, x.width(), "a matrix [{rows}, {cols}] and rows of {}", x.width());
+            assert_eq!(
+                rows,
+                product.out.width(),
+                "a matrix of {rows} rows and outputs of {}",
+                product.out.width()
+            );
+            assert!(product.bias.is_none_or(|bias| bias.len() == rows), "a bias for {rows} outputs");
+            product.out.set_rows(x.rows());
+        }
+        if x.rows() == 0 {
+            return;
+        }
+        let tokens = x.rows();
+        let cuts = [0, tokens];
+        self.quantise(x.read(), x.width(), &cuts, products.iter().map(|product| product.weight.dtype()));
+        for part in products.chunks_mut(GROUP) {
+            let mut jobs = [None; GROUP];
+            let mut part = part.iter_mut();
+            let grids: [_; GROUP] = std::array::from_fn(|i| match part.next() {
+                Some(Product { weight, bias, out }) => {
+                    let weight: &QMatrix = weight;
+                    let bias = bias.map(Vector::as_slice);
+                    jobs[i] = Some(Job { weight, bias, first_row: 0 });
+                    let width = out.width();
+                    Grid::new(out.values_mut(), width, Cuts::Every(tokens), tile_rows(weight, tokens))
+                }
+                None => Grid::none(),
+            });
+            let input = Input { x: x.read(), acts: &self.acts, stride: tokens };
+            self.pool.run(grids, &mut self.scratch, |scratch, index, mut tile| {
+                if let Some(job) = jobs[index] {
+                    job.run(self.kernels, input, scratch, &mut tile);
+                }
+            });
+        }
+    }
+
+    /// Quantises `x` for the matrices of these types. `cuts` are the borders of the runs of tokens that are multiplied
+    /// together: groups do not cross them.
+    pub(super) fn quantise(
+        &mut self,
+        x: &[f32],
+        width: usize,
+        cuts: &[usize],
+        dtypes: impl Iterator<Item = DType> + Clone,
+    ) {
+        let kernels = self.kernels;
+        let tokens = x.len() / width;
+        for kind in [ActKind::Block32, ActKind::Super256] {
+            let mut formats = dtypes.clone().filter_map(|dtype| kernels.integer_format(dtype));
+            if !formats.any(|format| format.kind == kind) {
+                continue;
+            }
+            let (words, blocks) = (kind.words(), width.div_ceil(SUPER));
+            let step = if x.len() < TILE_ELEMS { blocks } else { 1 };
+            let grid = Grid::new(
+                self.acts.sized(kind, tokens, width),
+                tokens * words,
+                Cuts::Every(step),
+                tokens * words,
+            );
+            self.pool.run([grid], &mut self.scratch, |_, _, mut tile| {
+                for (index, block) in tile.rows().enumerate() {
+                    let row = tile.row(index);
+                    for run in cuts.windows(2) {
+                        let count = run[1] - run[0];
+                        for (first, count) in groups(count, group_size(count, kernels.group)) {
+                            let first = run[0] + first;
+                            let x = &x[first * width..(first + count) * width];
+                            let words = &mut row[first * words..(first + count) * words];
+                            (kernels.quantise)(kind, x, width, block, words);
+                        }
+                    }
+                }
+            });
+        }
+    }
+}
+
+/// Rows per tile: enough to be worth claiming, whatever the number of threads.
+pub(super) fn tile_rows(weight: &QMatrix, tokens: usize) -> usize {
+    let per_row = weight.cols() * tokens;
+    (TILE_ELEMS * 4).div_ceil(per_row).next_multiple_of(TILE_ROWS)
+}
+
+impl Job<'_> {
+    /// Computes one tile: all its rows are one run of tokens, its columns are outputs.
+    pub(super) fn run(
+        &self,
+        kernels: &Kernels,
+        input: Input<'_>,
+        scratch: &mut Scratch,
+        tile: &mut Tile<'_, f32>,
+    ) {
+        let (tokens, columns) = (tile.rows(), tile.cols());
+        let rows = self.first_row + columns.start..self.first_row + columns.end;
+        let weights = self.weight.view(rows.clone());
+        if let Some(format) = kernels.integer_format(self.weight.dtype()) {
+            let acts = Acts {
+                data: input.acts.get(format.kind),
+                kind: format.kind,
+                stride: input.stride,
+                first: tokens.start,
+                tokens: tokens.len(),
+                group: group_size(tokens.len(), kernels.group),
+            };
+            (format.product)(&weights, &acts, scratch, tile);
+        } else {
+            let x = &input.x[tokens.start * weights.cols..tokens.end * weights.cols];
+            float_tile(kernels, self.weight.dtype(), &weights, x, scratch, tile);
+        }
+        if let Some(bias) = self.bias {
+            for token in 0..tokens.len() {
+                for (out, &bias) in tile.row(token).iter_mut().zip(&bias[rows.clone()]) {
+                    *out += bias;
+                }
+            }
+        }
+    }
+}
+
+/// A tile of any type by way of f32 rows.
+fn float_tile(
+    kernels: &Kernels,
+    dtype: DType,
+    weights: &Weights<'_>,
+    x: &[f32],
+    scratch: &mut Scratch,
+    tile: &mut Tile<'_, f32>,
+) {
+    let k = weights.cols;
+    if dtype == DType::F32
+        && cfg!(target_endian = "little")
+        && let Ok(weights) = bytemuck::try_cast_slice(weights.data)
+    {
+        return (kernels.dots)(Dots { weights, x, k, first_row: 0 }, tile);
+    }
+    let (panel, _) = scratch.buffers(PANEL_ROWS * k, 0);
+    for first_row in (0..weights.rows).step_by(PANEL_ROWS) {
+        let rows = PANEL_ROWS.min(weights.rows - first_row);
+        let panel = &mut panel[..rows * k];
+        for (row, out) in panel.chunks_exact_mut(k).enumerate() {
+            widen(kernels, dtype, weights.row(first_row + row), out);
+        }
+        (kernels.dots)(Dots { weights: panel, x, k, first_row }, tile);
+    }
+}
+
+/// One row of weights as f32.
+pub(super) fn widen(kernels: &Kernels, dtype: DType, bytes: &[u8], out: &mut [f32]) {
+    match dtype {
+        DType::F16 => (kernels.widen_f16)(bytes, out),
+        DType::BF16 => (kernels.widen_bf16)(bytes, out),
+        // `QMatrix::new` has checked that the type can be decoded and the row is whole.
+        _ if decode(dtype, bytes, out).is_err() => out.fill(f32::NAN),
+        _ => {}
+    }
+}

@@ -1,0 +1,118 @@
+//! The table of kernels: a plain struct of function pointers, chosen once.
+
+use std::sync::OnceLock;
+
+use realizar_quant::DType;
+
+use crate::Isa;
+use crate::acts::{ActKind, Acts};
+use crate::matrix::Weights;
+use crate::pool::Tile;
+use crate::scratch::Scratch;
+
+/// The hot functions of one instruction set.
+///
+/// Calling any of them is safe: a table is handed out only after the CPU features it needs were detected.
+/// All of them obey the determinism rule of the crate: an output element depends on the element's own inputs and on
+/// the table, never on what else is computed in the same call.
+#[derive(Debug)]
+pub struct Kernels {
+    pub(crate) isa: Isa,
+    pub(crate) name: &'static str,
+    /// Most tokens per group of quantised activations.
+    pub(crate) group: usize,
+    /// Formats whose products run on integers.
+    pub(crate) integer: &'static [IntegerFormat],
+    /// Quantises 256-block number `block` of the rows `x` (each `width` values; the tokens of one group) into the words of
+    /// that group.
+    pub(crate) quantise: fn(kind: ActKind, x: &[f32], width: usize, block: usize, words: &mut [i32]),
+    /// f32 values of one row of an F16 or BF16 matrix.
+    pub(crate) widen_f16: fn(bytes: &[u8], out: &mut [f32]),
+    /// See `widen_f16`.
+    pub(crate) widen_bf16: fn(bytes: &[u8], out: &mut [f32]),
+    /// Products of f32 weight rows with f32 rows.
+    pub(crate) dots: fn(Dots<'_>, out: &mut Tile<'_, f32>),
+    /// `out = x * gain / sqrt(mean(x^2) + eps)`.
+    pub(crate) rms_norm: fn(x: &[f32], gain: &[f32], eps: f32, out: &mut [f32]),
+    /// `out = (x - mean) * gain / sqrt(variance + eps) + bias`.
+    pub(crate) layer_norm: LayerNorm,
+    /// `gate = act(gate) * up`, or `act(gate)` without `up`.
+    pub(crate) gate: fn(kind: crate::Gate, gate: &mut [f32], up: Option<&[f32]>),
+    /// `x = cap * tanh(x / cap)`.
+    pub(crate) softcap: fn(x: &mut [f32], cap: f32),
+    /// `into += scale * x`.
+    pub(crate) add: fn(x: &[f32], scale: f32, into: &mut [f32]),
+    /// One KV block for some queries of one row or of rows that all see it whole.
+    pub(crate) attend: fn(crate::attend::Attend<'_>),
+}
+
+/// The integer product of one weight format.
+#[derive(Debug)]
+pub(crate) struct IntegerFormat {
+    pub(crate) dtype: DType,
+    pub(crate) kind: ActKind,
+    /// `out[token][row] = weights[row] . activations[token]` for all tokens and all rows of the tile.
+    pub(crate) product: IntegerProduct,
+}
+
+/// See [`Kernels::layer_norm`].
+pub(crate) type LayerNorm = fn(x: &[f32], gain: &[f32], bias: Option<&[f32]>, eps: f32, out: &mut [f32]);
+
+/// See [`IntegerFormat::product`].
+pub(crate) type IntegerProduct = fn(&Weights<'_>, &Acts<'_>, &mut Scratch, &mut Tile<'_, f32>);
+
+/// Arguments of [`Kernels::dots`]: `out[token][first_row + r] = weights[r] . x[token]`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Dots<'a> {
+    /// Rows of `k` values.
+    pub(crate) weights: &'a [f32],
+    /// Tokens of `k` values.
+    pub(crate) x: &'a [f32],
+    pub(crate) k: usize,
+    /// The tile's column of the first weight row.
+    pub(crate) first_row: usize,
+}
+
+impl Kernels {
+    /// Every table that this machine can run, best first; the last is the scalar one.
+    #[must_use]
+    pub fn available() -> &'static [&'static Self] {
+        static TABLES: OnceLock<Vec<&'static Kernels>> = OnceLock::new();
+        TABLES.get_or_init(|| {
+            let mut tables: Vec<&'static Self> = Vec::new();
+            #[cfg(target_arch = "x86_64")]
+            tables.extend(crate::x86::tables());
+            tables.extend([&crate::scalar::TABLE]);
+            tables
+        })
+    }
+
+    /// The best table of this machine.
+    #[must_use]
+    pub fn detect() -> &'static Self {
+        Self::available()[0]
+    }
+
+    /// The best table of one level, if this machine has it.
+    #[must_use]
+    pub fn for_isa(isa: Isa) -> Option<&'static Self> {
+        Self::available().iter().copied().find(|table| table.isa == isa)
+    }
+
+    /// The level of vector instructions.
+    #[must_use]
+    pub fn isa(&self) -> Isa {
+        self.isa
+    }
+
+    /// The level's name, with `+trueno` where Trueno supplies the f32 products.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The integer format of a type, if this table has one.
+    pub(crate) fn integer_format(&self, dtype: DType) -> Option<&'static IntegerFormat> {
+        self.integer.iter().find(|format| format.dtype == dtype)
+    }
+}

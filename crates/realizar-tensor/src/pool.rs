@@ -1,0 +1,386 @@
+//! The thread pool: the caller and its workers share out the tiles of one phase at a time.
+//!
+//! A phase is a closure over rectangular tiles of one or more output grids. Tiles are claimed one by one
+//! from an atomic counter, so a core that a neighbour has stolen holds up only its own tile. The shape of
+//! a tile never depends on the number of threads. Between phases workers spin for some tens of
+//! microseconds, then park. A worker that comes late to a phase is not waited for: it joins by raising the
+//! count of active threads while the phase is open, and the caller closes the phase before it waits.
+
+use std::any::Any;
+use std::cell::UnsafeCell;
+use std::marker::PhantomData;
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle, Thread};
+use std::time::{Duration, Instant};
+
+use crate::TensorError;
+
+/// How long a worker spins for the next phase before it parks.
+const SPIN: Duration = Duration::from_micros(50);
+
+/// Set in [`Shared::state`] while workers may join the phase.
+const OPEN: u64 = 1 << 31;
+/// The part of [`Shared::state`] that counts workers inside the phase.
+const ACTIVE: u64 = OPEN - 1;
+
+/// What a phase runs, with the lifetime of its borrows erased.
+type Task = *const (dyn Fn(usize) + Sync);
+
+struct Shared {
+    /// Phase number in the upper half; [`OPEN`]; number of workers inside in the low bits.
+    state: AtomicU64,
+    /// Written by the caller while no phase is open and no worker is inside; read by workers inside.
+    task: UnsafeCell<Option<Task>>,
+    /// One flag per worker: about to park, or parked.
+    asleep: Box<[AtomicBool]>,
+    /// The first panic of a worker in this phase.
+    panic: Mutex<Option<Box<dyn Any + Send>>>,
+    stop: AtomicBool,
+}
+
+// SAFETY: `task` is the only field that is not `Sync`; the protocol in its comment (the state is stored with
+// Release after the write and read with Acquire on joining) keeps writes apart from reads. The pointee is `Sync`.
+unsafe impl Sync for Shared {}
+// SAFETY: the pointer in `task` is only used while the phase that it belongs to runs, on any thread.
+unsafe impl Send for Shared {}
+
+/// The threads that compute: the one that calls and `threads - 1` workers.
+pub struct Pool {
+    shared: Arc<Shared>,
+    workers: Vec<(Thread, Option<JoinHandle<()>>)>,
+    /// Held for a phase: a pool runs one at a time.
+    running: Mutex<()>,
+}
+
+impl std::fmt::Debug for Pool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pool").field("threads", &self.threads()).finish_non_exhaustive()
+    }
+}
+
+impl Pool {
+    /// Starts `threads - 1` workers; the thread that computes is the last one.
+    ///
+    /// # Errors
+    /// When `threads` is zero, or the system refuses a thread.
+    pub fn new(threads: usize) -> Result<Arc<Self>, TensorError> {
+        if threads == 0 {
+            return Err(TensorError::NoThreads);
+        }
+        let shared = Arc::new(Shared {
+            state: AtomicU64::new(0),
+            task: UnsafeCell::new(None),
+            asleep: (1..threads).map(|_| AtomicBool::new(false)).collect(),
+            panic: Mutex::new(None),
+            stop: AtomicBool::new(false),
+        });
+        let mut pool = Self { shared, workers: Vec::with_capacity(threads - 1), running: Mutex::new(()) };
+        for worker in 1..threads {
+            let shared = Arc::clone(&pool.shared);
+            let handle = thread::Builder::new()
+                .name(format!("realizar-{worker}"))
+                .spawn(move || shared.work(worker))
+                .map_err(|source| TensorError::Spawn { worker, threads, source })?;
+            pool.workers.push((handle.thread().clone(), Some(handle)));
+        }
+        Ok(Arc::new(pool))
+    }
+
+    /// Cores this process may use: its affinity and its control group's quota, at least 1.
+    #[must_use]
+    pub fn default_threads() -> usize {
+        thread::available_parallelism().map_or(1, usize::from)
+    }
+
+    /// Threads that compute, the caller's included.
+    #[must_use]
+    pub fn threads(&self) -> usize {
+        self.workers.len() + 1
+    }
+
+    /// Runs `f` on the caller (as 0) and on every worker that is free (as 1, 2, ...), and returns when all have left it.
+    /// A panic in any of them becomes a panic of the caller.
+    pub(crate) fn broadcast(&self, f: &(dyn Fn(usize) + Sync)) {
+        if self.workers.is_empty() {
+            return f(0);
+        }
+        let running = lock(&self.running);
+        let shared = &*self.shared;
+        let task: *const (dyn Fn(usize) + Sync + '_) = f;
+        // SAFETY: only the lifetime changes. `f` outlives this call, and this call returns (or unwinds) only after the
+        // phase is closed and no worker is inside, so no worker uses the pointer later.
+        let task = unsafe { std::mem::transmute::<*const (dyn Fn(usize) + Sync + '_), Task>(task) };
+        // SAFETY: `running` is held, the last phase is closed and nobody is inside: no other access to the cell.
+        unsafe { *shared.task.get() = Some(task) };
+        let phase = (shared.state.load(Ordering::Relaxed) >> 32).wrapping_add(1);
+        shared.state.store(phase << 32 | OPEN, Ordering::SeqCst);
+        for ((thread, _), asleep) in self.workers.iter().zip(&shared.asleep) {
+            if asleep.load(Ordering::SeqCst) && asleep.swap(false, Ordering::SeqCst) {
+                thread.unpark();
+            }
+        }
+        let own = catch_unwind(AssertUnwindSafe(|| f(0)));
+        shared.state.fetch_and(!OPEN, Ordering::AcqRel);
+        let mut turns = 0u32;
+        while shared.state.load(Ordering::Acquire) & ACTIVE != 0 {
+            pause(&mut turns);
+        }
+        let theirs = lock(&shared.panic).take();
+        drop(running);
+        if let Err(panic) = own {
+            resume_unwind(panic);
+        }
+        if let Some(panic) = theirs {
+            resume_unwind(panic);
+        }
+    }
+
+    /// Runs `f` once for every tile of `grids`, with the state of the worker that claimed it and the grid's index.
+    ///
+    /// # Panics
+    /// When there are fewer worker states than threads, or when `f` panics.
+    pub(crate) fn run<T: Send, W: Send, const N: usize>(
+        &self,
+        grids: [Grid<'_, T>; N],
+        workers: &mut [W],
+        f: impl Fn(&mut W, usize, Tile<'_, T>) + Sync,
+    ) {
+        assert!(workers.len() >= self.threads(), "{} states for {} threads", workers.len(), self.threads());
+        let total = grids.iter().map(Grid::tiles).sum::<usize>();
+        let next = AtomicUsize::new(0);
+        let grids = grids.map(Target::new);
+        let states = Target::of_states(workers);
+        let claim = |worker: usize| {
+            // SAFETY: every thread inside a phase has its own index below `threads`, so no two share a state.
+            let state = unsafe { states.element(worker) };
+            loop {
+                let mut tile = next.fetch_add(1, Ordering::Relaxed);
+                if tile >= total {
+                    return;
+                }
+                for (index, grid) in grids.iter().enumerate() {
+                    if tile < grid.tiles {
+                        // SAFETY: the counter hands out each number once and tiles of a grid are disjoint.
+                        f(state, index, unsafe { grid.tile(tile) });
+                        break;
+                    }
+                    tile -= grid.tiles;
+                }
+            }
+        };
+        if total <= 1 { claim(0) } else { self.broadcast(&claim) }
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::SeqCst);
+        for (thread, handle) in &mut self.workers {
+            thread.unpark();
+            if let Some(handle) = handle.take() {
+                // A worker catches the panics of its tasks, so it ends without one.
+                let _ = handle.join();
+            }
+        }
+    }
+}
+
+impl Shared {
+    fn work(&self, worker: usize) {
+        let mut seen = 0;
+        while let Some(phase) = self.next_phase(worker, seen) {
+            seen = phase;
+            let mut state = self.state.load(Ordering::Relaxed);
+            let joined = loop {
+                if state >> 32 != phase || state & OPEN == 0 {
+                    break false;
+                }
+                match self.state.compare_exchange_weak(state, state + 1, Ordering::Acquire, Ordering::Relaxed)
+                {
+                    Ok(_) => break true,
+                    Err(now) => state = now,
+                }
+            };
+            if !joined {
+                continue;
+            }
+            // SAFETY: this worker is counted as active in an open phase, so the caller waits before it writes the cell
+            // or lets the closure go.
+            if let Some(task) = unsafe { *self.task.get() } {
+                // SAFETY: as above, the closure is alive.
+                let run = AssertUnwindSafe(|| unsafe { (*task)(worker) });
+                if let Err(panic) = catch_unwind(run) {
+                    lock(&self.panic).get_or_insert(panic);
+                }
+            }
+            self.state.fetch_sub(1, Ordering::Release);
+        }
+    }
+
+    /// Waits until the phase differs from `seen`: spinning first, then parked. `None`: the pool is being dropped.
+    fn next_phase(&self, worker: usize, seen: u64) -> Option<u64> {
+        let asleep = &self.asleep[worker - 1];
+        let began = Instant::now();
+        let mut turns = 0u32;
+        loop {
+            if self.stop.load(Ordering::SeqCst) {
+                return None;
+            }
+            let phase = self.state.load(Ordering::SeqCst) >> 32;
+            if phase != seen {
+                asleep.store(false, Ordering::SeqCst);
+                return Some(phase);
+            }
+            if asleep.load(Ordering::SeqCst) {
+                thread::park();
+            } else if turns.is_multiple_of(64) && began.elapsed() > SPIN {
+                // The caller looks at the flag after it has changed the phase, and we look at the phase once more
+                // after we have set the flag: one of the two sees the other.
+                asleep.store(true, Ordering::SeqCst);
+            } else {
+                pause(&mut turns);
+            }
+            turns = turns.wrapping_add(1);
+        }
+    }
+}
+
+/// Spins; yields now and then, so that threads beyond the number of cores get on.
+fn pause(turns: &mut u32) {
+    *turns = turns.wrapping_add(1);
+    if turns.is_multiple_of(2048) { thread::yield_now() } else { std::hint::spin_loop() }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Where a grid is cut into rows of tiles.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Cuts<'a> {
+    /// After every so many rows.
+    Every(usize),
+    /// At these ascending row numbers; the first is 0, the last the number of rows.
+    At(&'a [usize]),
+}
+
+/// A buffer that is written as rectangular tiles of a row-major grid.
+#[derive(Debug)]
+pub(crate) struct Grid<'a, T> {
+    data: &'a mut [T],
+    width: usize,
+    cuts: Cuts<'a>,
+    tile_cols: usize,
+}
+
+impl<'a, T> Grid<'a, T> {
+    /// `data` as rows of `width`, cut by `cuts` and every `tile_cols` columns.
+    pub(crate) fn new(data: &'a mut [T], width: usize, cuts: Cuts<'a>, tile_cols: usize) -> Self {
+        assert!(width > 0 && tile_cols > 0 && data.len().is_multiple_of(width), "grid of {width} columns");
+        let rows = data.len() / width;
+        match cuts {
+            Cuts::Every(step) => assert!(step > 0, "tiles of no rows"),
+            Cuts::At(at) => {
+                assert!(
+                    at.first().is_none_or(|&first| first == 0) && at.last().is_none_or(|&last| last == rows)
+                );
+                assert!(at.is_sorted(), "cuts out of order");
+            }
+        }
+        Self { data, width, cuts, tile_cols }
+    }
+
+    /// A grid without tiles, to fill an array.
+    pub(crate) fn none() -> Self {
+        Self { data: &mut [], width: 1, cuts: Cuts::Every(1), tile_cols: 1 }
+    }
+
+    fn tiles(&self) -> usize {
+        let bands = match self.cuts {
+            Cuts::Every(step) => (self.data.len() / self.width).div_ceil(step),
+            Cuts::At(at) => at.len().saturating_sub(1),
+        };
+        bands * self.width.div_ceil(self.tile_cols)
+    }
+}
+
+/// The raw form of a grid that threads share.
+struct Target<'a, T> {
+    data: *mut T,
+    rows: usize,
+    width: usize,
+    cuts: Cuts<'a>,
+    tile_cols: usize,
+    tiles: usize,
+    borrow: PhantomData<&'a mut [T]>,
+}
+
+// SAFETY: threads get disjoint parts of the buffer by way of the unsafe methods below; elements move between threads.
+unsafe impl<T: Send> Sync for Target<'_, T> {}
+
+impl<'a, T> Target<'a, T> {
+    fn new(grid: Grid<'a, T>) -> Self {
+        let (tiles, rows) = (grid.tiles(), grid.data.len() / grid.width);
+        let Grid { data, width, cuts, tile_cols } = grid;
+        Self { data: data.as_mut_ptr(), rows, width, cuts, tile_cols, tiles, borrow: PhantomData }
+    }
+
+    fn of_states(states: &'a mut [T]) -> Self {
+        Self::new(Grid { width: 1, cuts: Cuts::Every(1), tile_cols: 1, data: states })
+    }
+
+    /// # Safety
+    /// `index` is below the number of elements, and no two live results have the same.
+    unsafe fn element(&self, index: usize) -> &'a mut T {
+        // SAFETY: in bounds and not aliased, by the contract of this function.
+        unsafe { &mut *self.data.add(index) }
+    }
+
+    /// # Safety
+    /// `tile` is below `tiles`, and no two live results have the same.
+    unsafe fn tile(&self, tile: usize) -> Tile<'a, T> {
+        let across = self.width.div_ceil(self.tile_cols);
+        let (band, column) = (tile / across, tile % across * self.tile_cols);
+        let rows = match self.cuts {
+            Cuts::Every(step) => band * step..self.rows.min(band * step + step),
+            Cuts::At(at) => at[band]..at[band + 1],
+        };
+        let cols = column..self.width.min(column + self.tile_cols);
+        Tile { data: self.data, width: self.width, rows, cols, borrow: PhantomData }
+    }
+}
+
+/// A rectangle of a grid, for the one thread that claimed it.
+///
+/// Invariant: `rows` and `cols` lie inside the grid at `data`, and nobody else touches them while this lives.
+#[derive(Debug)]
+pub(crate) struct Tile<'a, T> {
+    data: *mut T,
+    width: usize,
+    rows: Range<usize>,
+    cols: Range<usize>,
+    borrow: PhantomData<&'a mut [T]>,
+}
+
+impl<T> Tile<'_, T> {
+    /// The grid's rows that this tile covers.
+    pub(crate) fn rows(&self) -> Range<usize> {
+        self.rows.clone()
+    }
+
+    /// The grid's columns that this tile covers.
+    pub(crate) fn cols(&self) -> Range<usize> {
+        self.cols.clone()
+    }
+
+    /// The tile's part of its row number `row`, counted from the tile's first.
+    pub(crate) fn row(&mut self, row: usize) -> &mut [T] {
+        assert!(row < self.rows.len(), "row {row} of a tile of {}", self.rows.len());
+        let start = (self.rows.start + row) * self.width + self.cols.start;
+        // SAFETY: by the invariant these elements are inside the buffer and ours alone; `&mut self` keeps rows apart.
+        unsafe { std::slice::from_raw_parts_mut(self.data.add(start), self.cols.len()) }
+    }
+}

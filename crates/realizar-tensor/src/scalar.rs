@@ -1,0 +1,34 @@
+//! Plain Rust kernels: the reference for every other table, and the source of most of them.
+//!
+//! The functions of the float modules are generic over [`Arith`] and always inlined, so that an instruction set's table
+//! is made by calling them from a function with its target features: the compiler then widens the same loops. The loops
+//! work on arrays of fixed size, so the order of operations per element is written down here and not the compiler's choice.
+
+pub(crate) mod activation;
+pub(crate) mod attention;
+pub(crate) mod float;
+pub(crate) mod integer;
+pub(crate) mod math;
+pub(crate) mod norm;
+pub(crate) mod quantise;
+
+use self::math::Plain;
+use crate::{Isa, Kernels};
+
+/// The table of plain Rust.
+pub(crate) static TABLE: Kernels = Kernels {
+    isa: Isa::Scalar,
+    name: "scalar",
+    group: 1,
+    integer: integer::FORMATS,
+    quantise: quantise::quantise,
+    widen_f16: float::widen_f16,
+    widen_bf16: float::widen_bf16,
+    dots: |dots, out| float::dots::<Plain, 1, 4>(dots, out),
+    rms_norm: norm::rms_norm::<Plain>,
+    layer_norm: norm::layer_norm::<Plain>,
+    gate: activation::gate::<Plain>,
+    softcap: activation::softcap::<Plain>,
+    add: activation::add::<Plain>,
+    attend: attention::attend::<Plain, 2, 16, 16>,
+};

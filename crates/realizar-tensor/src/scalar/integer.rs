@@ -1,0 +1,230 @@
+//! Integer products of quantised weights with int8 activations: the reference.
+//!
+//! Per weight row and token: the products of one block are summed exactly in integers. Types with blocks of 32 then add
+//! `sum * (weight scale * activation scale)` in one rounding to a partial of 256 values, block by block, and the
+//! partials one after the other. K types sum `block scale * block sum` of 256 values in integers, turn that into a
+//! float once, multiply by d, take off the minima, and add the result times the activations' scale in one rounding.
+//! Every table follows this order.
+
+use realizar_quant::{DType, f16_to_f32, k_scales};
+
+use crate::acts::{ActKind, Acts, SUPER, word};
+use crate::kernels::IntegerFormat;
+use crate::matrix::Weights;
+use crate::pool::Tile;
+
+/// The formats with an integer product.
+pub(crate) static FORMATS: &[IntegerFormat] = &[
+    IntegerFormat {
+        dtype: DType::Q4_0,
+        kind: ActKind::Block32,
+        product: |w, a, _, out| by_block::<Q4_0>(w, a, out),
+    },
+    IntegerFormat {
+        dtype: DType::Q8_0,
+        kind: ActKind::Block32,
+        product: |w, a, _, out| by_block::<Q8_0>(w, a, out),
+    },
+    IntegerFormat {
+        dtype: DType::Q4_K,
+        kind: ActKind::Super256,
+        product: |w, a, _, out| by_super::<Q4K>(w, a, out),
+    },
+    IntegerFormat {
+        dtype: DType::Q5_K,
+        kind: ActKind::Super256,
+        product: |w, a, _, out| by_super::<Q5K>(w, a, out),
+    },
+    IntegerFormat {
+        dtype: DType::Q6_K,
+        kind: ActKind::Super256,
+        product: |w, a, _, out| by_super::<Q6K>(w, a, out),
+    },
+];
+
+/// A format with blocks of 32.
+trait Block {
+    const BYTES: usize;
+    /// The block's integers; returns its scale.
+    fn unpack(bytes: &[u8], q: &mut [i8; 32]) -> f32;
+}
+
+/// f16 d, then 16 bytes of two 4-bit values: the low halves are the first 16.
+struct Q4_0;
+/// f16 d, then 32 signed bytes.
+struct Q8_0;
+
+impl Block for Q4_0 {
+    const BYTES: usize = 18;
+    fn unpack(bytes: &[u8], q: &mut [i8; 32]) -> f32 {
+        for (i, &byte) in bytes[2..].iter().enumerate() {
+            q[i] = (byte & 15) as i8 - 8;
+            q[i + 16] = (byte >> 4) as i8 - 8;
+        }
+        half_at(bytes, 0)
+    }
+}
+
+impl Block for Q8_0 {
+    const BYTES: usize = 34;
+    fn unpack(bytes: &[u8], q: &mut [i8; 32]) -> f32 {
+        for (q, &byte) in q.iter_mut().zip(&bytes[2..]) {
+            *q = byte as i8;
+        }
+        half_at(bytes, 0)
+    }
+}
+
+/// 256 weights of a K type.
+struct Super {
+    q: [i8; SUPER],
+    /// Scales of 16 values each.
+    scales: [i32; 16],
+    /// Minima of 32 values each.
+    mins: [i32; 8],
+    d: f32,
+    d_min: f32,
+}
+
+/// A K type.
+trait KType {
+    const BYTES: usize;
+    /// Whether it has minima.
+    const MINS: bool;
+    fn unpack(bytes: &[u8], out: &mut Super);
+}
+
+struct Q4K;
+struct Q5K;
+struct Q6K;
+
+impl KType for Q4K {
+    const BYTES: usize = 144;
+    const MINS: bool = true;
+    fn unpack(bytes: &[u8], out: &mut Super) {
+        head_with_mins(bytes, out);
+        for (q, bytes) in out.q.as_chunks_mut::<64>().0.iter_mut().zip(bytes[16..].as_chunks::<32>().0) {
+            for (i, &byte) in bytes.iter().enumerate() {
+                q[i] = (byte & 15) as i8;
+                q[i + 32] = (byte >> 4) as i8;
+            }
+        }
+    }
+}
+
+impl KType for Q5K {
+    const BYTES: usize = 176;
+    const MINS: bool = true;
+    fn unpack(bytes: &[u8], out: &mut Super) {
+        head_with_mins(bytes, out);
+        let (high, low) = bytes[16..].split_at(32);
+        for (part, (q, bytes)) in
+            out.q.as_chunks_mut::<64>().0.iter_mut().zip(low.as_chunks::<32>().0).enumerate()
+        {
+            for (i, &byte) in bytes.iter().enumerate() {
+                q[i] = (byte & 15 | (high[i] >> (2 * part) & 1) << 4) as i8;
+                q[i + 32] = (byte >> 4 | (high[i] >> (2 * part + 1) & 1) << 4) as i8;
+            }
+        }
+    }
+}
+
+impl KType for Q6K {
+    const BYTES: usize = 210;
+    const MINS: bool = false;
+    fn unpack(bytes: &[u8], out: &mut Super) {
+        for half in 0..2 {
+            let (low, high) = (&bytes[half * 64..][..64], &bytes[128 + half * 32..][..32]);
+            let q = &mut out.q[half * 128..][..128];
+            for i in 0..32 {
+                q[i] = (low[i] & 15 | (high[i] & 3) << 4) as i8 - 32;
+                q[i + 32] = (low[i + 32] & 15 | (high[i] >> 2 & 3) << 4) as i8 - 32;
+                q[i + 64] = (low[i] >> 4 | (high[i] >> 4 & 3) << 4) as i8 - 32;
+                q[i + 96] = (low[i + 32] >> 4 | high[i] >> 6 << 4) as i8 - 32;
+            }
+        }
+        for (scale, &byte) in out.scales.iter_mut().zip(&bytes[192..208]) {
+            *scale = i32::from(byte as i8);
+        }
+        out.d = half_at(bytes, 208);
+    }
+}
+
+/// f16 d, f16 dmin and 12 bytes of 6-bit scales and minima.
+fn head_with_mins(bytes: &[u8], out: &mut Super) {
+    out.d = half_at(bytes, 0);
+    out.d_min = half_at(bytes, 2);
+    let mut packed = [0; 12];
+    packed.copy_from_slice(&bytes[4..16]);
+    let (scales, mins) = k_scales(&packed);
+    for b in 0..8 {
+        out.scales[2 * b] = i32::from(scales[b]);
+        out.scales[2 * b + 1] = i32::from(scales[b]);
+        out.mins[b] = i32::from(mins[b]);
+    }
+}
+
+fn half_at(bytes: &[u8], at: usize) -> f32 {
+    f16_to_f32(u16::from_le_bytes([bytes[at], bytes[at + 1]]))
+}
+
+/// The records of one 256-block, token by token. This table's groups are of one token, so a record lies in one piece.
+fn records<'a>(acts: &Acts<'a>, block: usize) -> impl Iterator<Item = &'a [i32]> {
+    debug_assert_eq!(acts.group, 1);
+    acts.group(block, 0, acts.tokens).chunks_exact(acts.kind.words())
+}
+
+fn float(word: i32) -> f32 {
+    f32::from_bits(word as u32)
+}
+
+fn dot<const N: usize>(q: &[i8], a: &[i32]) -> i32 {
+    let (q, a): (&[i8], &[i8]) = (&q[..N], &bytemuck::cast_slice(a)[..N]);
+    q.iter().zip(a).map(|(&q, &a)| i32::from(q) * i32::from(a)).sum()
+}
+
+fn by_block<F: Block>(weights: &Weights<'_>, acts: &Acts<'_>, out: &mut Tile<'_, f32>) {
+    let mut q = [[0; 32]; 8];
+    let mut scales = [0.0; 8];
+    for row in 0..weights.rows {
+        for (block, bytes) in weights.row(row).chunks(8 * F::BYTES).enumerate() {
+            let mut blocks = 0;
+            for ((q, scale), bytes) in q.iter_mut().zip(&mut scales).zip(bytes.chunks_exact(F::BYTES)) {
+                *scale = F::unpack(bytes, q);
+                blocks += 1;
+            }
+            for (token, record) in records(acts, block).enumerate() {
+                let mut partial = 0.0;
+                for b in 0..blocks {
+                    let sum = dot::<32>(&q[b], &record[b * 8..][..8]) as f32;
+                    partial = sum.mul_add(scales[b] * float(record[word::B32_SCALE + b]), partial);
+                }
+                let out = &mut out.row(token)[row];
+                *out = if block == 0 { 0.0 } else { *out } + partial;
+            }
+        }
+    }
+}
+
+fn by_super<F: KType>(weights: &Weights<'_>, acts: &Acts<'_>, out: &mut Tile<'_, f32>) {
+    let mut w = Super { q: [0; SUPER], scales: [0; 16], mins: [0; 8], d: 0.0, d_min: 0.0 };
+    for row in 0..weights.rows {
+        for (block, bytes) in weights.row(row).chunks_exact(F::BYTES).enumerate() {
+            F::unpack(bytes, &mut w);
+            for (token, record) in records(acts, block).enumerate() {
+                let mut sum = 0;
+                for b in 0..16 {
+                    sum += w.scales[b] * dot::<16>(&w.q[b * 16..][..16], &record[b * 4..][..4]);
+                }
+                let mut value = sum as f32 * w.d;
+                if F::MINS {
+                    let starts = &record[word::S32_START..][..8];
+                    let mins: i32 = starts.iter().zip(&w.mins).map(|(start, min)| start / -128 * min).sum();
+                    value = (-(mins as f32)).mul_add(w.d_min, value);
+                }
+                let out = &mut out.row(token)[row];
+                *out = value.mul_add(float(record[word::S_SCALE]), if block == 0 { 0.0 } else { *out });
+            }
+        }
+    }
+}

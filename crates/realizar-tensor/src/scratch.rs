@@ -1,0 +1,30 @@
+//! Buffers that kernels need while they run: one set per thread, grown to the largest use and then kept.
+
+/// 64 bytes on a cache line of their own.
+#[derive(Debug, Clone, Copy, bytemuck::Zeroable, bytemuck::Pod)]
+#[repr(C, align(64))]
+pub(crate) struct Line([f32; 16]);
+
+/// The working memory of one thread.
+#[derive(Debug, Default)]
+pub(crate) struct Scratch {
+    /// Unpacked weights, or a widened block of keys and values.
+    panel: Vec<Line>,
+    /// Running sums of a tile.
+    sums: Vec<Line>,
+}
+
+impl Scratch {
+    /// A panel and sums of at least so many f32 (or i32, or four bytes); contents are whatever was there.
+    pub(crate) fn buffers(&mut self, panel: usize, sums: usize) -> (&mut [f32], &mut [f32]) {
+        (grown(&mut self.panel, panel), grown(&mut self.sums, sums))
+    }
+}
+
+fn grown(lines: &mut Vec<Line>, floats: usize) -> &mut [f32] {
+    let needed = floats.div_ceil(16);
+    if lines.len() < needed {
+        lines.resize(needed, bytemuck::Zeroable::zeroed());
+    }
+    &mut bytemuck::cast_slice_mut(lines)[..floats]
+}
