@@ -44,6 +44,11 @@ impl Specials {
         Self { entries, trie, plain }
     }
 
+    /// The text of one of them.
+    pub(crate) fn text(&self, id: TokenId) -> Option<&[u8]> {
+        self.entries.iter().find(|entry| entry.id == id).map(|entry| entry.text.as_slice())
+    }
+
     /// The text cut up; fragments are never empty.
     pub(crate) fn cut(&self, text: &[u8], with_control: bool) -> Vec<Fragment> {
         let trie = if with_control { &self.trie } else { &self.plain };

@@ -70,7 +70,7 @@ impl<'a> Prepared<'a> {
         }
         if self.places {
             let spans = self.all_spans();
-            self.spans = Some(follow(&self.bytes, &spans, &changes));
+            self.spans = Some(follow(&self.bytes, &spans, (0, 0), &changes));
         }
         self.bytes = Cow::Owned(out);
     }
@@ -132,6 +132,34 @@ impl<'a> Prepared<'a> {
             out.extend_from_slice(replacement.unwrap_or_else(|| text.get(at..at + len).unwrap_or(&[])));
             len
         });
+    }
+
+    /// Removes spaces at the end.
+    pub(crate) fn trim_end_spaces(&mut self) {
+        let mut kept = self.bytes.len();
+        while kept > 0 && self.bytes.get(kept - 1) == Some(&b' ') {
+            kept -= 1;
+        }
+        if kept < self.bytes.len() {
+            if let Some(spans) = &mut self.spans {
+                spans.truncate(kept);
+            }
+            self.bytes.to_mut().truncate(kept);
+        }
+    }
+
+    /// Adds a space at the beginning, or at the end.
+    pub(crate) fn add_space(&mut self, first: bool) {
+        if self.places {
+            let mut spans = self.all_spans();
+            let span = if first { spans.first() } else { spans.last() }.copied().unwrap_or((0, 0));
+            let at = if first { 0 } else { spans.len() };
+            let point = if first { span.0 } else { span.1 };
+            spans.insert(at, (point, point));
+            self.spans = Some(spans);
+        }
+        let at = if first { 0 } else { self.bytes.len() };
+        self.bytes.to_mut().insert(at, b' ');
     }
 
     /// Replaces every space by U+2581, with one before the text where asked for.
@@ -198,16 +226,16 @@ pub(crate) fn char_spans(text: &[u8]) -> Vec<Span> {
 }
 
 /// Spans after a change that replaced, inserted and removed characters: for each new character its length and its
-/// change count (see [`normal`]).
-pub(crate) fn follow(old: &[u8], spans: &[Span], changes: &[(usize, isize)]) -> Vec<Span> {
+/// change count (see [`normal`]). What is inserted before everything gets `before`.
+pub(crate) fn follow(old: &[u8], spans: &[Span], before: Span, changes: &[(usize, isize)]) -> Vec<Span> {
     let mut out = Vec::with_capacity(spans.len());
     let mut at = 0usize;
     let step = |at: usize| old.get(at).map_or(0, |lead| unicode::promised_len(*lead).min(old.len() - at));
     for &(len, change) in changes {
         let span = if change > 0 {
-            at.checked_sub(1).and_then(|before| spans.get(before)).copied().unwrap_or((0, 0))
+            at.checked_sub(1).and_then(|last| spans.get(last)).copied().unwrap_or(before)
         } else {
-            spans.get(at).copied().unwrap_or_else(|| spans.last().map_or((0, 0), |last| (last.1, last.1)))
+            spans.get(at).copied().unwrap_or_else(|| spans.last().map_or(before, |last| (last.1, last.1)))
         };
         if change <= 0 {
             for _ in 0..=change.unsigned_abs() {

@@ -4,9 +4,13 @@ use std::borrow::Cow;
 use std::sync::Mutex;
 
 use crate::bpe::BpeScratch;
-use crate::gguf::{Compat, GgufTokenizer, GgufVocab};
+use crate::gguf::{Compat, GgufTokenizer, GgufVocab, find_ends};
+#[cfg(feature = "hf")]
+use crate::hf::{Encoding, HfTokenizer};
+use crate::sentencepiece::SentencePiece;
 use crate::sink::{Count, Placed, Sink};
 use crate::stream::StreamDecoder;
+use crate::tiktoken::Tiktoken;
 use crate::{TokenId, TokenizeError, Warning};
 
 /// What `encode` does besides turning text into ids.
@@ -52,6 +56,10 @@ pub struct Tokenizer {
 #[derive(Debug)]
 enum Inner {
     Gguf(Box<GgufTokenizer>),
+    SentencePiece(Box<SentencePiece>, Vec<TokenId>),
+    Tiktoken(Box<Tiktoken>, Vec<TokenId>),
+    #[cfg(feature = "hf")]
+    Hf(Box<HfTokenizer>, Vec<TokenId>),
 }
 
 impl Tokenizer {
@@ -61,6 +69,46 @@ impl Tokenizer {
     /// What is wrong with the vocabulary.
     pub fn from_gguf(vocab: &GgufVocab<'_>, compat: Compat) -> Result<Self, TokenizeError> {
         Ok(Self::of(Inner::Gguf(Box::new(GgufTokenizer::new(vocab, compat)?))))
+    }
+
+    /// A tokenizer from a Hugging Face `tokenizer.json`.
+    ///
+    /// # Errors
+    /// What is wrong with the file, and where.
+    #[cfg(feature = "hf")]
+    pub fn from_json(bytes: &[u8]) -> Result<Self, TokenizeError> {
+        let inner = HfTokenizer::parse(bytes)?;
+        let special: Vec<TokenId> = inner.specials().collect();
+        let eog = find_ends(special.into_iter().map(|id| (id, inner.text(id))));
+        Ok(Self::of(Inner::Hf(Box::new(inner), eog)))
+    }
+
+    /// A tokenizer from a SentencePiece `.model` file.
+    ///
+    /// # Errors
+    /// What is wrong with the file, and where.
+    pub fn from_sentencepiece(bytes: &[u8]) -> Result<Self, TokenizeError> {
+        let inner = SentencePiece::parse(bytes)?;
+        let mut eog = find_ends((0..inner.texts.len() as u32).map(|id| (id, inner.texts.text(id))));
+        eog.extend(inner.eos);
+        eog.sort_unstable();
+        eog.dedup();
+        Ok(Self::of(Inner::SentencePiece(Box::new(inner), eog)))
+    }
+
+    /// A tokenizer from a tiktoken rank file. `pattern` is `gpt2`, `cl100k`, `o200k` or a regular expression;
+    /// `special` are further tokens, found only where special tokens are asked for.
+    ///
+    /// # Errors
+    /// What is wrong with the file, the pattern or the special tokens.
+    pub fn from_tiktoken(
+        ranks: &[u8],
+        pattern: &str,
+        special: &[(&str, TokenId)],
+    ) -> Result<Self, TokenizeError> {
+        let inner = Tiktoken::parse(ranks, pattern, special)?;
+        let eog = find_ends(special.iter().map(|(text, id)| (*id, text.as_bytes())));
+        Ok(Self::of(Inner::Tiktoken(Box::new(inner), eog)))
     }
 
     fn of(inner: Inner) -> Self {
@@ -119,6 +167,13 @@ impl Tokenizer {
         let mut scratch = self.lend();
         let result = match &self.inner {
             Inner::Gguf(inner) => inner.encode(text, options, &mut scratch, sink, places),
+            Inner::SentencePiece(inner, _) => inner.encode(text, options, &mut scratch, sink, places),
+            Inner::Tiktoken(inner, _) => inner.encode(text, options, &mut scratch, sink),
+            #[cfg(feature = "hf")]
+            Inner::Hf(inner, _) => {
+                let text = String::from_utf8_lossy(text);
+                inner.encode(&text, options, &mut scratch, sink, places)
+            }
         };
         self.give_back(scratch);
         result
@@ -141,7 +196,31 @@ impl Tokenizer {
     pub fn words(&self, text: &[u8]) -> Result<Vec<Vec<u8>>, TokenizeError> {
         match &self.inner {
             Inner::Gguf(inner) => inner.words(text),
+            Inner::Tiktoken(inner, _) => inner.words(text),
+            Inner::SentencePiece(..) => Ok(vec![text.to_vec()]),
+            #[cfg(feature = "hf")]
+            Inner::Hf(inner, _) => inner.words(&String::from_utf8_lossy(text)),
         }
+    }
+
+    /// Everything that the Hugging Face library gives for a text or a pair of texts; `None` for other sources. With
+    /// `to_length` the file's truncation and padding are applied.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::encode`].
+    #[cfg(feature = "hf")]
+    pub fn encode_pair(
+        &self,
+        text: &str,
+        pair: Option<&str>,
+        options: EncodeOptions,
+        to_length: bool,
+    ) -> Result<Option<Encoding>, TokenizeError> {
+        let Inner::Hf(inner, _) = &self.inner else { return Ok(None) };
+        let mut scratch = self.lend();
+        let result = inner.encoding(text, pair, options, to_length, &mut scratch);
+        self.give_back(scratch);
+        result.map(Some)
     }
 
     /// The bytes that ids stand for.
@@ -154,6 +233,16 @@ impl Tokenizer {
         }
         Ok(match &self.inner {
             Inner::Gguf(inner) => inner.decode(ids, options),
+            Inner::SentencePiece(inner, _) => inner.decode(ids, options.keep_special),
+            Inner::Tiktoken(..) => {
+                let mut out = Vec::new();
+                for id in ids {
+                    out.extend_from_slice(&self.token_bytes(*id, options.keep_special)?);
+                }
+                out
+            }
+            #[cfg(feature = "hf")]
+            Inner::Hf(inner, _) => inner.decode(ids, options.keep_special)?.into_bytes(),
         })
     }
 
@@ -165,6 +254,13 @@ impl Tokenizer {
         self.check(id, 0)?;
         Ok(match &self.inner {
             Inner::Gguf(inner) => inner.piece(id, keep_special),
+            Inner::SentencePiece(inner, _) => Cow::Owned(inner.piece(id, keep_special)),
+            Inner::Tiktoken(inner, _) => match inner.special(id) {
+                Some(_) if !keep_special => Cow::Borrowed(&[]),
+                _ => Cow::Borrowed(inner.text_of(id)),
+            },
+            #[cfg(feature = "hf")]
+            Inner::Hf(inner, _) => Cow::Owned(inner.decode(&[id], keep_special)?.into_bytes()),
         })
     }
 
@@ -178,6 +274,10 @@ impl Tokenizer {
     pub fn token_text(&self, id: TokenId) -> &[u8] {
         match &self.inner {
             Inner::Gguf(inner) => inner.texts.text(id),
+            Inner::SentencePiece(inner, _) => inner.texts.text(id),
+            Inner::Tiktoken(inner, _) => inner.text_of(id),
+            #[cfg(feature = "hf")]
+            Inner::Hf(inner, _) => inner.text(id),
         }
     }
 
@@ -186,6 +286,10 @@ impl Tokenizer {
     pub fn token_id(&self, text: &[u8]) -> Option<TokenId> {
         match &self.inner {
             Inner::Gguf(inner) => inner.texts.find(text),
+            Inner::SentencePiece(inner, _) => inner.texts.find(text),
+            Inner::Tiktoken(inner, _) => inner.find(text),
+            #[cfg(feature = "hf")]
+            Inner::Hf(inner, _) => inner.find(text),
         }
     }
 
@@ -194,6 +298,10 @@ impl Tokenizer {
     pub fn vocab_len(&self) -> usize {
         match &self.inner {
             Inner::Gguf(inner) => inner.texts.len(),
+            Inner::SentencePiece(inner, _) => inner.texts.len(),
+            Inner::Tiktoken(inner, _) => inner.vocab_len(),
+            #[cfg(feature = "hf")]
+            Inner::Hf(inner, _) => inner.vocab_len(),
         }
     }
 
@@ -202,6 +310,8 @@ impl Tokenizer {
     pub fn bos(&self) -> Option<TokenId> {
         match &self.inner {
             Inner::Gguf(inner) => inner.ids.bos,
+            Inner::SentencePiece(inner, _) => inner.bos,
+            _ => None,
         }
     }
 
@@ -210,6 +320,8 @@ impl Tokenizer {
     pub fn eos(&self) -> Option<TokenId> {
         match &self.inner {
             Inner::Gguf(inner) => inner.ids.eos,
+            Inner::SentencePiece(inner, _) => inner.eos,
+            _ => None,
         }
     }
 
@@ -218,6 +330,7 @@ impl Tokenizer {
     pub fn eot(&self) -> Option<TokenId> {
         match &self.inner {
             Inner::Gguf(inner) => inner.ids.eot,
+            _ => None,
         }
     }
 
@@ -225,7 +338,9 @@ impl Tokenizer {
     #[must_use]
     pub fn adds_bos(&self) -> bool {
         match &self.inner {
-            Inner::Gguf(inner) => inner.flags.add_bos,
+            Inner::Gguf(inner) => inner.adds_bos(),
+            Inner::SentencePiece(inner, _) => inner.bos.is_some(),
+            _ => false,
         }
     }
 
@@ -240,6 +355,9 @@ impl Tokenizer {
     pub fn eog_ids(&self) -> &[TokenId] {
         match &self.inner {
             Inner::Gguf(inner) => &inner.eog,
+            Inner::SentencePiece(_, eog) | Inner::Tiktoken(_, eog) => eog,
+            #[cfg(feature = "hf")]
+            Inner::Hf(_, eog) => eog,
         }
     }
 
@@ -248,6 +366,9 @@ impl Tokenizer {
     pub fn warnings(&self) -> &[Warning] {
         match &self.inner {
             Inner::Gguf(inner) => &inner.warnings,
+            #[cfg(feature = "hf")]
+            Inner::Hf(inner, _) => &inner.warnings,
+            _ => &[],
         }
     }
 
@@ -260,6 +381,8 @@ impl Tokenizer {
     pub(crate) fn strips_first_space(&self) -> bool {
         match &self.inner {
             Inner::Gguf(inner) => inner.strips_first_space(),
+            Inner::SentencePiece(inner, _) => inner.strips_first_space(),
+            _ => false,
         }
     }
 }

@@ -1,9 +1,8 @@
 //! Unigram: the pieces whose scores add up to the most.
 
-use crate::bpe::{Fallback, Unknown};
 use crate::sink::Sink;
 use crate::trie::Trie;
-use crate::{TokenId, TokenizeError, unicode};
+use crate::{TokenId, unicode};
 
 /// How scores are added; the reference implementations differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,8 +19,7 @@ pub(crate) struct Unigram {
     /// Of an unknown character.
     unknown_score: f64,
     unknown: TokenId,
-    fallback: Fallback,
-    unknown_only: Fallback,
+    bytes: Box<[Option<TokenId>; 256]>,
     precision: Precision,
 }
 
@@ -49,25 +47,15 @@ impl Unigram {
         bytes: Box<[Option<TokenId>; 256]>,
         precision: Precision,
     ) -> Self {
-        // Neighbouring unknown characters become one token.
-        let fallback = Fallback { bytes, unknown: Unknown::Fused(unknown) };
-        let unknown_only = Fallback { bytes: Box::new([None; 256]), unknown: Unknown::Fused(unknown) };
-        Self { trie, scores, unknown_score: lowest - 10.0, unknown, fallback, unknown_only, precision }
+        Self { trie, scores, unknown_score: lowest - 10.0, unknown, bytes, precision }
     }
 
     /// Encodes a normalised text that lies at `base`. The walk through the text keeps only positions since all best
     /// ways last went through one point.
     /// `with_bytes`: characters that are no pieces become byte tokens, where there are such.
-    pub(crate) fn encode(
-        &self,
-        text: &[u8],
-        base: usize,
-        with_bytes: bool,
-        sink: &mut dyn Sink,
-    ) -> Result<(), TokenizeError> {
+    pub(crate) fn encode(&self, text: &[u8], base: usize, with_bytes: bool, sink: &mut dyn Sink) {
         let mut best = vec![UNREACHED; text.len().min(2 * BLOCK) + 1];
-        let fallback = if with_bytes { &self.fallback } else { &self.unknown_only };
-        let (mut from, mut score, mut unknown_before) = (0, 0.0, false);
+        let (mut from, mut score, mut run) = (0, 0.0, None);
         let mut path = Vec::new();
         while from < text.len() {
             best.fill(UNREACHED);
@@ -75,17 +63,34 @@ impl Unigram {
             score = best.get(end - from).map_or(0.0, |best| best.score);
             backward(from, end, &best, &mut path);
             for (start, end, id) in path.drain(..).rev() {
-                if id != UNKNOWN && id != self.unknown {
-                    sink.token(id, base + start, base + end);
-                    unknown_before = false;
-                } else {
-                    let symbol = text.get(start..end).unwrap_or(&[]);
-                    fallback.emit(symbol, base + start, &mut unknown_before, sink)?;
+                if id == UNKNOWN || id == self.unknown {
+                    run = Some((run.map_or(start, |run: (usize, usize)| run.0), end));
+                    continue;
                 }
+                self.emit_run(text, run.take(), base, with_bytes, sink);
+                sink.token(id, base + start, base + end);
             }
             from = end;
         }
-        Ok(())
+        self.emit_run(text, run, base, with_bytes, sink);
+    }
+
+    /// Neighbouring unknown characters: their bytes if all have tokens, else one unknown token; either stands for all.
+    fn emit_run(
+        &self,
+        text: &[u8],
+        run: Option<(usize, usize)>,
+        base: usize,
+        with_bytes: bool,
+        sink: &mut dyn Sink,
+    ) {
+        let Some((start, end)) = run else { return };
+        let symbol = text.get(start..end).unwrap_or(&[]);
+        let tokens = symbol.iter().map(|byte| self.bytes.get(*byte as usize).copied().flatten());
+        let tokens: Option<Vec<TokenId>> = if with_bytes { tokens.collect() } else { None };
+        for id in tokens.unwrap_or_else(|| vec![self.unknown]) {
+            sink.token(id, base + start, base + end);
+        }
     }
 
     /// Fills `best` (relative to `from`) up to a point through which every way goes: that point.

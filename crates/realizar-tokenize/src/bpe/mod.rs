@@ -80,6 +80,15 @@ pub(crate) enum Unknown {
     Fused(TokenId),
 }
 
+/// What older vocabularies write at the parts of a word.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Affixes {
+    /// Before every part but the first.
+    pub(crate) prefix: Vec<u8>,
+    /// Behind the last character.
+    pub(crate) suffix: Vec<u8>,
+}
+
 /// Merges and pieces. A piece's number is its token's id; parts of merges that are no tokens follow.
 #[derive(Debug, Clone)]
 pub(crate) struct Bpe {
@@ -91,7 +100,8 @@ pub(crate) struct Bpe {
     first: Box<[u32; 256]>,
     pub(crate) ignore_merges: bool,
     pub(crate) whole_newlines: bool,
-    pub(crate) fallback: Fallback,
+    affixes: Affixes,
+    fallback: Fallback,
 }
 
 impl Pairs for Bpe {
@@ -124,8 +134,14 @@ impl Bpe {
         for (byte, slot) in (0..=255u8).zip(first.iter_mut()) {
             *slot = pieces.find(&[byte]).unwrap_or(NO_SYMBOL);
         }
-        let merges = FxHashMap::default();
-        Self { pieces, tokens, merges, unit, first, ignore_merges: false, whole_newlines: false, fallback }
+        let (merges, affixes) = (FxHashMap::default(), Affixes::default());
+        let (ignore_merges, whole_newlines) = (false, false);
+        Self { pieces, tokens, merges, unit, first, ignore_merges, whole_newlines, affixes, fallback }
+    }
+
+    /// To be set before the merges are added.
+    pub(crate) fn set_affixes(&mut self, affixes: Affixes) {
+        self.affixes = affixes;
     }
 
     /// Adds the merges in order of their rank; `None` is one that could not be read. The first of equals counts.
@@ -150,7 +166,7 @@ impl Bpe {
             };
             joined.clear();
             joined.extend_from_slice(left);
-            joined.extend_from_slice(right);
+            joined.extend_from_slice(right.strip_prefix(self.affixes.prefix.as_slice()).unwrap_or(right));
             let merged = self.pieces.find(&joined);
             let (left, right) = (self.pieces.intern(left), self.pieces.intern(right));
             let merged = merged.unwrap_or_else(|| self.pieces.intern(&joined));
@@ -220,6 +236,17 @@ impl Bpe {
             recorder.finish();
         }
         result
+    }
+
+    fn symbol(&self, char: &[u8], first: bool, last: bool) -> u32 {
+        let prefix = if first { &[][..] } else { &self.affixes.prefix };
+        let suffix = if last { self.affixes.suffix.as_slice() } else { &[] };
+        let found = if prefix.is_empty() && suffix.is_empty() {
+            self.pieces.find(char)
+        } else {
+            self.pieces.find(&[prefix, char, suffix].concat())
+        };
+        found.unwrap_or(NO_SYMBOL)
     }
 
     /// Whether merging the text of token `id` gives the token.

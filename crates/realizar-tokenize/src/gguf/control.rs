@@ -85,6 +85,14 @@ const MIDDLE_TEXTS: [&[&str]; 6] = [
 /// Texts that gpt-oss shows to the user though they are control tokens.
 const SHOWN_TEXTS: &[&str] = &["<|channel|>", "<|message|>", "<|start|>", "<|constrain|>"];
 
+/// Of some tokens those whose text ends a generation, ascending.
+pub(crate) fn ends_by_text<'t>(tokens: impl Iterator<Item = (TokenId, &'t [u8])>) -> Vec<TokenId> {
+    let ends = |text: &[u8]| END_TEXTS.iter().any(|end| end.as_bytes() == text);
+    let mut out: Vec<TokenId> = tokens.filter(|(_, text)| ends(text)).map(|(id, _)| id).collect();
+    out.sort_unstable();
+    out
+}
+
 /// What is found by text, and the types as repaired.
 pub(super) struct Ends {
     pub(super) eot: Option<TokenId>,

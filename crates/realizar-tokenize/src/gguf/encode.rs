@@ -47,6 +47,10 @@ impl GgufTokenizer {
         Ok(())
     }
 
+    pub(crate) fn adds_bos(&self) -> bool {
+        self.ends(true).0.is_some()
+    }
+
     /// What is put before and after a text.
     fn ends(&self, add_special: bool) -> (Option<TokenId>, Option<TokenId>) {
         match &self.model {
@@ -101,20 +105,15 @@ impl GgufTokenizer {
                 let text = self.unigram_text(model, part, places)?;
                 let mut sink = Relocate::new(&text, base, sink);
                 if !(original && model.by_grapheme) {
-                    return model.model.encode(&text.bytes, 0, original, &mut sink);
+                    model.model.encode(&text.bytes, 0, original, &mut sink);
+                    return Ok(());
                 }
-                let mut result = Ok(());
-                bert_words(
-                    &text.bytes,
-                    |_| false,
-                    |range| {
-                        if result.is_ok() {
-                            let word = text.bytes.get(range.clone()).unwrap_or(&[]);
-                            result = model.model.encode(word, range.start, original, &mut sink);
-                        }
-                    },
-                );
-                result
+                let mut word = |range: std::ops::Range<usize>| {
+                    let word = text.bytes.get(range.clone()).unwrap_or(&[]);
+                    model.model.encode(word, range.start, original, &mut sink);
+                };
+                bert_words(&text.bytes, |_| false, &mut word);
+                Ok(())
             }
             Model::Longest(model) => {
                 model.encode(part, base, sink);

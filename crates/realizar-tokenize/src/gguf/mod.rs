@@ -18,6 +18,9 @@ use crate::unigram::Unigram;
 use crate::wordpiece::WordPiece;
 use crate::{TokenId, Warning};
 
+pub(crate) use control::ends_by_text as find_ends;
+pub(crate) use load::byte_token;
+
 /// Whose ids a GGUF vocabulary gives where llama.cpp's port differs from the tokenizer that the model was trained
 /// with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -15,6 +15,8 @@ use crate::TokenizeError;
 use class::Class;
 use parse::Look;
 
+#[cfg(feature = "hf")]
+pub(crate) use parse::word;
 pub(crate) use run::Matcher;
 
 /// A compiled pattern.

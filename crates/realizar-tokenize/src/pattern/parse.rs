@@ -117,6 +117,7 @@ impl Parser<'_> {
 
     fn repeats(&mut self, mut node: Node) -> Result<Node, TokenizeError> {
         loop {
+            let braces = self.peek() == Some('{');
             let (min, max) = match self.peek() {
                 Some('*') => self.skip((0, u32::MAX)),
                 Some('+') => self.skip((1, u32::MAX)),
@@ -132,7 +133,8 @@ impl Parser<'_> {
             }
             let greed = if self.eat("?") {
                 Greed::Lazy
-            } else if self.eat("+") {
+            } else if !(braces && self.line_anchors) && self.eat("+") {
+                // To Oniguruma a plus behind braces is one more repetition.
                 Greed::Possessive
             } else {
                 Greed::Greedy

@@ -1,0 +1,179 @@
+//! Added tokens: cut out of the text before and after normalisation.
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::aligned::Aligned;
+use super::json::At;
+use super::model::{MAX_IDS, Model};
+use super::normalize::Normalizer;
+use crate::pattern::class::Class;
+use crate::pattern::word;
+use crate::trie::Trie;
+use crate::{TokenId, TokenizeError, unicode};
+
+const MAX_ADDED: usize = 1_048_576;
+
+/// One added token.
+#[derive(Debug, Clone)]
+struct Added {
+    id: TokenId,
+    text: String,
+    single_word: bool,
+    strip: (bool, bool),
+    special: bool,
+}
+
+/// All of them.
+#[derive(Debug)]
+pub(super) struct AddedTokens {
+    tokens: Vec<Added>,
+    by_id: FxHashMap<TokenId, usize>,
+    by_text: FxHashMap<String, TokenId>,
+    special: FxHashSet<TokenId>,
+    /// To be found in the text as it is; indices into `tokens`.
+    raw: Trie,
+    /// To be found in the normalised text.
+    normalized: Trie,
+    word: Class,
+    end: TokenId,
+}
+
+impl AddedTokens {
+    pub(super) fn read(
+        root: &At<'_>,
+        model: &Model,
+        normalizer: Option<&Normalizer>,
+    ) -> Result<Self, TokenizeError> {
+        let list = root.get("added_tokens").map_or(Ok(Vec::new()), |at| at.list())?;
+        if list.len() > MAX_ADDED {
+            return Err(TokenizeError::TooMany { what: "added tokens", found: list.len(), limit: MAX_ADDED });
+        }
+        let mut tokens = Vec::with_capacity(list.len());
+        let (mut raw, mut normalized) = (Vec::new(), Vec::new());
+        let (mut by_id, mut by_text) = (FxHashMap::default(), FxHashMap::default());
+        let mut special = FxHashSet::default();
+        let mut end = 0;
+        for (index, at) in list.iter().enumerate() {
+            let text = at.need("content")?.text()?;
+            if text.is_empty() {
+                return Err(at.error("an added token is empty"));
+            }
+            let id = at.need("id")?.id()?;
+            if id as usize >= MAX_IDS {
+                return Err(TokenizeError::TooMany { what: "ids", found: id as usize, limit: MAX_IDS });
+            }
+            // The model's own id wins, as in the reference.
+            let id = model.texts.find(text.as_bytes()).unwrap_or(id);
+            let is_special = at.flag("special", false)?;
+            let token = Added {
+                id,
+                text: text.to_owned(),
+                single_word: at.flag("single_word", false)?,
+                strip: (at.flag("lstrip", false)?, at.flag("rstrip", false)?),
+                special: is_special,
+            };
+            if at.flag("normalized", !is_special)? {
+                let mut shown = Aligned::new(text, 0, false);
+                if let Some(normalizer) = normalizer {
+                    normalizer.apply(&mut shown)?;
+                }
+                normalized.push((shown.text.into_owned(), index as u32));
+            } else {
+                raw.push((text, index as u32));
+            }
+            if is_special {
+                special.insert(id);
+            }
+            by_id.insert(id, index);
+            by_text.insert(text.to_owned(), id);
+            end = end.max(id + 1);
+            tokens.push(token);
+        }
+        Ok(Self {
+            tokens,
+            by_id,
+            by_text,
+            special,
+            raw: Trie::new(raw.iter().map(|(text, index)| (text.as_bytes(), *index))),
+            normalized: Trie::new(normalized.iter().map(|(text, index)| (text.as_bytes(), *index))),
+            word: Class::new(word()),
+            end,
+        })
+    }
+
+    /// One more than the highest id.
+    pub(super) fn end(&self) -> TokenId {
+        self.end
+    }
+
+    pub(super) fn text(&self, id: TokenId) -> Option<&str> {
+        self.by_id.get(&id).and_then(|index| self.tokens.get(*index)).map(|token| token.text.as_str())
+    }
+
+    pub(super) fn find(&self, text: &[u8]) -> Option<TokenId> {
+        self.by_text.get(std::str::from_utf8(text).ok()?).copied()
+    }
+
+    pub(super) fn is_special(&self, id: TokenId) -> bool {
+        self.special.contains(&id)
+    }
+
+    pub(super) fn specials(&self) -> impl Iterator<Item = TokenId> + '_ {
+        self.special.iter().copied()
+    }
+
+    fn is_word_at(&self, text: &str, pos: usize) -> bool {
+        matches!(text.get(pos..).and_then(|rest| rest.chars().next()), Some('\u{200C}' | '\u{200D}'))
+            || self.word.matches(text.as_bytes(), pos).is_some()
+    }
+
+    /// Cuts a piece at the added tokens, from left to right and the longest first; calls `emit` with each piece and
+    /// the id of the token that it is. `normalized` says which of the two kinds is looked for.
+    pub(super) fn cut(
+        &self,
+        piece: &Aligned<'_>,
+        normalized: bool,
+        parse_special: bool,
+        emit: &mut dyn FnMut(Aligned<'_>, Option<TokenId>) -> Result<(), TokenizeError>,
+    ) -> Result<(), TokenizeError> {
+        let trie = if normalized { &self.normalized } else { &self.raw };
+        let text = piece.text.as_ref();
+        let bytes = text.as_bytes();
+        let (mut at, mut done) = (0, 0);
+        while let Some(byte) = bytes.get(at) {
+            let found = if trie.may_start(*byte) { trie.prefixes(bytes, at).last() } else { None };
+            let Some((end, token)) =
+                found.and_then(|(end, index)| Some((end, self.tokens.get(index as usize)?)))
+            else {
+                at += 1;
+                continue;
+            };
+            let before = unicode::step_back(bytes, at);
+            let touches = (at > 0 && self.is_word_at(text, before)) || self.is_word_at(text, end);
+            if (token.special && !parse_special) || (token.single_word && touches) {
+                at = end;
+                continue;
+            }
+            let (mut from, mut to) = (at, end);
+            if token.strip.0 {
+                let kept = text.get(..at).map_or(at, |left| left.trim_end().len());
+                from = kept.max(done);
+            }
+            if token.strip.1 {
+                let right = text.get(end..).unwrap_or("");
+                to = end + right.len() - right.trim_start().len();
+            }
+            let from = from.max(done);
+            if done < from {
+                emit(piece.slice(done..from), None)?;
+            }
+            emit(piece.slice(from..to.max(from)), Some(token.id))?;
+            done = to;
+            at = end;
+        }
+        if done < text.len() {
+            emit(piece.slice(done..text.len()), None)?;
+        }
+        Ok(())
+    }
+}

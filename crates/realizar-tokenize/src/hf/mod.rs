@@ -1,0 +1,246 @@
+//! Hugging Face `tokenizer.json` files.
+
+mod added;
+mod aligned;
+mod decode;
+mod encoding;
+mod json;
+mod model;
+mod normalize;
+mod post;
+mod pretokenize;
+
+use crate::bpe::BpeScratch;
+use crate::sink::Sink;
+use crate::{EncodeOptions, TokenId, TokenizeError, Warning};
+use added::AddedTokens;
+use aligned::Aligned;
+use decode::Decoder;
+pub use encoding::Encoding;
+use encoding::{Padding, Truncation};
+use json::At;
+use model::Model;
+use normalize::Normalizer;
+use post::Post;
+use pretokenize::PreTokenizer;
+
+/// The whole file.
+#[derive(Debug)]
+pub(crate) struct HfTokenizer {
+    added: AddedTokens,
+    normalizer: Option<Normalizer>,
+    pre_tokenizer: Option<PreTokenizer>,
+    model: Model,
+    post: Option<Post>,
+    decoder: Option<Decoder>,
+    truncation: Option<Truncation>,
+    padding: Option<Padding>,
+    pub(crate) warnings: Vec<Warning>,
+}
+
+impl HfTokenizer {
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, TokenizeError> {
+        let value = json::parse(bytes)?;
+        let root = At::root(&value);
+        let mut warnings = Vec::new();
+        let normalizer = root.get("normalizer").map(|at| Normalizer::read(&at, 0)).transpose()?;
+        let pre_tokenizer = root.get("pre_tokenizer").map(|at| PreTokenizer::read(&at, 0)).transpose()?;
+        let byte_level = pre_tokenizer.as_ref().is_some_and(PreTokenizer::is_byte_level);
+        let model = Model::read(&root.need("model")?, byte_level, &mut warnings)?;
+        let added = AddedTokens::read(&root, &model, normalizer.as_ref())?;
+        let post = root.get("post_processor").map(|at| Post::read(&at, 0)).transpose()?;
+        let decoder = root.get("decoder").map(|at| Decoder::read(&at, 0)).transpose()?;
+        let truncation = root.get("truncation").map(|at| Truncation::read(&at)).transpose()?;
+        let padding = root.get("padding").map(|at| Padding::read(&at)).transpose()?;
+        for (what, there) in [("truncation", truncation.is_some()), ("padding", padding.is_some())] {
+            if there {
+                warnings.push(Warning::NotApplied { what });
+            }
+        }
+        Ok(Self { added, normalizer, pre_tokenizer, model, post, decoder, truncation, padding, warnings })
+    }
+
+    pub(crate) fn vocab_len(&self) -> usize {
+        self.model.texts.len().max(self.added.end() as usize)
+    }
+
+    /// The token of an id as the file spells it; empty where there is none.
+    pub(crate) fn text(&self, id: TokenId) -> &[u8] {
+        self.added.text(id).map_or_else(|| self.model.texts.text(id), str::as_bytes)
+    }
+
+    pub(crate) fn find(&self, text: &[u8]) -> Option<TokenId> {
+        self.added.find(text).or_else(|| self.model.texts.find(text).filter(|_| !text.is_empty()))
+    }
+
+    pub(crate) fn is_special(&self, id: TokenId) -> bool {
+        self.added.is_special(id)
+    }
+
+    /// The special tokens' ids.
+    pub(crate) fn specials(&self) -> impl Iterator<Item = TokenId> + '_ {
+        self.added.specials()
+    }
+
+    /// Ids of one text; places are bytes of the text.
+    fn text_tokens(
+        &self,
+        text: &str,
+        parse_special: bool,
+        places: bool,
+        scratch: &mut BpeScratch,
+        sink: &mut dyn Placed,
+    ) -> Result<(), TokenizeError> {
+        let whole = Aligned::new(text, 0, places);
+        self.added.cut(&whole, false, parse_special, &mut |piece, id| {
+            if let Some(id) = id {
+                let place = piece.place(0, piece.text.len());
+                sink.added(id, place, &piece.text);
+                return Ok(());
+            }
+            let mut piece = piece;
+            if let Some(normalizer) = &self.normalizer {
+                normalizer.apply(&mut piece)?;
+            }
+            self.added.cut(&piece, true, parse_special, &mut |piece, id| {
+                if let Some(id) = id {
+                    let place = piece.place(0, piece.text.len());
+                    sink.added(id, place, &piece.text);
+                    return Ok(());
+                }
+                match &self.pre_tokenizer {
+                    None if piece.text.is_empty() => Ok(()),
+                    None => self.model.word(&piece, scratch, sink.as_sink()),
+                    Some(pre) => pre.apply(piece, &mut |word| {
+                        if word.text.is_empty() {
+                            Ok(())
+                        } else {
+                            self.model.word(&word, scratch, sink.as_sink())
+                        }
+                    }),
+                }
+            })
+        })
+    }
+
+    /// The ids with their places, and the ends where they are wanted.
+    pub(crate) fn encode(
+        &self,
+        text: &str,
+        options: EncodeOptions,
+        scratch: &mut BpeScratch,
+        sink: &mut dyn Sink,
+        places: bool,
+    ) -> Result<(), TokenizeError> {
+        if places || (options.add_special && self.post.is_some()) {
+            let encoding = self.encoding(text, None, options, false, scratch)?;
+            for (id, (start, end)) in encoding.ids.iter().zip(encoding.offsets) {
+                sink.token(*id, start, end);
+            }
+            return Ok(());
+        }
+        self.text_tokens(text, options.parse_special, false, scratch, &mut Plain(sink))
+    }
+
+    /// Everything about one text or a pair. `to_length`: applies the file's truncation and padding.
+    pub(crate) fn encoding(
+        &self,
+        text: &str,
+        pair: Option<&str>,
+        options: EncodeOptions,
+        to_length: bool,
+        scratch: &mut BpeScratch,
+    ) -> Result<Encoding, TokenizeError> {
+        let mut parts = Vec::new();
+        for (text, type_id) in std::iter::once(text).chain(pair).zip(0..) {
+            let mut collect = Collect { tokenizer: self, out: Encoding::default() };
+            self.text_tokens(text, options.parse_special, true, scratch, &mut collect)?;
+            collect.out.set_type(type_id);
+            parts.push(collect.out);
+        }
+        if let Some(truncation) = self.truncation.filter(|_| to_length) {
+            let wanted = self.post.as_ref().filter(|_| options.add_special);
+            truncation.apply(&mut parts, wanted.map_or(0, |post| post.added(pair.is_some())));
+        }
+        if let Some(post) = &self.post {
+            post.apply(&mut parts, options.add_special);
+        }
+        let mut encoding = post::concat(parts);
+        if let Some(padding) = self.padding.filter(|_| to_length) {
+            padding.apply(&mut encoding);
+        }
+        Ok(encoding)
+    }
+
+    /// The words that a text without added tokens is cut into.
+    pub(crate) fn words(&self, text: &str) -> Result<Vec<Vec<u8>>, TokenizeError> {
+        let mut piece = Aligned::new(text, 0, false);
+        if let Some(normalizer) = &self.normalizer {
+            normalizer.apply(&mut piece)?;
+        }
+        let mut out = Vec::new();
+        let mut emit = |word: Aligned<'_>| {
+            out.push(word.text.as_bytes().to_vec());
+            Ok(())
+        };
+        match &self.pre_tokenizer {
+            None => emit(piece)?,
+            Some(pre) => pre.apply(piece, &mut emit)?,
+        }
+        Ok(out)
+    }
+
+    pub(crate) fn decode(&self, ids: &[TokenId], keep_special: bool) -> Result<String, TokenizeError> {
+        let shown = ids.iter().filter(|id| keep_special || !self.is_special(**id)).map(|id| self.text(*id));
+        let texts: Vec<String> = shown
+            .filter(|text| !text.is_empty())
+            .map(|text| String::from_utf8_lossy(text).into_owned())
+            .collect();
+        Ok(match &self.decoder {
+            Some(decoder) => decoder.apply(texts)?.concat(),
+            None => texts.join(" "),
+        })
+    }
+}
+
+/// A sink that is told of added tokens, too.
+trait Placed {
+    fn added(&mut self, id: TokenId, place: (usize, usize), text: &str);
+    fn as_sink(&mut self) -> &mut dyn Sink;
+}
+
+/// Only what a plain sink wants.
+struct Plain<'a>(&'a mut dyn Sink);
+
+impl Placed for Plain<'_> {
+    fn added(&mut self, id: TokenId, place: (usize, usize), _text: &str) {
+        self.0.token(id, place.0, place.1);
+    }
+
+    fn as_sink(&mut self) -> &mut dyn Sink {
+        self.0
+    }
+}
+
+/// Collects an encoding.
+struct Collect<'a> {
+    tokenizer: &'a HfTokenizer,
+    out: Encoding,
+}
+
+impl Placed for Collect<'_> {
+    fn added(&mut self, id: TokenId, place: (usize, usize), text: &str) {
+        self.out.push(id, place, text.to_owned());
+    }
+
+    fn as_sink(&mut self) -> &mut dyn Sink {
+        self
+    }
+}
+
+impl Sink for Collect<'_> {
+    fn token(&mut self, id: TokenId, start: usize, end: usize) {
+        let text = String::from_utf8_lossy(self.tokenizer.text(id)).into_owned();
+        self.out.push(id, (start, end), text);
+    }
+}

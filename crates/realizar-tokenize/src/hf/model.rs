@@ -1,0 +1,263 @@
+//! Models of `tokenizer.json`.
+
+use rustc_hash::FxHashMap;
+
+use super::aligned::Aligned;
+use super::json::At;
+use crate::bpe::{Affixes, Bpe, BpeScratch, Fallback, MAX_MERGES, Unit, Unknown};
+use crate::lexicon::Lexicon;
+use crate::sink::Sink;
+use crate::trie::Trie;
+use crate::unigram::{Precision, Unigram};
+use crate::wordpiece::WordPiece;
+use crate::{TokenId, TokenizeError, Warning, bytelevel};
+
+/// Most ids that are accepted.
+pub(super) const MAX_IDS: usize = 4_194_304;
+const MAX_TOKEN_BYTES: usize = 65_535;
+
+/// A model and its vocabulary.
+#[derive(Debug)]
+pub(super) struct Model {
+    kind: Kind,
+    /// Tokens by id; a hole is empty.
+    pub(super) texts: Lexicon,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Bpe(Box<Bpe>),
+    WordPiece(WordPiece),
+    WordLevel { unknown: Option<TokenId> },
+    Unigram(Box<Unigram>),
+}
+
+/// A vocabulary given as text to id.
+fn read_vocab(at: &At<'_>) -> Result<Lexicon, TokenizeError> {
+    let object = at.object()?;
+    if object.len() > MAX_IDS {
+        return Err(TokenizeError::TooMany { what: "tokens", found: object.len(), limit: MAX_IDS });
+    }
+    let mut by_id: Vec<Option<&str>> = Vec::with_capacity(object.len());
+    for (text, id) in object {
+        let id = id.as_u64().ok_or_else(|| at.error(&format!("the id of `{text}` is not a whole number")))?
+            as usize;
+        if id >= MAX_IDS {
+            return Err(TokenizeError::TooMany { what: "ids", found: id, limit: MAX_IDS });
+        }
+        if text.len() > MAX_TOKEN_BYTES {
+            return Err(TokenizeError::TooMany {
+                what: "bytes of a token",
+                found: text.len(),
+                limit: MAX_TOKEN_BYTES,
+            });
+        }
+        if id >= by_id.len() {
+            by_id.resize(id + 1, None);
+        }
+        if let Some(slot) = by_id.get_mut(id) {
+            *slot = Some(text);
+        }
+    }
+    let mut texts = Lexicon::with_capacity(by_id.len(), 0);
+    for text in by_id {
+        texts.push(text.unwrap_or("").as_bytes());
+    }
+    Ok(texts)
+}
+
+fn byte_tokens(texts: &Lexicon, wanted: bool) -> Box<[Option<TokenId>; 256]> {
+    let mut bytes = Box::new([None; 256]);
+    if wanted {
+        for (byte, slot) in (0..=255u8).zip(bytes.iter_mut()) {
+            *slot = texts.find(format!("<0x{byte:02X}>").as_bytes());
+        }
+    }
+    bytes
+}
+
+impl Model {
+    /// Reads a model. `byte_level`: its words come in GPT-2's alphabet.
+    pub(super) fn read(
+        at: &At<'_>,
+        byte_level: bool,
+        warnings: &mut Vec<Warning>,
+    ) -> Result<Self, TokenizeError> {
+        let default = if at.get("merges").is_some() {
+            "BPE"
+        } else if at.get("unk_id").is_some() {
+            "Unigram"
+        } else if at.get("continuing_subword_prefix").is_some() {
+            "WordPiece"
+        } else {
+            "WordLevel"
+        };
+        match at.text_of("type", default)? {
+            "BPE" => bpe(at, byte_level, warnings),
+            "WordPiece" => {
+                let texts = read_vocab(&at.need("vocab")?)?;
+                let prefix = at.text_of("continuing_subword_prefix", "##")?.as_bytes();
+                let unknown = unknown_of(at, &texts, "[UNK]")?;
+                let keys = || (0..texts.len() as u32).map(|id| (texts.text(id), id));
+                let rest = Trie::new(keys().filter_map(|(text, id)| Some((text.strip_prefix(prefix)?, id))));
+                let max_chars =
+                    at.get("max_input_chars_per_word").map_or(Ok(100), |at| at.number())? as usize;
+                let unknown =
+                    unknown.ok_or_else(|| at.error("the unknown token is not in the vocabulary"))?;
+                Ok(Self {
+                    kind: Kind::WordPiece(WordPiece::new(Trie::new(keys()), rest, unknown, max_chars)),
+                    texts,
+                })
+            }
+            "WordLevel" => {
+                let texts = read_vocab(&at.need("vocab")?)?;
+                let unknown = unknown_of(at, &texts, "<unk>")?;
+                Ok(Self { kind: Kind::WordLevel { unknown }, texts })
+            }
+            "Unigram" => unigram(at),
+            _ => Err(at.unknown("model")),
+        }
+    }
+
+    /// Encodes one word; places are bytes of the input.
+    pub(super) fn word(
+        &self,
+        word: &Aligned<'_>,
+        scratch: &mut BpeScratch,
+        sink: &mut dyn Sink,
+    ) -> Result<(), TokenizeError> {
+        let mut sink = Placing { word, sink };
+        let text = word.text.as_bytes();
+        match &self.kind {
+            Kind::Bpe(bpe) => bpe.word(text, 0, scratch, &mut sink),
+            Kind::WordPiece(model) => {
+                model.word(text, 0, &mut Vec::new(), &mut sink);
+                Ok(())
+            }
+            Kind::WordLevel { unknown } => {
+                let byte = text.first().copied().unwrap_or(0);
+                let found = self.texts.find(text).or(*unknown);
+                let id = found.ok_or(TokenizeError::NoToken { byte, offset: word.place(0, 0).0 })?;
+                sink.token(id, 0, text.len());
+                Ok(())
+            }
+            Kind::Unigram(model) => {
+                model.encode(text, 0, true, &mut sink);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Turns places in a word into places in the input.
+struct Placing<'a> {
+    word: &'a Aligned<'a>,
+    sink: &'a mut dyn Sink,
+}
+
+impl Sink for Placing<'_> {
+    fn token(&mut self, id: TokenId, start: usize, end: usize) {
+        let (start, end) = self.word.place(start, end);
+        self.sink.token(id, start, end);
+    }
+}
+
+fn unknown_of(at: &At<'_>, texts: &Lexicon, default: &str) -> Result<Option<TokenId>, TokenizeError> {
+    Ok(texts.find(at.text_of("unk_token", default)?.as_bytes()))
+}
+
+fn bpe(at: &At<'_>, byte_level: bool, warnings: &mut Vec<Warning>) -> Result<Model, TokenizeError> {
+    let texts = read_vocab(&at.need("vocab")?)?;
+    if at.get("dropout").map_or(Ok(0.0), |at| at.float())? > 0.0 {
+        warnings.push(Warning::NotApplied { what: "dropout" });
+    }
+    let prefix = at.text_of("continuing_subword_prefix", "")?;
+    let suffix = at.text_of("end_of_word_suffix", "")?;
+    let affixes = Affixes { prefix: prefix.as_bytes().to_vec(), suffix: suffix.as_bytes().to_vec() };
+    let raw = byte_level && affixes.prefix.is_empty() && affixes.suffix.is_empty();
+    let spell = |text: &[u8], out: &mut Vec<u8>| {
+        if raw {
+            bytelevel::unspell(text, out)
+        } else {
+            out.extend_from_slice(text);
+            true
+        }
+    };
+    let mut pieces = Lexicon::with_capacity(texts.len(), 0);
+    let mut spelt = Vec::new();
+    for id in 0..texts.len() as u32 {
+        spelt.clear();
+        spell(texts.text(id), &mut spelt);
+        pieces.push(&spelt);
+    }
+    let unknown = match at.get("unk_token") {
+        None => Unknown::Drop,
+        Some(unk) => match texts.find(unk.text()?.as_bytes()) {
+            None => return Err(unk.error("the unknown token is not in the vocabulary")),
+            Some(id) if at.flag("fuse_unk", false)? => Unknown::Fused(id),
+            Some(id) => Unknown::Token(id),
+        },
+    };
+    let bytes = byte_tokens(&texts, at.flag("byte_fallback", false)?);
+    let unit = if raw { Unit::Byte } else { Unit::Char };
+    let mut bpe = Bpe::new(pieces, unit, Fallback { bytes, unknown });
+    bpe.ignore_merges = at.flag("ignore_merges", false)?;
+    let merges = at.need("merges")?;
+    let list = merges.value.as_array().ok_or_else(|| merges.error("expected a list"))?;
+    if list.len() > MAX_MERGES {
+        return Err(TokenizeError::TooMany { what: "merges", found: list.len(), limit: MAX_MERGES });
+    }
+    let mut spelt: Vec<u8> = Vec::new();
+    let mut parts = Vec::with_capacity(list.len());
+    for merge in list {
+        let sides = match (merge.as_str(), merge.as_array().map(Vec::as_slice)) {
+            (Some(line), _) => line.split_once(' '),
+            (None, Some([left, right])) => left.as_str().zip(right.as_str()),
+            _ => return Err(merges.error("a merge is neither a text nor a pair of texts")),
+        };
+        let start = spelt.len();
+        parts.push(sides.and_then(|(left, right)| {
+            let first = spell(left.as_bytes(), &mut spelt);
+            let middle = spelt.len();
+            (first && spell(right.as_bytes(), &mut spelt)).then_some((start, middle, spelt.len()))
+        }));
+    }
+    let merges = parts.iter().map(|part| {
+        let whole = part.and_then(|(start, _, end)| spelt.get(start..end)).unwrap_or(&[]);
+        (
+            part.and_then(|(start, middle, end)| Some((spelt.get(start..middle)?, spelt.get(middle..end)?))),
+            whole,
+        )
+    });
+    bpe.set_affixes(affixes);
+    bpe.add_merges(merges, warnings)?;
+    Ok(Model { kind: Kind::Bpe(Box::new(bpe)), texts })
+}
+
+fn unigram(at: &At<'_>) -> Result<Model, TokenizeError> {
+    let vocab = at.need("vocab")?;
+    let list = vocab.list()?;
+    if list.len() > MAX_IDS {
+        return Err(TokenizeError::TooMany { what: "tokens", found: list.len(), limit: MAX_IDS });
+    }
+    let mut texts = Lexicon::with_capacity(list.len(), 0);
+    let mut scores = Vec::with_capacity(list.len());
+    for entry in &list {
+        let [text, score] =
+            <[At<'_>; 2]>::try_from(entry.list()?).map_err(|_| entry.error("expected a text and a score"))?;
+        texts.push(text.text()?.as_bytes());
+        scores.push(score.float()?);
+    }
+    let lowest = scores.iter().copied().fold(f64::INFINITY, f64::min);
+    let unknown = at.need("unk_id")?;
+    let id = unknown.id()?;
+    if id as usize >= texts.len() {
+        return Err(unknown.error("the unknown id is outside the vocabulary"));
+    }
+    let bytes = byte_tokens(&texts, at.flag("byte_fallback", false)?);
+    // Of equal texts the last counts, as in the reference.
+    let last: FxHashMap<&[u8], u32> = (0..texts.len() as u32).map(|id| (texts.text(id), id)).collect();
+    let trie = Trie::new(last.iter().map(|(text, id)| (*text, *id)));
+    let model = Unigram::new(trie, scores, lowest, id, bytes, Precision::Double);
+    Ok(Model { kind: Kind::Unigram(Box::new(model)), texts })
+}

@@ -1,0 +1,212 @@
+//! Normalizers of `tokenizer.json`.
+
+use std::ops::Range;
+
+use unicode_segmentation::UnicodeSegmentation as _;
+
+use super::aligned::Aligned;
+use super::json::At;
+use crate::charsmap::CharsMap;
+use crate::pattern::{Dialect, Matcher, Pattern};
+use crate::unicode::normal::{self, Form};
+use crate::{TokenizeError, base64, bytelevel, unicode};
+
+/// What is looked for: a text or a regular expression.
+#[derive(Debug, Clone)]
+pub(super) enum Finder {
+    Text(String),
+    Regex(Pattern),
+}
+
+/// One normalizer.
+#[derive(Debug, Clone)]
+pub(super) enum Normalizer {
+    Sequence(Vec<Normalizer>),
+    Bert { clean_text: bool, ideographs: bool, strip_accents: bool, lowercase: bool },
+    Form(Form),
+    Lowercase,
+    StripAccents,
+    Strip { left: bool, right: bool },
+    Nmt,
+    Precompiled(Option<CharsMap>),
+    Replace(Finder, String),
+    Prepend(String),
+    ByteLevel,
+}
+
+const MAX_NESTING: usize = 16;
+const MAX_OUTPUT: usize = 64 << 20;
+
+impl Finder {
+    pub(super) fn read(at: &At<'_>) -> Result<Self, TokenizeError> {
+        let pattern = at.need("pattern")?;
+        if let Some(text) = pattern.get("String") {
+            return Ok(Self::Text(text.text()?.to_owned()));
+        }
+        let regex = pattern.need("Regex")?;
+        Ok(Self::Regex(Pattern::new(regex.text()?, Dialect::Oniguruma)?))
+    }
+
+    /// All matches. The empty text matches nowhere.
+    pub(super) fn find(&self, text: &str) -> Result<Vec<Range<usize>>, TokenizeError> {
+        match self {
+            Self::Text(wanted) if wanted.is_empty() => Ok(Vec::new()),
+            Self::Text(wanted) => {
+                Ok(text.match_indices(wanted.as_str()).map(|(at, _)| at..at + wanted.len()).collect())
+            }
+            Self::Regex(pattern) => {
+                let mut out = Vec::new();
+                Matcher::new().each_match(pattern, text.as_bytes(), |range| out.push(range))?;
+                Ok(out)
+            }
+        }
+    }
+}
+
+impl Normalizer {
+    pub(super) fn read(at: &At<'_>, depth: usize) -> Result<Self, TokenizeError> {
+        if depth > MAX_NESTING {
+            return Err(at.error("normalizers are nested too deep"));
+        }
+        Ok(match at.kind()? {
+            "Sequence" => {
+                let parts = at.need("normalizers")?.list()?;
+                Self::Sequence(
+                    parts.iter().map(|part| Self::read(part, depth + 1)).collect::<Result<_, _>>()?,
+                )
+            }
+            "BertNormalizer" => {
+                let lowercase = at.flag("lowercase", true)?;
+                Self::Bert {
+                    clean_text: at.flag("clean_text", true)?,
+                    ideographs: at.flag("handle_chinese_chars", true)?,
+                    strip_accents: at.flag("strip_accents", lowercase)?,
+                    lowercase,
+                }
+            }
+            "NFC" => Self::Form(Form::Nfc),
+            "NFD" => Self::Form(Form::Nfd),
+            "NFKC" => Self::Form(Form::Nfkc),
+            "NFKD" => Self::Form(Form::Nfkd),
+            "Lowercase" => Self::Lowercase,
+            "StripAccents" => Self::StripAccents,
+            "Strip" => {
+                Self::Strip { left: at.flag("strip_left", true)?, right: at.flag("strip_right", true)? }
+            }
+            "Nmt" => Self::Nmt,
+            "Precompiled" => {
+                let field = at.need("precompiled_charsmap")?;
+                let bytes =
+                    base64::decode(field.text()?.as_bytes()).ok_or_else(|| field.error("bad base64"))?;
+                Self::Precompiled(CharsMap::parse(&bytes)?)
+            }
+            "Replace" => Self::Replace(Finder::read(at)?, at.need("content")?.text()?.to_owned()),
+            "Prepend" => Self::Prepend(at.need("prepend")?.text()?.to_owned()),
+            "ByteLevel" => Self::ByteLevel,
+            _ => return Err(at.unknown("normalizer")),
+        })
+    }
+
+    /// Normalises a text in place; what it becomes is limited.
+    pub(super) fn apply(&self, text: &mut Aligned<'_>) -> Result<(), TokenizeError> {
+        match self {
+            Self::Sequence(parts) => parts.iter().try_for_each(|part| part.apply(text))?,
+            Self::Bert { clean_text, ideographs, strip_accents, lowercase } => {
+                if *clean_text {
+                    text.filter(|char| !is_bert_dropped(char));
+                    text.map(|char| [if char.is_whitespace() { ' ' } else { char }]);
+                }
+                if *ideographs && !text.text.is_ascii() {
+                    let changes: Vec<(char, isize)> = text.text.chars().flat_map(around_ideograph).collect();
+                    text.transform(changes.into_iter(), 0);
+                }
+                if *strip_accents {
+                    form(text, Form::Nfd);
+                    text.filter(|char| !unicode::is(char as u32, unicode::NONSPACING));
+                }
+                if *lowercase {
+                    text.map(char::to_lowercase);
+                }
+            }
+            Self::Form(wanted) => form(text, *wanted),
+            Self::Lowercase => text.map(char::to_lowercase),
+            Self::StripAccents => text.filter(|char| !unicode::is(char as u32, unicode::MARK)),
+            Self::Strip { left, right } => text.strip(*left, *right),
+            Self::Nmt => {
+                text.filter(|char| !matches!(char as u32, 1..=8 | 0xB | 0xE..=0x1F | 0x7F | 0x8F | 0x9F));
+                text.map(|char| [if is_nmt_space(char) { ' ' } else { char }]);
+            }
+            Self::Precompiled(Some(map)) => precompiled(text, map),
+            Self::Precompiled(None) => {}
+            Self::Replace(finder, content) => {
+                let matches = finder.find(&text.text)?;
+                text.replace(&matches, content);
+            }
+            Self::Prepend(prefix) => text.prepend(prefix),
+            Self::ByteLevel => text.map(|char| {
+                let mut buffer = [0; 4];
+                let bytes = char.encode_utf8(&mut buffer).as_bytes().to_vec();
+                bytes.into_iter().map(bytelevel::char_of)
+            }),
+        }
+        if text.text.len() > MAX_OUTPUT {
+            return Err(TokenizeError::NormalizedTooLong { limit: MAX_OUTPUT });
+        }
+        Ok(())
+    }
+}
+
+fn form(text: &mut Aligned<'_>, form: Form) {
+    if !text.text.is_ascii() {
+        let changes = normal::normalize(&text.text, form);
+        text.transform(changes.into_iter(), 0);
+    }
+}
+
+fn is_bert_dropped(char: char) -> bool {
+    matches!(char, '\0' | '\u{FFFD}')
+        || (!matches!(char, '\t' | '\n' | '\r') && unicode::is(char as u32, unicode::BERT_CONTROL))
+}
+
+fn around_ideograph(char: char) -> Vec<(char, isize)> {
+    if unicode::is_bert_ideograph(char as u32) {
+        vec![(' ', 0), (char, 1), (' ', 1)]
+    } else {
+        vec![(char, 0)]
+    }
+}
+
+fn is_nmt_space(char: char) -> bool {
+    matches!(
+        char as u32,
+        9 | 0xA | 0xC | 0xD | 0x1680 | 0x200B..=0x200F | 0x2028 | 0x2029 | 0x2581 | 0xFEFF | 0xFFFD
+    )
+}
+
+/// Each grapheme of fewer than six bytes as a whole, else each character.
+fn precompiled(text: &mut Aligned<'_>, map: &CharsMap) {
+    let mut changes: Vec<(char, isize)> = Vec::with_capacity(text.text.len());
+    let mut put = |old: &str, new: &[u8]| {
+        let new = String::from_utf8_lossy(new);
+        let more = new.chars().count() as isize - old.chars().count() as isize;
+        changes.extend(new.chars().map(|char| (char, 0)));
+        if more > 0 {
+            changes.iter_mut().rev().take(more as usize).for_each(|change| change.1 = 1);
+        } else if let Some(last) = changes.last_mut() {
+            last.1 += more;
+        }
+    };
+    for grapheme in text.text.graphemes(true) {
+        let whole = if grapheme.len() < 6 { map.shortest(grapheme.as_bytes()) } else { None };
+        if let Some(new) = whole {
+            put(grapheme, new);
+            continue;
+        }
+        for char in grapheme.chars() {
+            let mut buffer = [0; 4];
+            let old = &*char.encode_utf8(&mut buffer);
+            put(old, map.shortest(old.as_bytes()).unwrap_or(old.as_bytes()));
+        }
+    }
+    text.transform(changes.into_iter(), 0);
+}

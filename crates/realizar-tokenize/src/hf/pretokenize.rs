@@ -1,0 +1,344 @@
+//! Pre-tokenizers of `tokenizer.json`.
+
+use std::ops::Range;
+
+use super::aligned::Aligned;
+use super::json::At;
+use super::normalize::Finder;
+use crate::pattern::class::Class;
+use crate::pattern::{Dialect, Pattern, word};
+use crate::wordpiece::is_bert_punctuation;
+use crate::{TokenizeError, unicode};
+
+/// What becomes of what is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Behavior {
+    Removed,
+    Isolated,
+    MergedWithPrevious,
+    MergedWithNext,
+    Contiguous,
+}
+
+/// When Metaspace puts its mark before a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Prepend {
+    Always,
+    First,
+    Never,
+}
+
+/// One pre-tokenizer.
+#[derive(Debug, Clone)]
+pub(super) enum PreTokenizer {
+    Sequence(Vec<PreTokenizer>),
+    /// The bytes are mapped by the model.
+    ByteLevel {
+        add_prefix_space: bool,
+        pattern: Option<Finder>,
+    },
+    Metaspace {
+        mark: char,
+        prepend: Prepend,
+        split: bool,
+    },
+    Split {
+        finder: Finder,
+        behavior: Behavior,
+        invert: bool,
+    },
+    Chars {
+        found: fn(char) -> bool,
+        behavior: Behavior,
+    },
+    Char(char),
+    Bert,
+    Whitespace(Box<Class>),
+    Scripts,
+    FixedLength(usize),
+}
+
+const MAX_NESTING: usize = 16;
+const GPT2: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
+
+impl Behavior {
+    fn read(at: &At<'_>) -> Result<Self, TokenizeError> {
+        Ok(match at.text()? {
+            "Removed" => Self::Removed,
+            "Isolated" => Self::Isolated,
+            "MergedWithPrevious" => Self::MergedWithPrevious,
+            "MergedWithNext" => Self::MergedWithNext,
+            "Contiguous" => Self::Contiguous,
+            _ => return Err(at.error("unknown behavior")),
+        })
+    }
+
+    /// Stretches that follow each other, and whether each was found, to the stretches that are kept.
+    fn apply(self, found: Vec<(Range<usize>, bool)>) -> Vec<Range<usize>> {
+        let mut out: Vec<Range<usize>> = Vec::with_capacity(found.len());
+        let mut before = false;
+        match self {
+            Self::Isolated => out.extend(found.into_iter().map(|(range, _)| range)),
+            Self::Removed => {
+                out.extend(found.into_iter().filter(|(_, found)| !found).map(|(range, _)| range))
+            }
+            Self::Contiguous => {
+                for (range, found) in found {
+                    match out.last_mut() {
+                        Some(last) if found == before => last.end = range.end,
+                        _ => out.push(range),
+                    }
+                    before = found;
+                }
+            }
+            Self::MergedWithPrevious => {
+                for (range, found) in found {
+                    match out.last_mut() {
+                        Some(last) if found && !before => last.end = range.end,
+                        _ => out.push(range),
+                    }
+                    before = found;
+                }
+            }
+            Self::MergedWithNext => {
+                for (range, found) in found.into_iter().rev() {
+                    match out.last_mut() {
+                        Some(last) if found && !before => last.start = range.start,
+                        _ => out.push(range),
+                    }
+                    before = found;
+                }
+                out.reverse();
+            }
+        }
+        out.retain(|range| !range.is_empty());
+        out
+    }
+}
+
+impl PreTokenizer {
+    pub(super) fn read(at: &At<'_>, depth: usize) -> Result<Self, TokenizeError> {
+        if depth > MAX_NESTING {
+            return Err(at.error("pre-tokenizers are nested too deep"));
+        }
+        let behavior = |default| at.get("behavior").map_or(Ok(default), |at| Behavior::read(&at));
+        Ok(match at.kind()? {
+            "Sequence" => {
+                let parts = at.need("pretokenizers")?.list()?;
+                Self::Sequence(
+                    parts.iter().map(|part| Self::read(part, depth + 1)).collect::<Result<_, _>>()?,
+                )
+            }
+            "ByteLevel" => Self::ByteLevel {
+                add_prefix_space: at.flag("add_prefix_space", true)?,
+                pattern: if at.flag("use_regex", true)? {
+                    Some(Finder::Regex(Pattern::new(GPT2, Dialect::Oniguruma)?))
+                } else {
+                    None
+                },
+            },
+            "Metaspace" => Self::Metaspace {
+                mark: at.char_of("replacement")?,
+                prepend: read_prepend(at)?,
+                split: at.flag("split", true)?,
+            },
+            "Split" => Self::Split {
+                finder: Finder::read(at)?,
+                behavior: Behavior::read(&at.need("behavior")?)?,
+                invert: at.flag("invert", false)?,
+            },
+            "Punctuation" => Self::Chars {
+                found: |char| is_bert_punctuation(char as u32),
+                behavior: behavior(Behavior::Isolated)?,
+            },
+            "Digits" => Self::Chars {
+                found: char::is_numeric,
+                behavior: if at.flag("individual_digits", false)? {
+                    Behavior::Isolated
+                } else {
+                    Behavior::Contiguous
+                },
+            },
+            "WhitespaceSplit" => Self::Chars { found: char::is_whitespace, behavior: Behavior::Removed },
+            "Whitespace" => Self::Whitespace(Box::new(Class::new(word()))),
+            "BertPreTokenizer" => Self::Bert,
+            "CharDelimiterSplit" => Self::Char(at.char_of("delimiter")?),
+            "UnicodeScripts" => Self::Scripts,
+            "FixedLength" => {
+                Self::FixedLength(at.get("length").map_or(Ok(5), |at| at.number())?.max(1) as usize)
+            }
+            _ => return Err(at.unknown("pre-tokenizer")),
+        })
+    }
+
+    /// Whether the words that come out are to be read as bytes in GPT-2's alphabet.
+    pub(super) fn is_byte_level(&self) -> bool {
+        match self {
+            Self::ByteLevel { .. } => true,
+            Self::Sequence(parts) => parts.iter().any(Self::is_byte_level),
+            _ => false,
+        }
+    }
+
+    /// Cuts a piece of text into smaller ones, and calls `emit` with each.
+    pub(super) fn apply(
+        &self,
+        piece: Aligned<'_>,
+        emit: &mut dyn FnMut(Aligned<'_>) -> Result<(), TokenizeError>,
+    ) -> Result<(), TokenizeError> {
+        let mut piece = piece;
+        let ranges = match self {
+            Self::Sequence(parts) => return sequence(parts, piece, emit),
+            Self::ByteLevel { add_prefix_space, pattern } => {
+                if *add_prefix_space && !piece.text.starts_with(' ') {
+                    piece.prepend(" ");
+                }
+                match pattern {
+                    None => return emit(piece),
+                    Some(finder) => Behavior::Isolated.apply(found(finder, &piece.text, false)?),
+                }
+            }
+            Self::Metaspace { mark, prepend, split } => {
+                let spaces: Vec<Range<usize>> =
+                    piece.text.match_indices(' ').map(|(at, _)| at..at + 1).collect();
+                let mark = String::from(*mark);
+                piece.replace(&spaces, &mark);
+                let first =
+                    *prepend == Prepend::Always || (*prepend == Prepend::First && piece.origin() == 0);
+                if first && !piece.text.starts_with(&mark) {
+                    piece.prepend(&mark);
+                }
+                if !split {
+                    return emit(piece);
+                }
+                Behavior::MergedWithNext.apply(found(&Finder::Text(mark), &piece.text, false)?)
+            }
+            Self::Split { finder, behavior, invert } => behavior.apply(found(finder, &piece.text, *invert)?),
+            Self::Chars { found, behavior } => behavior.apply(by_char(&piece.text, found)),
+            Self::Char(delimiter) => Behavior::Removed.apply(by_char(&piece.text, |char| char == *delimiter)),
+            Self::Bert => {
+                let mut out = Vec::new();
+                crate::wordpiece::bert_words(piece.text.as_bytes(), is_bert_punctuation, |range| {
+                    out.push(range)
+                });
+                out
+            }
+            Self::Whitespace(word) => whitespace(&piece.text, word),
+            Self::Scripts => scripts(&piece.text),
+            Self::FixedLength(length) => {
+                let starts = piece.text.char_indices().map(|(at, _)| at).step_by(*length);
+                let ends = starts.clone().skip(1).chain([piece.text.len()]);
+                starts.zip(ends).map(|(start, end)| start..end).collect()
+            }
+        };
+        ranges.into_iter().try_for_each(|range| emit(piece.slice(range)))
+    }
+}
+
+fn sequence(
+    parts: &[PreTokenizer],
+    piece: Aligned<'_>,
+    emit: &mut dyn FnMut(Aligned<'_>) -> Result<(), TokenizeError>,
+) -> Result<(), TokenizeError> {
+    match parts {
+        [] => emit(piece),
+        [first, rest @ ..] => first.apply(piece, &mut |piece| {
+            if piece.text.is_empty() { Ok(()) } else { sequence(rest, piece, emit) }
+        }),
+    }
+}
+
+/// `prepend_scheme`, or what older files say.
+pub(super) fn read_prepend(at: &At<'_>) -> Result<Prepend, TokenizeError> {
+    Ok(match at.text_of("prepend_scheme", "")? {
+        "always" => Prepend::Always,
+        "first" => Prepend::First,
+        "never" => Prepend::Never,
+        "" if at.flag("add_prefix_space", true)? => Prepend::Always,
+        "" => Prepend::Never,
+        _ => return Err(at.error("unknown prepend_scheme")),
+    })
+}
+
+/// What is found and what lies between; with `invert` the other way round.
+fn found(finder: &Finder, text: &str, invert: bool) -> Result<Vec<(Range<usize>, bool)>, TokenizeError> {
+    let mut out = Vec::new();
+    let mut done = 0;
+    for range in finder.find(text)? {
+        if range.start > done {
+            out.push((done..range.start, invert));
+        }
+        done = range.end;
+        out.push((range, !invert));
+    }
+    if done < text.len() {
+        out.push((done..text.len(), invert));
+    }
+    Ok(out)
+}
+
+fn by_char(text: &str, wanted: impl Fn(char) -> bool) -> Vec<(Range<usize>, bool)> {
+    let mut out = Vec::new();
+    let mut done = 0;
+    for (at, char) in text.char_indices().filter(|(_, char)| wanted(*char)) {
+        if at > done {
+            out.push((done..at, false));
+        }
+        done = at + char.len_utf8();
+        out.push((at..done, true));
+    }
+    if done < text.len() {
+        out.push((done..text.len(), false));
+    }
+    out
+}
+
+/// Runs of word characters, and runs of what is neither that nor white space.
+fn whitespace(text: &str, word: &Class) -> Vec<Range<usize>> {
+    let kind = |at: usize, char: char| {
+        if word.matches(text.as_bytes(), at).is_some() || matches!(char, '\u{200C}' | '\u{200D}') {
+            1
+        } else if char.is_whitespace() {
+            0
+        } else {
+            2
+        }
+    };
+    let mut out: Vec<Range<usize>> = Vec::new();
+    let mut before = 0;
+    for (at, char) in text.char_indices() {
+        let kind = kind(at, char);
+        let end = at + char.len_utf8();
+        match out.last_mut() {
+            Some(last) if kind != 0 && kind == before => last.end = end,
+            _ if kind != 0 => out.push(at..end),
+            _ => {}
+        }
+        before = kind;
+    }
+    out
+}
+
+/// Runs of one script; a space joins what is before it. Kana count as Han.
+fn scripts(text: &str) -> Vec<Range<usize>> {
+    let han = unicode::SCRIPT_NAMES.iter().position(|name| *name == "Han").map_or(0, |index| index as u8);
+    let of = |char: char| match unicode::SCRIPT_NAMES.get(unicode::script(char as u32) as usize) {
+        _ if char == ' ' => None,
+        _ if char == '\u{30FC}' => Some(han),
+        Some(&("Hiragana" | "Katakana")) => Some(han),
+        // Unassigned characters have any script.
+        Some(&"Unknown") => None,
+        _ => Some(unicode::script(char as u32)),
+    };
+    let mut starts = Vec::new();
+    let mut last = None;
+    for (at, char) in text.char_indices() {
+        let Some(script) = of(char) else { continue };
+        if last != Some(script) {
+            starts.push(at);
+        }
+        last = Some(script);
+    }
+    let ends = starts.iter().skip(1).copied().chain([text.len()]);
+    starts.iter().copied().zip(ends).map(|(start, end)| start..end).collect()
+}

@@ -1,0 +1,372 @@
+//! SentencePiece `.model` files.
+
+mod proto;
+
+use crate::bpe::{BpeScratch, Fallback, Unknown, chars};
+use crate::charsmap::CharsMap;
+use crate::gguf::byte_token;
+use crate::lexicon::Lexicon;
+use crate::sink::Sink;
+use crate::special::{Fragment, Special, Specials};
+use crate::spm::{SPACE, Spm, priority};
+use crate::text::{Prepared, Relocate};
+use crate::trie::Trie;
+use crate::unigram::{Precision, Unigram, user_defined_score};
+use crate::{EncodeOptions, TokenId, TokenizeError};
+use proto::{Kind, ModelFile, ModelKind, Piece};
+
+/// A file, ready to use.
+#[derive(Debug)]
+pub(crate) struct SentencePiece {
+    pub(crate) texts: Lexicon,
+    kinds: Vec<Kind>,
+    model: Model,
+    map: Option<CharsMap>,
+    user_defined: Trie,
+    /// Control pieces, for those who ask for them.
+    specials: Specials,
+    unk_surface: String,
+    add_dummy_prefix: bool,
+    remove_extra_whitespaces: bool,
+    escape_whitespaces: bool,
+    whitespace_as_suffix: bool,
+    pub(crate) bos: Option<TokenId>,
+    pub(crate) eos: Option<TokenId>,
+}
+
+#[derive(Debug)]
+enum Model {
+    Unigram(Box<Unigram>),
+    Bpe(Box<Spm>),
+    /// Every character, or every word, is a piece.
+    Pieces {
+        words: bool,
+        unknown: TokenId,
+        bytes: Box<[Option<TokenId>; 256]>,
+    },
+}
+
+const MAX_PIECES: usize = 4_194_304;
+
+impl SentencePiece {
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, TokenizeError> {
+        let file = proto::read(bytes)?;
+        if file.pieces.is_empty() {
+            return Err(TokenizeError::EmptyVocabulary);
+        }
+        if file.pieces.len() > MAX_PIECES {
+            return Err(TokenizeError::TooMany {
+                what: "pieces",
+                found: file.pieces.len(),
+                limit: MAX_PIECES,
+            });
+        }
+        let mut texts = Lexicon::with_capacity(file.pieces.len(), 0);
+        for piece in &file.pieces {
+            texts.push(piece.text.as_bytes());
+        }
+        let numbered = || (0u32..).zip(&file.pieces);
+        let unknown = numbered().find(|(_, piece)| piece.kind == Kind::Unknown).map(|(id, _)| id);
+        let unknown = unknown.ok_or(TokenizeError::Missing { what: "the unknown piece" })?;
+        let user_defined = numbered().filter(|(_, piece)| piece.kind == Kind::UserDefined);
+        let user_defined = Trie::new(user_defined.map(|(id, piece)| (piece.text.as_bytes(), id)));
+        let control = numbered().filter(|(_, piece)| piece.kind == Kind::Control);
+        let special = |(id, piece): (u32, &Piece<'_>)| Special {
+            id,
+            text: piece.text.as_bytes().to_vec(),
+            control: true,
+            strip: (false, false),
+        };
+        let control_id = |text: &[u8]| {
+            texts
+                .find(text)
+                .filter(|id| file.pieces.get(*id as usize).is_some_and(|piece| piece.kind == Kind::Control))
+        };
+        Ok(Self {
+            bos: control_id(b"<s>"),
+            eos: control_id(b"</s>"),
+            model: model(&file, &texts, unknown, &user_defined),
+            kinds: file.pieces.iter().map(|piece| piece.kind).collect(),
+            map: CharsMap::parse(file.charsmap)?,
+            user_defined,
+            specials: Specials::new(control.map(special).collect()),
+            unk_surface: file.unk_surface.to_owned(),
+            add_dummy_prefix: file.add_dummy_prefix,
+            remove_extra_whitespaces: file.remove_extra_whitespaces,
+            escape_whitespaces: file.escape_whitespaces,
+            whitespace_as_suffix: file.whitespace_as_suffix,
+            texts,
+        })
+    }
+
+    pub(crate) fn encode(
+        &self,
+        text: &[u8],
+        options: EncodeOptions,
+        scratch: &mut BpeScratch,
+        sink: &mut dyn Sink,
+        places: bool,
+    ) -> Result<(), TokenizeError> {
+        if let Some(bos) = self.bos.filter(|_| options.add_special) {
+            sink.token(bos, 0, 0);
+        }
+        let fragments = match options.parse_special {
+            true => self.specials.cut(text, true),
+            false if text.is_empty() => Vec::new(),
+            false => vec![Fragment::Text(0..text.len())],
+        };
+        for fragment in fragments {
+            match fragment {
+                Fragment::Token(id, place) => sink.token(id, place.start, place.end),
+                Fragment::Text(range) => {
+                    let text = self.normalized(text.get(range.clone()).unwrap_or(&[]), places);
+                    let mut sink = Relocate::new(&text, range.start, sink);
+                    self.pieces(&text.bytes, scratch, &mut sink)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn pieces(
+        &self,
+        text: &[u8],
+        scratch: &mut BpeScratch,
+        sink: &mut dyn Sink,
+    ) -> Result<(), TokenizeError> {
+        match &self.model {
+            Model::Unigram(model) => model.encode(text, 0, true, sink),
+            Model::Bpe(model) => model.encode(text, scratch, sink)?,
+            Model::Pieces { words, unknown, bytes } => {
+                let mut unknown_before = false;
+                let mut emit = |start: usize, end: usize| {
+                    let piece = text.get(start..end).unwrap_or(&[]);
+                    if let Some(id) = self.texts.find(piece).filter(|id| self.is_text(*id)) {
+                        sink.token(id, start, end);
+                        unknown_before = false;
+                        return Ok(());
+                    }
+                    let fallback = Fallback { bytes: bytes.clone(), unknown: Unknown::Fused(*unknown) };
+                    fallback.emit(piece, start, &mut unknown_before, sink)
+                };
+                let mut at = 0;
+                while at < text.len() {
+                    let user = self.user_defined.prefixes(text, at).last().map(|(end, _)| end);
+                    let char = chars(text.get(at..).unwrap_or(&[])).next().map_or(1, <[u8]>::len);
+                    let end = match user {
+                        Some(end) => end,
+                        None if *words => self.word_end(text, at),
+                        None => at + char,
+                    };
+                    emit(at, end)?;
+                    at = end;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the word that begins at `at` ends: before the next mark, or behind it where marks are suffixes.
+    fn word_end(&self, text: &[u8], at: usize) -> usize {
+        let rest = text.get(at + 1..).unwrap_or(&[]);
+        let mark = rest.windows(SPACE.len()).position(|window| window == SPACE).map(|found| at + 1 + found);
+        let end = mark.map(|mark| if self.whitespace_as_suffix { mark + SPACE.len() } else { mark });
+        end.unwrap_or(text.len())
+    }
+
+    /// Whether text may become this piece.
+    fn is_text(&self, id: TokenId) -> bool {
+        matches!(self.kinds.get(id as usize), Some(Kind::Normal | Kind::UserDefined | Kind::Unused))
+    }
+
+    /// The text as the model sees it.
+    fn normalized<'t>(&self, text: &'t [u8], places: bool) -> Prepared<'t> {
+        let mut out = Prepared::raw(text, places);
+        let mut space_before = true;
+        let squeeze = self.remove_extra_whitespaces;
+        out.rewrite_stretches(|text, at, out| {
+            let mut buffer = Vec::new();
+            let used = self.step(text, at, &mut buffer);
+            for byte in buffer {
+                if byte == b' ' && squeeze && space_before {
+                    continue;
+                }
+                space_before = byte == b' ';
+                out.push(byte);
+            }
+            used
+        });
+        if squeeze {
+            out.trim_end_spaces();
+        }
+        if self.add_dummy_prefix && !out.bytes.is_empty() {
+            out.add_space(!self.whitespace_as_suffix);
+        }
+        if self.escape_whitespaces {
+            out.replace_spaces(false);
+        }
+        out
+    }
+
+    /// One step of normalising: appends what stands for the bytes at `at`, whose number it returns.
+    fn step(&self, text: &[u8], at: usize, out: &mut Vec<u8>) -> usize {
+        if let Some((end, _)) = self.user_defined.prefixes(text, at).last() {
+            out.extend_from_slice(text.get(at..end).unwrap_or(&[]));
+            return end - at;
+        }
+        if let Some((len, new)) = self.map.as_ref().and_then(|map| map.longest(text, at)) {
+            out.extend_from_slice(new);
+            return len;
+        }
+        let rest = text.get(at..).unwrap_or(&[]);
+        let valid = rest.utf8_chunks().next().map_or("", |chunk| chunk.valid());
+        match valid.chars().next() {
+            Some(char) => {
+                out.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes());
+                char.len_utf8()
+            }
+            None => {
+                out.extend_from_slice("\u{FFFD}".as_bytes());
+                1
+            }
+        }
+    }
+
+    /// The text of ids, as the reference joins it.
+    pub(crate) fn decode(&self, ids: &[TokenId], keep_special: bool) -> Vec<u8> {
+        let mut out = Vec::new();
+        let mut bytes: Vec<u8> = Vec::new();
+        let mut first = true;
+        for id in ids {
+            let text = self.texts.text(*id);
+            let kind = self.kinds.get(*id as usize).copied().unwrap_or(Kind::Unused);
+            if let Some(byte) = byte_token(text).filter(|_| kind == Kind::Byte) {
+                bytes.push(byte);
+                continue;
+            }
+            flush_bytes(&mut bytes, &mut out, &mut first);
+            match kind {
+                Kind::Control if !keep_special => continue,
+                Kind::Control => out.extend_from_slice(text),
+                Kind::Unknown => {
+                    out.extend_from_slice(self.unk_surface.as_bytes());
+                    first = false;
+                }
+                _ => self.push_surface(text, &mut first, &mut out),
+            }
+        }
+        flush_bytes(&mut bytes, &mut out, &mut first);
+        if self.whitespace_as_suffix && (self.add_dummy_prefix || self.remove_extra_whitespaces) {
+            while out.last() == Some(&b' ') {
+                out.pop();
+            }
+        }
+        out
+    }
+
+    fn push_surface(&self, text: &[u8], first: &mut bool, out: &mut Vec<u8>) {
+        let mut rest = text;
+        let strip =
+            *first && !self.whitespace_as_suffix && (self.add_dummy_prefix || self.remove_extra_whitespaces);
+        if strip && let Some(after) = rest.strip_prefix(SPACE) {
+            rest = after;
+            // The reference goes on stripping where it removes extra spaces.
+            *first = self.remove_extra_whitespaces && rest.is_empty();
+        } else {
+            *first = false;
+        }
+        for char in chars(rest) {
+            out.extend_from_slice(if char == SPACE { b" " } else { char });
+        }
+    }
+
+    /// The bytes of one token on its own.
+    pub(crate) fn piece(&self, id: TokenId, keep_special: bool) -> Vec<u8> {
+        let text = self.texts.text(id);
+        match self.kinds.get(id as usize) {
+            Some(Kind::Byte) => byte_token(text).into_iter().collect(),
+            Some(Kind::Control) => {
+                if keep_special {
+                    text.to_vec()
+                } else {
+                    Vec::new()
+                }
+            }
+            Some(Kind::Unknown) => self.unk_surface.clone().into_bytes(),
+            _ => {
+                let mut out = Vec::new();
+                self.push_surface(text, &mut false, &mut out);
+                out
+            }
+        }
+    }
+
+    pub(crate) fn strips_first_space(&self) -> bool {
+        !self.whitespace_as_suffix && (self.add_dummy_prefix || self.remove_extra_whitespaces)
+    }
+}
+
+/// Bytes that are UTF-8 become text, each other byte U+FFFD.
+fn flush_bytes(bytes: &mut Vec<u8>, out: &mut Vec<u8>, first: &mut bool) {
+    for chunk in bytes.utf8_chunks() {
+        out.extend_from_slice(chunk.valid().as_bytes());
+        chunk.invalid().iter().for_each(|_| out.extend_from_slice("\u{FFFD}".as_bytes()));
+    }
+    if !bytes.is_empty() {
+        *first = false;
+    }
+    bytes.clear();
+}
+
+fn model(file: &ModelFile<'_>, texts: &Lexicon, unknown: TokenId, user_defined: &Trie) -> Model {
+    let mut bytes = Box::new([None; 256]);
+    for (id, piece) in (0u32..).zip(&file.pieces) {
+        if file.byte_fallback
+            && piece.kind == Kind::Byte
+            && let Some(slot) =
+                byte_token(piece.text.as_bytes()).and_then(|byte| bytes.get_mut(byte as usize))
+        {
+            *slot = Some(id);
+        }
+    }
+    let numbered = || (0u32..).zip(&file.pieces);
+    match file.kind {
+        ModelKind::Unigram => {
+            let normal =
+                || numbered().filter(|(_, piece)| piece.kind == Kind::Normal).map(|(_, piece)| piece.score);
+            let lowest = f64::from(normal().fold(f32::MAX, f32::min));
+            let highest = normal().fold(f32::MIN, f32::max);
+            let usable =
+                numbered().filter(|(_, piece)| matches!(piece.kind, Kind::Normal | Kind::UserDefined));
+            let scores = file.pieces.iter().map(|piece| match piece.kind {
+                Kind::UserDefined => user_defined_score(piece.text.len(), highest),
+                _ => f64::from(piece.score),
+            });
+            let trie = Trie::new(usable.map(|(id, piece)| (piece.text.as_bytes(), id)));
+            Model::Unigram(Box::new(Unigram::new(
+                trie,
+                scores.collect(),
+                lowest,
+                unknown,
+                bytes,
+                Precision::Single,
+            )))
+        }
+        ModelKind::Bpe => {
+            let priorities = file.pieces.iter().map(|piece| match piece.kind {
+                Kind::Normal | Kind::UserDefined | Kind::Unused => priority(piece.score),
+                _ => u32::MAX,
+            });
+            let fallback = Fallback { bytes, unknown: Unknown::Fused(unknown) };
+            Model::Bpe(Box::new(Spm::new(
+                texts.clone(),
+                priorities.collect(),
+                Some(user_defined.clone()),
+                fallback,
+            )))
+        }
+        ModelKind::Word | ModelKind::Char => {
+            Model::Pieces { words: file.kind == ModelKind::Word, unknown, bytes }
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! tiktoken's rank files: one token a line, base64, with its rank, which is its id.
+
+use crate::bpe::merge::{NO_SYMBOL, Pairs};
+use crate::bpe::{BpeScratch, WordCache};
+use crate::lexicon::Lexicon;
+use crate::pattern::{Dialect, Pattern};
+use crate::pretokenize::Passes;
+use crate::sink::Sink;
+use crate::special::{Fragment, Special, Specials};
+use crate::{EncodeOptions, TokenId, TokenizeError, base64, unicode};
+
+/// The patterns of OpenAI's encodings, by name.
+const PATTERNS: [(&str, &str); 3] = [
+    ("gpt2", r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"),
+    (
+        "cl100k",
+        r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$|\s*[\r\n]|\s+(?!\S)|\s",
+    ),
+    (
+        "o200k",
+        r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+    ),
+];
+
+/// Ranks, a pattern, special tokens.
+#[derive(Debug)]
+pub(crate) struct Tiktoken {
+    ranks: Ranks,
+    passes: Passes,
+    specials: Specials,
+    special_ids: Vec<TokenId>,
+}
+
+/// Tokens by rank; a hole is empty.
+#[derive(Debug)]
+struct Ranks(Lexicon);
+
+struct InWord<'a>(&'a Ranks, &'a [u8]);
+
+impl Pairs for InWord<'_> {
+    fn pair(&self, _left: u32, _right: u32, start: usize, end: usize) -> Option<(u32, u32)> {
+        let rank = self.0.0.find(self.1.get(start..end)?)?;
+        Some((rank, rank))
+    }
+}
+
+const MAX_RANK: usize = 4_194_304;
+
+impl Tiktoken {
+    /// `pattern`: the name of one of OpenAI's, or a regular expression.
+    pub(crate) fn parse(
+        ranks: &[u8],
+        pattern: &str,
+        special: &[(&str, TokenId)],
+    ) -> Result<Self, TokenizeError> {
+        let mut tokens: Vec<Option<Vec<u8>>> = Vec::new();
+        for (index, line) in ranks.split(|byte| *byte == b'\n').enumerate() {
+            let bad = |what| TokenizeError::BadRanks { line: index + 1, what };
+            let line = line.trim_ascii();
+            if line.is_empty() {
+                continue;
+            }
+            let space = line
+                .iter()
+                .position(|byte| *byte == b' ')
+                .ok_or_else(|| bad("expected a token and a rank"))?;
+            let (token, rank) = line.split_at(space);
+            let rank = std::str::from_utf8(rank).ok().and_then(|rank| rank.trim().parse::<usize>().ok());
+            let rank = rank.filter(|rank| *rank < MAX_RANK).ok_or_else(|| bad("bad rank"))?;
+            let token =
+                base64::decode(token).filter(|token| !token.is_empty()).ok_or_else(|| bad("bad base64"))?;
+            if token.len() > usize::from(u16::MAX) {
+                return Err(bad("the token is too long"));
+            }
+            if rank >= tokens.len() {
+                tokens.resize(rank + 1, None);
+            }
+            match tokens.get_mut(rank) {
+                Some(slot @ None) => *slot = Some(token),
+                _ => return Err(bad("the rank is taken")),
+            }
+        }
+        if tokens.is_empty() {
+            return Err(TokenizeError::EmptyVocabulary);
+        }
+        let mut texts = Lexicon::with_capacity(tokens.len(), 0);
+        for token in tokens {
+            texts.push(&token.unwrap_or_default());
+        }
+        for byte in 0..=255u8 {
+            if texts.find(&[byte]).is_none() {
+                return Err(TokenizeError::NoToken { byte, offset: 0 });
+            }
+        }
+        let mut specials = Vec::new();
+        for (text, id) in special {
+            let taken = texts.text(*id).is_empty();
+            if text.is_empty() || !taken || *id as usize >= MAX_RANK {
+                let vocab = texts.len();
+                return Err(TokenizeError::SpecialIdOutOfRange { key: "special token", id: *id, vocab });
+            }
+            while texts.len() <= *id as usize {
+                texts.push(b"");
+            }
+            let text = text.as_bytes().to_vec();
+            specials.push(Special { id: *id, text, control: true, strip: (false, false) });
+        }
+        let pattern = PATTERNS.iter().find(|row| row.0 == pattern).map_or(pattern, |row| row.1);
+        Ok(Self {
+            ranks: Ranks(texts),
+            passes: Passes::from_pattern(Pattern::new(pattern, Dialect::Plain)?),
+            special_ids: specials.iter().map(|special| special.id).collect(),
+            specials: Specials::new(specials),
+        })
+    }
+
+    pub(crate) fn encode(
+        &self,
+        text: &[u8],
+        options: EncodeOptions,
+        scratch: &mut BpeScratch,
+        sink: &mut dyn Sink,
+    ) -> Result<(), TokenizeError> {
+        for fragment in self.specials.cut(text, options.parse_special) {
+            match fragment {
+                Fragment::Token(id, place) => sink.token(id, place.start, place.end),
+                Fragment::Text(range) => {
+                    self.text(text.get(range.clone()).unwrap_or(&[]), range.start, scratch, sink)?
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The pattern sees characters; what is not UTF-8 passes as one piece, byte by byte.
+    fn text(
+        &self,
+        text: &[u8],
+        base: usize,
+        scratch: &mut BpeScratch,
+        sink: &mut dyn Sink,
+    ) -> Result<(), TokenizeError> {
+        let mut at = base;
+        for chunk in text.utf8_chunks() {
+            self.passes.split(chunk.valid().as_bytes(), &mut |range| {
+                let word = chunk.valid().as_bytes().get(range.clone()).unwrap_or(&[]);
+                self.word(word, at + range.start, scratch, sink);
+                Ok(())
+            })?;
+            at += chunk.valid().len();
+            self.word(chunk.invalid(), at, scratch, sink);
+            at += chunk.invalid().len();
+        }
+        Ok(())
+    }
+
+    fn word(&self, word: &[u8], base: usize, scratch: &mut BpeScratch, sink: &mut dyn Sink) {
+        let cache: &mut WordCache = &mut scratch.cache;
+        if word.is_empty() || cache.replay(word, base, sink) {
+            return;
+        }
+        let mut recorder = cache.record(word, base, sink);
+        if let Some(id) = self.ranks.0.find(word) {
+            recorder.token(id, base, base + word.len());
+        } else {
+            let symbols = word.iter().map(|byte| (self.ranks.0.find(&[*byte]).unwrap_or(NO_SYMBOL), 1));
+            let pairs = InWord(&self.ranks, word);
+            scratch.merger.merge(&pairs, symbols, word.len(), |id, start, end| {
+                recorder.token(id, base + start, base + end);
+            });
+        }
+        recorder.finish();
+    }
+
+    pub(crate) fn vocab_len(&self) -> usize {
+        self.ranks.0.len()
+    }
+
+    /// The text of a special token.
+    pub(crate) fn special(&self, id: TokenId) -> Option<&[u8]> {
+        self.specials.text(id)
+    }
+
+    pub(crate) fn text_of(&self, id: TokenId) -> &[u8] {
+        self.special(id).unwrap_or_else(|| self.ranks.0.text(id))
+    }
+
+    pub(crate) fn find(&self, text: &[u8]) -> Option<TokenId> {
+        let special = self.special_ids.iter().copied().find(|id| self.special(*id) == Some(text));
+        special.or_else(|| self.ranks.0.find(text))
+    }
+
+    /// The words that the pattern cuts.
+    pub(crate) fn words(&self, text: &[u8]) -> Result<Vec<Vec<u8>>, TokenizeError> {
+        let text = unicode::sanitize(text, None)?;
+        let mut out = Vec::new();
+        self.passes.split(&text, &mut |range| {
+            out.push(text.get(range).unwrap_or(&[]).to_vec());
+            Ok(())
+        })?;
+        Ok(out)
+    }
+}

@@ -1,0 +1,110 @@
+//! `tokenizer.json` files against the Hugging Face library.
+
+use realizar_tokenize::{DecodeOptions, EncodeOptions, Tokenizer};
+use serde_json::{Value, json};
+
+use crate::support::{Score, ids_of, lines, shared_or_skip};
+
+/// Byte offsets as a flat list of offsets in characters of the texts that they lie in.
+fn in_chars(offsets: &[(usize, usize)], types: &[u32], texts: [&str; 2], pair_starts: usize) -> Vec<usize> {
+    let mut out = Vec::new();
+    for (index, (start, end)) in offsets.iter().enumerate() {
+        let _ = types;
+        let text = texts[usize::from(index >= pair_starts)];
+        for at in [start, end] {
+            out.push(text.get(..*at).map_or(usize::MAX, |before| before.chars().count()));
+        }
+    }
+    out
+}
+
+fn flags(value: Option<&Value>, len: usize, default: bool) -> Vec<bool> {
+    match value.and_then(Value::as_array) {
+        Some(list) => list.iter().map(|flag| flag.as_u64() == Some(1)).collect(),
+        None => vec![default; len],
+    }
+}
+
+#[test]
+fn every_file() {
+    let Some(folder) = shared_or_skip("tokenizers/hf", "hf") else { return };
+    let mut names: Vec<String> = std::fs::read_dir(&folder)
+        .unwrap()
+        .filter_map(|entry| {
+            entry.unwrap().file_name().to_str()?.strip_suffix(".tokenizer.json").map(str::to_owned)
+        })
+        .collect();
+    names.sort();
+    assert_eq!(names.len(), 35);
+    let mut failures = Vec::new();
+    for name in names {
+        let bytes = std::fs::read(folder.join(format!("{name}.tokenizer.json"))).unwrap();
+        let tokenizer = match Tokenizer::from_json(&bytes) {
+            Ok(tokenizer) => tokenizer,
+            Err(error) => {
+                failures.push(format!("{name}: {error}"));
+                continue;
+            }
+        };
+        let [mut ids, mut offsets, mut rest, mut decode] = <[Score; 4]>::default();
+        for (number, line) in lines(&folder.join(format!("{name}.suite.jsonl"))).iter().enumerate() {
+            let what = || format!("{name} line {}: {}", number + 1, line["text"]);
+            let show = |ids: &[u32], keep_special| {
+                let options = DecodeOptions { keep_special, clean_spaces: false, strip_ends: false };
+                String::from_utf8(tokenizer.decode(ids, options).unwrap()).unwrap()
+            };
+            let all = |key: &str| line.get(key).and_then(ids_of);
+            let shown = all("decode_ids").or(all("ids")).unwrap();
+            let expected = line["decode"].as_str().unwrap();
+            decode.check(&show(&shown, false).as_str(), &expected, what);
+            let with_special =
+                line.get("decode_with_special").map_or(expected, |text| text.as_str().unwrap());
+            decode.check(&show(&shown, true).as_str(), &with_special, what);
+            if line.get("text").is_none() {
+                continue;
+            }
+            let text = line["text"].as_str().unwrap();
+            let pair = line.get("pair").map(|pair| pair.as_str().unwrap());
+            let options =
+                EncodeOptions { add_special: line["add_special"].as_bool().unwrap(), parse_special: true };
+            let found = tokenizer.encode_pair(text, pair, options, true).unwrap().unwrap();
+            let expected = all("ids").unwrap();
+            ids.check(&found.ids, &expected, what);
+            let flat: Vec<usize> =
+                line["offsets"].as_array().unwrap().iter().map(|at| at.as_u64().unwrap() as usize).collect();
+            // Each place may lie in either text: take the one in which it means what is expected.
+            let first = in_chars(&found.offsets, &found.type_ids, [text, text], 0);
+            let second = in_chars(&found.offsets, &found.type_ids, [pair.unwrap_or(text); 2], 0);
+            let placed: Vec<usize> = if flat.len() == first.len() {
+                (0..flat.len()).map(|at| if first[at] == flat[at] { first[at] } else { second[at] }).collect()
+            } else {
+                first
+            };
+            offsets.check(&placed, &flat, what);
+            let len = expected.len();
+            let types = all("type_ids").unwrap_or_else(|| vec![0; len]);
+            rest.check(&found.type_ids, &types, || format!("{} types", what()));
+            rest.check(&found.special, &flags(line.get("special_mask"), len, false), || {
+                format!("{} special", what())
+            });
+            rest.check(&found.attention, &flags(line.get("attention_mask"), len, true), || {
+                format!("{} attention", what())
+            });
+            let windows: Vec<Vec<u32>> = found.overflowing.iter().map(|window| window.ids.clone()).collect();
+            let expected = line.get("overflowing").cloned().unwrap_or_else(|| json!([]));
+            rest.check(&json!(windows), &expected, || format!("{} overflowing", what()));
+            if pair.is_none() && !name.starts_with("trunc") {
+                let plain = tokenizer.encode(text.as_bytes(), options).unwrap();
+                ids.check(&plain, &found.ids, || format!("{} plain", what()));
+                assert_eq!(tokenizer.count(text.as_bytes(), options).unwrap(), plain.len());
+            }
+        }
+        for (kind, score) in [("ids", ids), ("offsets", offsets), ("rest", rest), ("decode", decode)] {
+            if score.right < score.total {
+                let wrong = score.wrong.iter().take(3).cloned().collect::<Vec<_>>().join("\n");
+                failures.push(format!("{name} {kind}: {} of {}\n{wrong}", score.right, score.total));
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
