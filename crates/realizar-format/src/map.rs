@@ -14,7 +14,7 @@ use crate::error::{FormatError, Place, reserve};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
     /// Map the file: nothing is copied, and pages are shared with other processes. Another process that shortens
-    /// the file while it is in use takes pages away from under us (see the crate's README). Where mapping is not
+    /// the file while it is in use takes pages away from under us: see [`guard_mappings`]. Where mapping is not
     /// available (feature `mmap` off, wasm32), the file is read.
     Map,
     /// Read the file into memory. Nothing that happens to the file later can matter.
@@ -112,7 +112,196 @@ fn map(file: &File, len: usize) -> std::io::Result<Bytes> {
     // system cannot rule out is another process that writes to the file: then bytes change under us. No code here
     // or above relies on two reads giving the same bytes for memory safety: lengths and offsets are checked again
     // by each slice operation, and weights of any value are valid numbers. Truncation raises SIGBUS, which stops
-    // the process and does not corrupt it; `Access::Read` is the way out for files that others may shorten.
+    // the process and does not corrupt it; `guard_mappings` and `Access::Read` are the ways out.
     let map = unsafe { memmap2::MmapOptions::new().len(len).map(file)? };
+    #[cfg(unix)]
+    let map = guard::Guarded::new(map);
     Ok(Bytes::from_owner(map))
+}
+
+/// Keeps the process alive when a mapped file is shortened by somebody else: pages that are gone read as zeros, and
+/// [`torn_pages`] counts them. Without this the system ends the process with SIGBUS.
+///
+/// This installs a signal handler, which is a decision of the whole program: the program's `main` calls it, no
+/// library does. Signals that have nothing to do with our mappings go to whoever handled them before. Calling it
+/// again does nothing; where files are not mapped it does nothing either.
+///
+/// # Errors
+///
+/// The system does not let the handler be installed.
+pub fn guard_mappings() -> std::io::Result<()> {
+    #[cfg(all(unix, feature = "mmap"))]
+    guard::install()?;
+    Ok(())
+}
+
+/// How many pages of mapped files had to be replaced by zeros since the program began. What was computed while the
+/// number rose is worth nothing, and the models in use should be loaded again.
+#[must_use]
+pub fn torn_pages() -> u64 {
+    #[cfg(all(unix, feature = "mmap"))]
+    return guard::torn();
+    #[cfg(not(all(unix, feature = "mmap")))]
+    0
+}
+
+#[cfg(all(unix, feature = "mmap"))]
+#[expect(unsafe_code, reason = "a signal handler, and pages put in place of those that are gone")]
+mod guard {
+    use std::ffi::{c_int, c_void};
+    use std::io;
+    use std::mem::MaybeUninit;
+    use std::ptr;
+    use std::sync::OnceLock;
+    use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+
+    /// A mapping that the handler knows while it exists.
+    #[derive(Debug)]
+    pub(super) struct Guarded {
+        map: memmap2::Mmap,
+        span: &'static Span,
+    }
+
+    /// An entry of the handler's list. Entries are reused and never freed, so that the handler may walk the list at
+    /// any time. `start` is 0 while the entry is free.
+    #[derive(Debug, Default)]
+    struct Span {
+        start: AtomicUsize,
+        len: AtomicUsize,
+        next: AtomicPtr<Span>,
+    }
+
+    /// A value of `start` that no mapping has: the entry is taken and not yet filled.
+    const TAKEN: usize = usize::MAX;
+
+    static SPANS: AtomicPtr<Span> = AtomicPtr::new(ptr::null_mut());
+    static TORN: AtomicU64 = AtomicU64::new(0);
+    static PAGE: AtomicUsize = AtomicUsize::new(4096);
+    static PREVIOUS: AtomicPtr<libc::sigaction> = AtomicPtr::new(ptr::null_mut());
+
+    impl Guarded {
+        pub(super) fn new(map: memmap2::Mmap) -> Self {
+            let span = spans().find(|span| take(span)).unwrap_or_else(|| {
+                let span: &'static Span = Box::leak(Box::default());
+                span.start.store(TAKEN, Ordering::Relaxed);
+                let mut head = SPANS.load(Ordering::Acquire);
+                loop {
+                    span.next.store(head, Ordering::Relaxed);
+                    let new = ptr::from_ref(span).cast_mut();
+                    match SPANS.compare_exchange_weak(head, new, Ordering::AcqRel, Ordering::Acquire) {
+                        Ok(_) => break span,
+                        Err(now) => head = now,
+                    }
+                }
+            });
+            span.len.store(map.len(), Ordering::Relaxed);
+            span.start.store(map.as_ptr().addr(), Ordering::Release);
+            Self { map, span }
+        }
+    }
+
+    impl AsRef<[u8]> for Guarded {
+        fn as_ref(&self) -> &[u8] {
+            &self.map
+        }
+    }
+
+    impl Drop for Guarded {
+        /// The entry is free before the pages are: fields are dropped after this.
+        fn drop(&mut self) {
+            self.span.start.store(0, Ordering::Release);
+        }
+    }
+
+    fn take(span: &Span) -> bool {
+        span.start.compare_exchange(0, TAKEN, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    }
+
+    fn spans() -> impl Iterator<Item = &'static Span> {
+        let mut next = SPANS.load(Ordering::Acquire);
+        std::iter::from_fn(move || {
+            // SAFETY: the list holds null and pointers to leaked entries, and entries are never freed.
+            let span: &'static Span = unsafe { next.as_ref() }?;
+            next = span.next.load(Ordering::Acquire);
+            Some(span)
+        })
+    }
+
+    pub(super) fn torn() -> u64 {
+        TORN.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn install() -> io::Result<()> {
+        static INSTALLED: OnceLock<i32> = OnceLock::new();
+        match INSTALLED
+            .get_or_init(|| set_handler().map_or_else(|error| error.raw_os_error().unwrap_or(-1), |()| 0))
+        {
+            0 => Ok(()),
+            error => Err(io::Error::from_raw_os_error(*error)),
+        }
+    }
+
+    fn set_handler() -> io::Result<()> {
+        // SAFETY: asks for a number.
+        let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+        PAGE.store(usize::try_from(page).map_err(io::Error::other)?, Ordering::Relaxed);
+        let mut previous = MaybeUninit::<libc::sigaction>::zeroed();
+        // SAFETY: all zeros is a valid `sigaction`: no flags, no handler. It is filled before it is used.
+        let mut action: libc::sigaction = unsafe { MaybeUninit::zeroed().assume_init() };
+        action.sa_sigaction = on_fault as extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void) as usize;
+        action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
+        // SAFETY: reads the current action into `previous`, and changes nothing.
+        if unsafe { libc::sigaction(libc::SIGBUS, ptr::null(), previous.as_mut_ptr()) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: the call above succeeded and filled it; besides, all zeros would be valid.
+        let previous = unsafe { previous.assume_init() };
+        PREVIOUS.store(Box::leak(Box::new(previous)), Ordering::Release);
+        // SAFETY: `action` is filled, and the handler does only what a handler may: see there.
+        if unsafe { libc::sigaction(libc::SIGBUS, &raw const action, ptr::null_mut()) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(())
+    }
+
+    /// Runs on the thread that met a missing page, in the middle of its read. It uses atomics and system calls only:
+    /// no lock, no allocation, no panic.
+    extern "C" fn on_fault(signal: c_int, info: *mut libc::siginfo_t, _context: *mut c_void) {
+        // SAFETY: the system passes a valid pointer to a handler with SA_SIGINFO.
+        let (code, address) = unsafe { ((*info).si_code, (*info).si_addr().addr()) };
+        // A code above zero is the kernel's own: the address is that of a fault.
+        if code > 0 && replace_page(address) {
+            TORN.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        // Not ours. The handler before us, or the default, gets it: a fault by running into it again, a signal that
+        // somebody sent by being sent again.
+        // SAFETY: `PREVIOUS` was stored before the handler was installed and is never freed; both calls are among
+        // those that a handler may make.
+        unsafe {
+            libc::sigaction(signal, PREVIOUS.load(Ordering::Acquire), ptr::null_mut());
+            if code <= 0 {
+                libc::raise(signal);
+            }
+        }
+    }
+
+    /// Puts a page of zeros where a page of one of our mappings is gone.
+    fn replace_page(address: usize) -> bool {
+        let page = PAGE.load(Ordering::Relaxed);
+        let is_ours = spans().any(|span| {
+            let start = span.start.load(Ordering::Acquire);
+            let offset = address.checked_sub(start).filter(|_| start != 0);
+            offset.is_some_and(|offset| offset < span.len.load(Ordering::Relaxed))
+        });
+        if !is_ours {
+            return false;
+        }
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED;
+        let start = ptr::without_provenance_mut(address & !page.wrapping_sub(1));
+        // SAFETY: the page belongs to a mapping of ours that exists, since a thread is reading it right now; nothing
+        // but that mapping is replaced. Readers see zeros, which are as valid as any bytes.
+        let replaced = unsafe { libc::mmap(start, page, libc::PROT_READ, flags, -1, 0) };
+        replaced != libc::MAP_FAILED
+    }
 }

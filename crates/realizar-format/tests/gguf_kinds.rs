@@ -1,0 +1,158 @@
+//! The handcrafted kinds of llama.cpp's own test of its GGUF reader, by their names there, and the one that it leaves
+//! out. Each is read in every way that a file can come: as it is, at an offset of a larger buffer, mapped, read.
+
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "test code")]
+
+mod raw;
+
+use bytes::Bytes;
+use raw::{ARRAY, I32, Raw, STRING, U32};
+use realizar_format::{Access, FormatError, Gguf, GgufHeader, open_with};
+
+const ALIGNMENT: &str = "general.alignment";
+
+/// What is to come of it: whether it is judged as a whole file (`Data`) or as a header, and the field of the refusal.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Verdict {
+    Header(&'static str),
+    HeaderAccepted,
+    Data(&'static str),
+    DataAccepted,
+}
+use Verdict::{Data, DataAccepted, Header, HeaderAccepted};
+
+fn header(tensors: u64, kvs: u64) -> Raw {
+    Raw::header(3, tensors, kvs)
+}
+
+fn kv() -> Raw {
+    header(0, 2).kv_u32("first", 1)
+}
+
+/// Two tensors in a file that may declare an alignment; the second begins at `second`.
+fn tensors(alignment: Option<u32>, second: u64) -> Raw {
+    let raw = match alignment {
+        Some(alignment) => header(2, 1).kv_u32(ALIGNMENT, alignment),
+        None => header(2, 0),
+    };
+    raw.tensor("a", &[10], 0, 0).tensor("b", &[8], 0, second)
+}
+
+fn one(name: &str, dims: &[u64], dtype: u32, offset: u64) -> Raw {
+    header(1, 0).tensor(name, dims, dtype, offset)
+}
+
+fn header_kinds() -> Vec<(&'static str, Raw, Verdict)> {
+    let magic = Raw::default().raw(b"FUGG").raw(&header(0, 0).bytes[4..]);
+    vec![
+        ("HEADER_BAD_MAGIC", magic, Header("")),
+        ("HEADER_BAD_VERSION_0", Raw::header(0, 0, 0), Header("version")),
+        ("HEADER_BAD_VERSION_1", Raw::header(1, 0, 0), Header("version")),
+        ("HEADER_BAD_VERSION_FUTURE", Raw::header(4, 0, 0), Header("version")),
+        ("HEADER_BAD_N_TENSORS", header(u64::MAX, 0), Header("tensor_count")),
+        ("HEADER_BAD_N_KV", header(0, u64::MAX), Header("kv_count")),
+        ("HEADER_EMPTY", header(0, 0), HeaderAccepted),
+    ]
+}
+
+fn kv_kinds() -> Vec<(&'static str, Raw, Verdict)> {
+    vec![
+        ("KV_BAD_KEY_SIZE", kv().u64(u64::MAX).raw(b"key").u32(U32).u32(1), Header("key_len")),
+        ("KV_EMPTY_KEY", kv().kv_u32("", 1).zeros(8), Header("key")),
+        ("KV_BAD_TYPE", kv().key("key", 13).u32(1), Header("value_type")),
+        ("KV_BAD_VALUE_SIZE", kv().key("key", STRING).u64(u64::MAX).raw(b"value"), Header("string_len")),
+        ("KV_BAD_VALUE_SIZE", kv().key("key", ARRAY).u32(U32).u64(u64::MAX).u32(1), Header("array_len")),
+        ("KV_DUPLICATE_KEY", kv().kv_u32("first", 1), Header("duplicate_key")),
+        ("KV_BAD_ALIGN", kv().kv_u32(ALIGNMENT, 13), Header("alignment")),
+        ("KV_WRONG_TYPE_ALIGN", kv().key(ALIGNMENT, I32).u32(32), Header("alignment")),
+        ("KV_SUCCESS", kv().kv_str("second", "text"), HeaderAccepted),
+    ]
+}
+
+fn tensor_kinds() -> Vec<(&'static str, Raw, Verdict)> {
+    let quarter = 1 << 62;
+    vec![
+        ("TENSORS_BAD_NAME_SIZE", one(&"x".repeat(64), &[8], 0, 0), Header("tensor_name_len")),
+        ("TENSORS_BAD_N_DIMS", one("t", &[1; 5], 0, 0), Header("n_dims")),
+        ("TENSORS_BAD_SHAPE", one("t", &[8, u64::MAX], 0, 0), Header("dim")),
+        ("TENSORS_ZERO_DIM", one("t", &[8, 0], 0, 0), HeaderAccepted),
+        ("TENSORS_NE_TOO_BIG", one("t", &[quarter, 2], 0, 0), Header("elements")),
+        ("TENSORS_NBYTES_TOO_BIG", one("t", &[quarter], 0, 0), Header("bytes")),
+        ("TENSORS_NBYTES_PAD_WRAP", one("t", &[quarter - 1], 0, 0), Header("padded_bytes")),
+        ("TENSORS_BAD_TYPE", one("t", &[8], 43, 0), Header("tensor_type")),
+        ("TENSORS_BAD_OFFSET", one("t", &[8], 0, u64::MAX), Header("offset")),
+        (
+            "TENSORS_DUPLICATE_NAME",
+            header(2, 0).tensor("t", &[8], 0, 0).tensor("t", &[8], 0, 32),
+            Header("duplicate_tensor"),
+        ),
+        ("TENSORS_BAD_ALIGN", tensors(Some(13), 52), Header("alignment")),
+        ("TENSORS_INCONSISTENT_ALIGN", tensors(Some(1), 64), Header("offset")),
+        ("TENSORS_SUCCESS", tensors(None, 64), HeaderAccepted),
+        ("TENSORS_CUSTOM_ALIGN", tensors(Some(8), 40), HeaderAccepted),
+    ]
+}
+
+fn data_kinds() -> Vec<(&'static str, Raw, Verdict)> {
+    let half = 1 << 61;
+    let overflow = header(3, 0).tensor("a", &[half], 0, 0).tensor("b", &[half - 8], 0, half * 4).tensor(
+        "c",
+        &[8],
+        0,
+        u64::MAX - 31,
+    );
+    vec![
+        ("DATA_NOT_ENOUGH_DATA", tensors(None, 64).pad(32).zeros(95), Data("tensor_range")),
+        ("DATA_BAD_ALIGN", tensors(Some(13), 52).zeros(200), Data("alignment")),
+        ("DATA_INCONSISTENT_ALIGN", tensors(Some(1), 64).zeros(200), Data("offset")),
+        ("DATA_MEM_SIZE_OVERFLOW", overflow.pad(32).zeros(64), Data("total_bytes")),
+        ("DATA_SUCCESS", tensors(None, 64).pad(32).zeros(96), DataAccepted),
+        ("DATA_CUSTOM_ALIGN", tensors(Some(8), 40).pad(8).zeros(72), DataAccepted),
+    ]
+}
+
+#[track_caller]
+fn judge(kind: &str, way: &str, result: Result<(), FormatError>, field: Option<&str>) {
+    match (result, field) {
+        (Ok(()), None) => {}
+        (Err(error), Some(field)) => {
+            assert_eq!(error.place().map_or("", |place| place.field), field, "{kind}, {way}: {error}");
+        }
+        (result, field) => panic!("{kind}, {way}: {result:?}, wanted {field:?}"),
+    }
+}
+
+#[test]
+fn verdicts_are_those_of_llama_cpp() {
+    let kinds = [header_kinds(), kv_kinds(), tensor_kinds(), data_kinds()].concat();
+    let mut names: Vec<_> = kinds.iter().map(|(kind, ..)| *kind).collect();
+    names.dedup();
+    assert_eq!(names.len(), 34 + 1);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("kind.gguf");
+    for (kind, raw, verdict) in kinds {
+        let field = match verdict {
+            Header(field) | Data(field) => Some(field),
+            HeaderAccepted | DataAccepted => None,
+        };
+        let bytes = Bytes::from(raw.bytes);
+        let inside = Bytes::from([&[0xaa; 7][..], &bytes, &[]].concat()).slice(7..);
+        let is_data = matches!(verdict, Data(_) | DataAccepted);
+        for (way, bytes) in [("as it is", &bytes), ("at an offset", &inside)] {
+            if is_data {
+                judge(kind, way, Gguf::parse(bytes.clone()).map(drop), field);
+            } else {
+                judge(kind, way, GgufHeader::parse(bytes.clone()).map(drop), field);
+            }
+        }
+        // Whole files only: a header that is accepted may lack its data.
+        if verdict == HeaderAccepted && kind.starts_with("TENSORS") && kind != "TENSORS_ZERO_DIM" {
+            judge(kind, "without its data", Gguf::parse(bytes).map(drop), Some("tensor_range"));
+            continue;
+        }
+        std::fs::write(&path, &bytes).unwrap();
+        for access in [Access::Map, Access::Read] {
+            judge(kind, &format!("{access:?}"), open_with(&path, access).map(drop), field);
+        }
+    }
+}
