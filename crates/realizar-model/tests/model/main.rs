@@ -1,7 +1,11 @@
 //! The crate from outside: golden models, sequences, bad input.
 #![expect(clippy::unwrap_used, clippy::print_stderr, reason = "a test that cannot go on says so and ends")]
 
+mod bad_input;
 mod determinism;
+mod encoders;
 mod file;
 mod golden;
+mod sequences;
+mod trained;
 mod zoo;
