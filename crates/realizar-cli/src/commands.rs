@@ -1,0 +1,25 @@
+//! The commands, one file each.
+
+pub(crate) mod bench;
+pub(crate) mod detokenize;
+pub(crate) mod info;
+pub(crate) mod logits;
+pub(crate) mod perplexity;
+pub(crate) mod run;
+pub(crate) mod tokenize;
+
+use crate::args::Command;
+use crate::error::CliError;
+
+/// Does what was asked for.
+pub(crate) fn dispatch(command: Command) -> Result<(), CliError> {
+    match command {
+        Command::Run(args) => run::run(args),
+        Command::Logits(args) => logits::run(args),
+        Command::Tokenize(args) => tokenize::run(args),
+        Command::Detokenize(args) => detokenize::run(args),
+        Command::Info(args) => info::run(args),
+        Command::Bench(args) => bench::run(args),
+        Command::Perplexity(args) => perplexity::run(args),
+    }
+}

@@ -1,0 +1,18 @@
+//! The command line as scripts see it: every test runs the built binary.
+
+#![expect(
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "a test that cannot go on, or is skipped, says why"
+)]
+
+mod bad_input;
+mod bench;
+mod golden;
+mod harness;
+mod info;
+mod logits;
+mod perplexity;
+mod run;
+mod tokenize;
+mod usage;

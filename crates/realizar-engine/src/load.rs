@@ -1,0 +1,171 @@
+//! From an opened model file to everything that an answer needs.
+
+use std::sync::Arc;
+
+use realizar_format::TensorSource;
+use realizar_model::Model;
+use realizar_tokenize::{Compat, EncodeOptions, TokenId, Tokenizer};
+
+use crate::template::{ChatPrompt, ChatTemplate};
+use crate::{EngineError, vocab};
+
+/// A model with its tokenizer and its chat template. Cheap to clone; the weights stay in the mapped file.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    model: Arc<Model>,
+    tokenizer: Arc<Tokenizer>,
+    template: TemplateState,
+    name: String,
+}
+
+/// A template that does not compile is no reason to refuse a model, but chat with it is refused.
+#[derive(Debug, Clone)]
+enum TemplateState {
+    Missing,
+    Broken(Arc<EngineError>),
+    Ready(Arc<ChatTemplate>),
+}
+
+impl Loaded {
+    /// Binds the weights, makes the tokenizer and compiles the chat template.
+    ///
+    /// # Errors
+    /// A model or a vocabulary that is refused, with the file's name where there is one.
+    pub fn new(source: &dyn TensorSource, compat: Compat) -> Result<Self, EngineError> {
+        let model = Model::load(source)
+            .map_err(|error| EngineError::Load { file: file_name(source), source: Box::new(error) })?;
+        let tokenizer = vocab::tokenizer(source, compat)?;
+        let name = source.get_str("general.name").ok().flatten().unwrap_or("model").to_owned();
+        let mut loaded = Self {
+            model: Arc::new(model),
+            tokenizer: Arc::new(tokenizer),
+            template: TemplateState::Missing,
+            name,
+        };
+        if let Some(text) = source.get_str("tokenizer.chat_template")? {
+            loaded.template = match loaded.compile(text) {
+                Ok(template) => TemplateState::Ready(Arc::new(template)),
+                Err(error) => TemplateState::Broken(Arc::new(error)),
+            };
+        }
+        Ok(loaded)
+    }
+
+    /// The same with another chat template.
+    ///
+    /// # Errors
+    /// The template does not compile.
+    pub fn with_template(mut self, source: &str) -> Result<Self, EngineError> {
+        self.template = TemplateState::Ready(Arc::new(self.compile(source)?));
+        Ok(self)
+    }
+
+    /// The same with a built-in chat template.
+    ///
+    /// # Errors
+    /// No template has this name.
+    pub fn with_named_template(mut self, name: &str) -> Result<Self, EngineError> {
+        let template = ChatTemplate::named(
+            name,
+            &self.special(self.tokenizer.bos()),
+            &self.special(self.tokenizer.eos()),
+        )?;
+        self.template = TemplateState::Ready(Arc::new(template));
+        Ok(self)
+    }
+
+    fn compile(&self, source: &str) -> Result<ChatTemplate, EngineError> {
+        ChatTemplate::compile(
+            source,
+            &self.special(self.tokenizer.bos()),
+            &self.special(self.tokenizer.eos()),
+        )
+    }
+
+    /// The text of a special token, as templates write it.
+    fn special(&self, id: Option<TokenId>) -> String {
+        let bytes = id.and_then(|id| self.tokenizer.token_bytes(id, true).ok());
+        bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+    }
+
+    /// The weights and their configuration.
+    #[must_use]
+    pub fn model(&self) -> &Arc<Model> {
+        &self.model
+    }
+
+    /// The tokenizer.
+    #[must_use]
+    pub fn tokenizer(&self) -> &Arc<Tokenizer> {
+        &self.tokenizer
+    }
+
+    /// The name that the file gives the model.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether the file has a chat template, compiled or not.
+    #[must_use]
+    pub fn has_template(&self) -> bool {
+        !matches!(self.template, TemplateState::Missing)
+    }
+
+    /// The chat template.
+    ///
+    /// # Errors
+    /// [`EngineError::NoTemplate`] when there is none, [`EngineError::BrokenTemplate`] when the file's does not compile:
+    /// no other one is put in its place.
+    pub fn template(&self) -> Result<&ChatTemplate, EngineError> {
+        match &self.template {
+            TemplateState::Missing => Err(EngineError::NoTemplate),
+            TemplateState::Broken(error) => Err(EngineError::BrokenTemplate { source: Arc::clone(error) }),
+            TemplateState::Ready(template) => Ok(template),
+        }
+    }
+
+    /// What was noticed while loading, a line each.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let model = self.model.warnings().iter().map(ToString::to_string);
+        model.chain(self.tokenizer.warnings().iter().map(ToString::to_string)).collect()
+    }
+
+    /// A prompt as it stands; special tokens that are written out in it count as such.
+    ///
+    /// # Errors
+    /// The tokenizer cannot encode the text.
+    pub fn tokenize(&self, text: &str, add_special: bool) -> Result<Vec<TokenId>, EngineError> {
+        Ok(self.tokenizer.encode(text.as_bytes(), EncodeOptions { add_special, parse_special: true })?)
+    }
+
+    /// A conversation through the chat template, as text.
+    ///
+    /// # Errors
+    /// No template, or one that refuses or fails.
+    pub fn render(&self, prompt: &ChatPrompt<'_>) -> Result<String, EngineError> {
+        self.template()?.render(prompt)
+    }
+
+    /// A conversation through the chat template, as tokens. The token that begins a text is added where `add_special` says
+    /// so and the template did not write it.
+    ///
+    /// # Errors
+    /// No template, or one that refuses or fails.
+    pub fn render_tokens(
+        &self,
+        prompt: &ChatPrompt<'_>,
+        add_special: bool,
+    ) -> Result<Vec<TokenId>, EngineError> {
+        let text = self.render(prompt)?;
+        let bos = self.special(self.tokenizer.bos());
+        let has_bos = !bos.is_empty() && text.starts_with(&bos);
+        self.tokenize(&text, add_special && !has_bos)
+    }
+}
+
+/// How a file is called in errors.
+pub(crate) fn file_name(source: &dyn TensorSource) -> String {
+    source.path().map_or_else(|| "the model in memory".to_owned(), |path| format!("`{}`", path.display()))
+}

@@ -1,0 +1,129 @@
+//! One sequence that is being answered: from the scores of a step to a token, its text, and whether that was the last.
+
+use std::borrow::Cow;
+
+use realizar_sample::{Chain, LogNormalizer, top_logprobs};
+use realizar_tokenize::{TokenId, Tokenizer};
+
+use crate::event::{Finish, Token, TokenLogprob, TopLogprob};
+use crate::request::AnswerOptions;
+use crate::stop::{Scan, StopMatcher};
+use crate::utf8::Utf8Stream;
+use crate::{EngineError, SubmitError};
+
+/// The state of one answer, apart from keys and values.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    chain: Chain,
+    /// Prompt and answer so far.
+    tokens: Vec<TokenId>,
+    prompt_tokens: usize,
+    /// How long `tokens` may get.
+    limit: usize,
+    utf8: Utf8Stream,
+    stop: StopMatcher,
+    ignore_eos: bool,
+    logprobs: Option<usize>,
+}
+
+impl Slot {
+    /// Checks a request against the context and prepares its answer.
+    pub(crate) fn new(
+        prompt: &[TokenId],
+        options: &AnswerOptions,
+        context: usize,
+    ) -> Result<Self, SubmitError> {
+        options.validate()?;
+        if prompt.is_empty() {
+            return Err(SubmitError::EmptyPrompt);
+        }
+        if prompt.len() >= context {
+            return Err(SubmitError::PromptTooLong { tokens: prompt.len(), context });
+        }
+        let wanted = options.max_tokens.unwrap_or(context);
+        let limit = context.min(prompt.len().saturating_add(wanted));
+        let mut tokens = Vec::with_capacity(limit);
+        tokens.extend_from_slice(prompt);
+        Ok(Self {
+            chain: Chain::new(&options.sampling).map_err(SubmitError::Sampling)?,
+            tokens,
+            prompt_tokens: prompt.len(),
+            limit,
+            utf8: Utf8Stream::default(),
+            stop: StopMatcher::new(&options.stop),
+            ignore_eos: options.ignore_eos,
+            logprobs: options.logprobs,
+        })
+    }
+
+    /// Prompt and answer so far.
+    pub(crate) fn tokens(&self) -> &[TokenId] {
+        &self.tokens
+    }
+
+    /// Tokens of the prompt.
+    pub(crate) fn prompt_tokens(&self) -> usize {
+        self.prompt_tokens
+    }
+
+    /// Tokens of the answer so far.
+    pub(crate) fn completion_tokens(&self) -> usize {
+        self.tokens.len() - self.prompt_tokens
+    }
+
+    /// Picks the token that follows, by the scores of the last one.
+    pub(crate) fn pick(
+        &mut self,
+        logits: &[f32],
+        tokenizer: &Tokenizer,
+    ) -> Result<(Token, Option<Finish>), EngineError> {
+        let id = self.chain.pick(logits, &self.tokens, self.tokens.len() as u64)?;
+        let logprob = self.logprobs.map(|top| logprob(logits, id, top, tokenizer)).transpose()?;
+        self.tokens.push(id);
+        let eos = !self.ignore_eos && tokenizer.is_eog(id);
+        let mut text = self.utf8.push(&bytes_of(id, tokenizer, false));
+        let full = self.tokens.len() >= self.limit;
+        if eos || full {
+            text.push_str(&self.utf8.finish());
+        }
+        let (mut text, mut finish) = match self.stop.push(&text) {
+            Scan::Stopped { text, stop } => {
+                return Ok((Token { id, text, logprob }, Some(Finish::Stop(stop))));
+            }
+            Scan::Text(text) => (text, None),
+        };
+        if eos {
+            finish = Some(Finish::Eos);
+        } else if full {
+            finish = Some(Finish::Length);
+        }
+        if finish.is_some() {
+            text.push_str(&self.stop.finish());
+        }
+        Ok((Token { id, text, logprob }, finish))
+    }
+}
+
+/// The bytes of a token; none for an id past the vocabulary, which a model with a padded table can pick.
+fn bytes_of(id: TokenId, tokenizer: &Tokenizer, keep_special: bool) -> Cow<'_, [u8]> {
+    tokenizer.token_bytes(id, keep_special).unwrap_or_default()
+}
+
+fn logprob(
+    logits: &[f32],
+    id: TokenId,
+    top: usize,
+    tokenizer: &Tokenizer,
+) -> Result<TokenLogprob, EngineError> {
+    let normalizer = LogNormalizer::of(logits)?;
+    let bytes = |id| bytes_of(id, tokenizer, true).into_owned();
+    let best = top_logprobs(logits, top)?;
+    Ok(TokenLogprob {
+        logprob: normalizer.logprob(logits[id as usize]),
+        bytes: bytes(id),
+        top: best
+            .into_iter()
+            .map(|t| TopLogprob { id: t.id, bytes: bytes(t.id), logprob: t.logprob })
+            .collect(),
+    })
+}

@@ -1,0 +1,56 @@
+//! A tokenizer out of a model file's metadata.
+
+use realizar_format::{FormatError, TensorSource};
+use realizar_tokenize::{Compat, GgufVocab, Tokenizer};
+
+use crate::EngineError;
+
+/// Makes the tokenizer that a model file describes. The file need not hold weights.
+///
+/// # Errors
+/// [`EngineError::NoTokenizer`] when the file describes none; a key of the wrong type, or a vocabulary that the tokenizer
+/// refuses, with the file's name where there is one.
+pub fn tokenizer(source: &dyn TensorSource, compat: Compat) -> Result<Tokenizer, EngineError> {
+    let Some(model) = source.get_str("tokenizer.ggml.model")? else {
+        return Err(EngineError::NoTokenizer { file: crate::load::file_name(source) });
+    };
+    let strings = |key| -> Result<Vec<&[u8]>, FormatError> {
+        let array = source.get_array(key)?;
+        Ok(array.and_then(|array| array.strings()).map(Iterator::collect).unwrap_or_default())
+    };
+    let id = |name: &str| source.get_u32(&format!("tokenizer.ggml.{name}"));
+    let flag = |name: &str| source.get_bool(&format!("tokenizer.ggml.{name}"));
+    let chars_map: Option<Vec<u8>> =
+        source.get_array("tokenizer.ggml.precompiled_charsmap")?.and_then(|array| {
+            array.iter().map(|byte| byte.as_i128().and_then(|byte| u8::try_from(byte & 0xFF).ok())).collect()
+        });
+    let vocab = GgufVocab {
+        model,
+        pre: source.get_str("tokenizer.ggml.pre")?,
+        tokens: strings("tokenizer.ggml.tokens")?,
+        scores: source.get_array("tokenizer.ggml.scores")?.and_then(|array| array.to_f32s()),
+        types: source.get_array("tokenizer.ggml.token_type")?.and_then(|array| array.to_i32s()),
+        merges: strings("tokenizer.ggml.merges")?,
+        bos: id("bos_token_id")?,
+        eos: id("eos_token_id")?,
+        eot: id("eot_token_id")?,
+        eom: id("eom_token_id")?,
+        unk: id("unknown_token_id")?,
+        sep: id("seperator_token_id")?,
+        pad: id("padding_token_id")?,
+        cls: id("cls_token_id")?,
+        mask: id("mask_token_id")?,
+        add_bos: flag("add_bos_token")?,
+        add_eos: flag("add_eos_token")?,
+        add_sep: flag("add_sep_token")?,
+        add_space_prefix: flag("add_space_prefix")?,
+        remove_extra_whitespaces: flag("remove_extra_whitespaces")?,
+        precompiled_charsmap: chars_map.as_deref(),
+        lowercase: flag("normalizer.lowercase")?,
+        strip_accents: flag("normalizer.strip_accents")?,
+        name: source.get_str("general.name")?,
+        architecture: source.get_str("general.architecture")?,
+    };
+    Tokenizer::from_gguf(&vocab, compat)
+        .map_err(|error| EngineError::Tokenizer { file: crate::load::file_name(source), source: error })
+}
