@@ -30,6 +30,7 @@ const NUMBERS: &[(DType, &[(usize, usize)])] = &[
     (DType::Q6_K, &[(208, 2)]),
     (DType::IQ4_NL, &[(0, 2)]),
     (DType::MXFP4, &[]),
+    (DType::NVFP4, &[]),
 ];
 
 /// Swaps the numbers of one tensor's data in place.
