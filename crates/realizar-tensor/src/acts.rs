@@ -8,9 +8,10 @@
 //! |---|---|---|
 //! | 0..64 | four int8 values each | the same |
 //! | 64..72 | -128 x the sum of each 32 | |
-//! | 72..80 | f32 scale of each 32 | |
-//! | 64..80 | | -128 x the sum of each 16 |
-//! | 80..88 | | -128 x the sum of each 32 |
+//! | 72..80 | -8 x the sum of each 32 | |
+//! | 80..88 | f32 scale of each 32 | |
+//! | 64..80 | | -32 x the sum of each 16 |
+//! | 80..88 | | -16 x the sum of each 32 |
 //! | 88..92 | | sums of 32 as i16 pairs (b, b + 2): (0, 2), (1, 3), (4, 6), (5, 7) |
 //! | 92 | | f32 scale |
 //!
@@ -21,14 +22,16 @@ pub(crate) const SUPER: usize = 256;
 
 /// Where the parts of a record begin, in words.
 pub(crate) mod word {
-    /// [`super::ActKind::Block32`]: start values of 32 values each.
-    pub(crate) const B32_START: usize = 64;
+    /// [`super::ActKind::Block32`]: sums of 32 times -128, to take an offset of 128 off all weights of a block.
+    pub(crate) const B32_MINUS_128: usize = 64;
+    /// [`super::ActKind::Block32`]: sums of 32 times -8.
+    pub(crate) const B32_MINUS_8: usize = 72;
     /// [`super::ActKind::Block32`]: scales of 32 values each.
-    pub(crate) const B32_SCALE: usize = 72;
-    /// [`super::ActKind::Super256`]: start values of 16 values each.
-    pub(crate) const S16_START: usize = 64;
-    /// [`super::ActKind::Super256`]: start values of 32 values each.
-    pub(crate) const S32_START: usize = 80;
+    pub(crate) const B32_SCALE: usize = 80;
+    /// [`super::ActKind::Super256`]: sums of 16 times -32.
+    pub(crate) const S16_MINUS_32: usize = 64;
+    /// [`super::ActKind::Super256`]: sums of 32 times -16.
+    pub(crate) const S32_MINUS_16: usize = 80;
     /// [`super::ActKind::Super256`]: pairs of sums of 32.
     pub(crate) const S32_PAIRS: usize = 88;
     /// [`super::ActKind::Super256`]: the scale.
@@ -49,7 +52,7 @@ impl ActKind {
     /// Words of one token's record.
     pub(crate) const fn words(self) -> usize {
         match self {
-            Self::Block32 => 80,
+            Self::Block32 => 88,
             Self::Super256 => 93,
         }
     }

@@ -42,8 +42,17 @@ pub struct Kernels {
     pub(crate) softcap: fn(x: &mut [f32], cap: f32),
     /// `into += scale * x`.
     pub(crate) add: fn(x: &[f32], scale: f32, into: &mut [f32]),
+    /// Loops at the machine's bounds.
+    pub(crate) peak: Peak,
     /// One KV block for some queries of one row or of rows that all see it whole.
     pub(crate) attend: fn(crate::attend::Attend<'_>),
+}
+
+/// Loops that do nothing but multiply and add in registers, as fast as the instruction set can; each returns how many.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Peak {
+    pub(crate) int8: fn() -> f64,
+    pub(crate) f32: fn() -> f64,
 }
 
 /// The integer product of one weight format.

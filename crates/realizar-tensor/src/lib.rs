@@ -30,6 +30,7 @@ mod acts;
 mod attend;
 mod compute;
 mod error;
+pub mod hardware;
 mod isa;
 mod kernels;
 mod kv;
@@ -41,6 +42,7 @@ mod scalar;
 mod scratch;
 mod vector;
 #[cfg(target_arch = "x86_64")]
+#[expect(unsafe_code, reason = "vector loads and stores, and calls of feature-gated functions")]
 mod x86;
 
 pub use compute::{

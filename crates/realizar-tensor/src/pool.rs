@@ -138,6 +138,16 @@ impl Pool {
         }
     }
 
+    /// Runs `f` on every thread that comes in time, with its number and its own state.
+    pub(crate) fn each_thread<W: Send>(&self, states: &mut [W], f: impl Fn(usize, &mut W) + Sync) {
+        assert!(states.len() >= self.threads(), "{} states for {} threads", states.len(), self.threads());
+        let states = Target::of_states(states);
+        self.broadcast(&|thread| {
+            // SAFETY: every thread inside a phase has its own index below `threads`, so no two share a state.
+            f(thread, unsafe { states.element(thread) });
+        });
+    }
+
     /// Runs `f` once for every tile of `grids`, with the state of the worker that claimed it and the grid's index.
     ///
     /// # Panics

@@ -12,6 +12,8 @@ pub(crate) struct Scratch {
     panel: Vec<Line>,
     /// Running sums of a tile.
     sums: Vec<Line>,
+    /// Copies of weights that a kernel cannot read where they lie.
+    pub(crate) bytes: Vec<u8>,
 }
 
 impl Scratch {

@@ -1,8 +1,11 @@
 //! Kernels for x86-64.
 
+mod avx2;
+mod avx512;
+
 use crate::Kernels;
 
 /// The tables that this processor can run, best first.
 pub(crate) fn tables() -> Vec<&'static Kernels> {
-    Vec::new()
+    [avx512::table(), avx2::table()].into_iter().flatten().collect()
 }

@@ -58,7 +58,7 @@ fn scores<A: Arith, const Q: usize, const P: usize>(task: &Attend<'_>, first: us
 
 /// Turns scores into weights relative to the new maximum; returns the factor of everything summed before.
 #[inline(always)]
-fn softmax_step<A: Arith>(task: &mut Attend<'_>, query: usize, scores: &mut Scores) -> f32 {
+pub(crate) fn softmax_step<A: Arith>(task: &mut Attend<'_>, query: usize, scores: &mut Scores) -> f32 {
     if let Some(cap) = task.softcap {
         scores.iter_mut().for_each(|score| *score = cap * tanh::<A>(*score / cap));
     }

@@ -43,19 +43,20 @@ pub(crate) static FORMATS: &[IntegerFormat] = &[
 ];
 
 /// A format with blocks of 32.
-trait Block {
+pub(crate) trait Block {
     const BYTES: usize;
     /// The block's integers; returns its scale.
     fn unpack(bytes: &[u8], q: &mut [i8; 32]) -> f32;
 }
 
 /// f16 d, then 16 bytes of two 4-bit values: the low halves are the first 16.
-struct Q4_0;
+pub(crate) struct Q4_0;
 /// f16 d, then 32 signed bytes.
-struct Q8_0;
+pub(crate) struct Q8_0;
 
 impl Block for Q4_0 {
     const BYTES: usize = 18;
+    #[inline(always)]
     fn unpack(bytes: &[u8], q: &mut [i8; 32]) -> f32 {
         for (i, &byte) in bytes[2..].iter().enumerate() {
             q[i] = (byte & 15) as i8 - 8;
@@ -67,6 +68,7 @@ impl Block for Q4_0 {
 
 impl Block for Q8_0 {
     const BYTES: usize = 34;
+    #[inline(always)]
     fn unpack(bytes: &[u8], q: &mut [i8; 32]) -> f32 {
         for (q, &byte) in q.iter_mut().zip(&bytes[2..]) {
             *q = byte as i8;
@@ -76,7 +78,7 @@ impl Block for Q8_0 {
 }
 
 /// 256 weights of a K type.
-struct Super {
+pub(crate) struct Super {
     q: [i8; SUPER],
     /// Scales of 16 values each.
     scales: [i32; 16],
@@ -87,20 +89,21 @@ struct Super {
 }
 
 /// A K type.
-trait KType {
+pub(crate) trait KType {
     const BYTES: usize;
     /// Whether it has minima.
     const MINS: bool;
     fn unpack(bytes: &[u8], out: &mut Super);
 }
 
-struct Q4K;
-struct Q5K;
-struct Q6K;
+pub(crate) struct Q4K;
+pub(crate) struct Q5K;
+pub(crate) struct Q6K;
 
 impl KType for Q4K {
     const BYTES: usize = 144;
     const MINS: bool = true;
+    #[inline(always)]
     fn unpack(bytes: &[u8], out: &mut Super) {
         head_with_mins(bytes, out);
         for (q, bytes) in out.q.as_chunks_mut::<64>().0.iter_mut().zip(bytes[16..].as_chunks::<32>().0) {
@@ -115,6 +118,7 @@ impl KType for Q4K {
 impl KType for Q5K {
     const BYTES: usize = 176;
     const MINS: bool = true;
+    #[inline(always)]
     fn unpack(bytes: &[u8], out: &mut Super) {
         head_with_mins(bytes, out);
         let (high, low) = bytes[16..].split_at(32);
@@ -132,6 +136,7 @@ impl KType for Q5K {
 impl KType for Q6K {
     const BYTES: usize = 210;
     const MINS: bool = false;
+    #[inline(always)]
     fn unpack(bytes: &[u8], out: &mut Super) {
         for half in 0..2 {
             let (low, high) = (&bytes[half * 64..][..64], &bytes[128 + half * 32..][..32]);
@@ -178,12 +183,14 @@ fn float(word: i32) -> f32 {
     f32::from_bits(word as u32)
 }
 
+#[inline(always)]
 fn dot<const N: usize>(q: &[i8], a: &[i32]) -> i32 {
     let (q, a): (&[i8], &[i8]) = (&q[..N], &bytemuck::cast_slice(a)[..N]);
     q.iter().zip(a).map(|(&q, &a)| i32::from(q) * i32::from(a)).sum()
 }
 
-fn by_block<F: Block>(weights: &Weights<'_>, acts: &Acts<'_>, out: &mut Tile<'_, f32>) {
+#[inline(always)]
+pub(crate) fn by_block<F: Block>(weights: &Weights<'_>, acts: &Acts<'_>, out: &mut Tile<'_, f32>) {
     let mut q = [[0; 32]; 8];
     let mut scales = [0.0; 8];
     for row in 0..weights.rows {
@@ -206,7 +213,8 @@ fn by_block<F: Block>(weights: &Weights<'_>, acts: &Acts<'_>, out: &mut Tile<'_,
     }
 }
 
-fn by_super<F: KType>(weights: &Weights<'_>, acts: &Acts<'_>, out: &mut Tile<'_, f32>) {
+#[inline(always)]
+pub(crate) fn by_super<F: KType>(weights: &Weights<'_>, acts: &Acts<'_>, out: &mut Tile<'_, f32>) {
     let mut w = Super { q: [0; SUPER], scales: [0; 16], mins: [0; 8], d: 0.0, d_min: 0.0 };
     for row in 0..weights.rows {
         for (block, bytes) in weights.row(row).chunks_exact(F::BYTES).enumerate() {
@@ -218,8 +226,8 @@ fn by_super<F: KType>(weights: &Weights<'_>, acts: &Acts<'_>, out: &mut Tile<'_,
                 }
                 let mut value = sum as f32 * w.d;
                 if F::MINS {
-                    let starts = &record[word::S32_START..][..8];
-                    let mins: i32 = starts.iter().zip(&w.mins).map(|(start, min)| start / -128 * min).sum();
+                    let starts = &record[word::S32_MINUS_16..][..8];
+                    let mins: i32 = starts.iter().zip(&w.mins).map(|(start, min)| start / -16 * min).sum();
                     value = (-(mins as f32)).mul_add(w.d_min, value);
                 }
                 let out = &mut out.row(token)[row];

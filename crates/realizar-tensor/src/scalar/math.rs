@@ -1,5 +1,7 @@
 //! Numbers: how products and sums are joined, fixed reduction trees, and exp.
 
+use std::hint::black_box;
+
 /// How a product is added: in one rounding where the instruction set can, else in two.
 pub(crate) trait Arith {
     /// `a * b + c`.
@@ -112,6 +114,39 @@ pub(crate) fn erfc<A: Arith>(x: f32) -> f32 {
     }
     let y = t * exp::<A>(A::mul_add(-z, z, p));
     if x >= 0.0 { y } else { 2.0 - y }
+}
+
+/// Rounds of the loops below.
+const ROUNDS: usize = 20_000;
+
+/// See [`Peak`](crate::kernels::Peak): f32 multiply-adds in twelve chains of 16 lanes.
+#[inline(always)]
+pub(crate) fn f32_peak<A: Arith>() -> f64 {
+    const CHAINS: usize = 12;
+    let mut sums = [[0.0f32; LANES]; CHAINS];
+    let (a, b) = black_box(([0.5f32; LANES], [0.25f32; LANES]));
+    for _ in 0..ROUNDS {
+        for chain in &mut sums {
+            for i in 0..LANES {
+                chain[i] = A::mul_add(chain[i], a[i], b[i]);
+            }
+        }
+    }
+    black_box(sums);
+    (ROUNDS * CHAINS * LANES) as f64
+}
+
+/// See [`Peak`](crate::kernels::Peak): the loop of the plain kernels on values in the L1 cache.
+#[inline(always)]
+pub(crate) fn int8_peak() -> f64 {
+    let (a, b) = black_box(([1i8; 256], [2i8; 256]));
+    let mut total = 0;
+    for _ in 0..ROUNDS {
+        let a = black_box(&a);
+        total += a.iter().zip(&b).map(|(&a, &b)| i32::from(a) * i32::from(b)).sum::<i32>();
+    }
+    black_box(total);
+    (ROUNDS * a.len()) as f64
 }
 
 #[cfg(test)]

@@ -54,7 +54,8 @@ fn by_block(values: &[f32; SUPER], record: &mut Record<'_>) {
         let q = x.map(|x| to_i8(x, inverse));
         let sum: i32 = q.iter().map(|&q| i32::from(q)).sum();
         record.put_values(block * 8, &q);
-        record.put(word::B32_START + block, -128 * sum);
+        record.put(word::B32_MINUS_128 + block, -128 * sum);
+        record.put(word::B32_MINUS_8 + block, -8 * sum);
         record.put(word::B32_SCALE + block, scale.to_bits() as i32);
     }
 }
@@ -81,11 +82,11 @@ fn by_super(values: &[f32; SUPER], record: &mut Record<'_>) {
         let q = x.map(|x| to_i8(x, inverse));
         sums[index] = q.iter().map(|&q| i32::from(q)).sum();
         record.put_values(index * 4, &q);
-        record.put(word::S16_START + index, -128 * sums[index]);
+        record.put(word::S16_MINUS_32 + index, -32 * sums[index]);
     }
     let halves: [i32; 8] = std::array::from_fn(|b| sums[2 * b] + sums[2 * b + 1]);
     for (block, sum) in halves.iter().enumerate() {
-        record.put(word::S32_START + block, -128 * sum);
+        record.put(word::S32_MINUS_16 + block, -16 * sum);
     }
     for (index, block) in [0, 1, 4, 5].into_iter().enumerate() {
         record.put(word::S32_PAIRS + index, (halves[block] & 0xffff) | halves[block + 2] << 16);

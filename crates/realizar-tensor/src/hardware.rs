@@ -1,0 +1,66 @@
+//! The bounds of this machine, measured: the read rate of memory and the rates of multiply-adds.
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use crate::{Kernels, Pool};
+
+/// What the machine can do at best, all threads of a pool together.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Bounds {
+    /// Gigabytes read from memory per second.
+    pub read_gb_s: f64,
+    /// 10^9 multiply-adds of int8 per second, by the fastest instruction of the table's level.
+    pub int8_gmac_s: f64,
+    /// 10^9 multiply-adds of f32 per second.
+    pub f32_gmac_s: f64,
+}
+
+/// Bytes that no cache holds.
+const BYTES: usize = 512 << 20;
+/// How long each rate is measured.
+const TIME: Duration = Duration::from_millis(200);
+
+/// Measures for about a second; half a gigabyte of memory is used meanwhile.
+#[must_use]
+pub fn measure(pool: &Pool, kernels: &Kernels) -> Bounds {
+    let read_gb_s = {
+        let data = vec![1u64; BYTES / 8];
+        rate(pool, |thread| {
+            let share = data.len() / pool.threads();
+            read(&data[thread * share..][..share]);
+            (share * 8) as f64
+        })
+    };
+    let peak = kernels.peak;
+    let int8_gmac_s = rate(pool, |_| (peak.int8)());
+    let f32_gmac_s = rate(pool, |_| (peak.f32)());
+    Bounds { read_gb_s, int8_gmac_s, f32_gmac_s }
+}
+
+/// 10^9 units of work per second, best of the rounds that fit the time.
+fn rate(pool: &Pool, work: impl Fn(usize) -> f64 + Sync) -> f64 {
+    let began = Instant::now();
+    let mut best = 0.0f64;
+    while began.elapsed() < TIME {
+        let mut done = vec![0.0; pool.threads()];
+        let round = Instant::now();
+        // A thread that comes late takes part in the next round; what was done is what counts.
+        pool.each_thread(&mut done, |thread, done| *done = work(thread));
+        best = best.max(done.iter().sum::<f64>() / round.elapsed().as_secs_f64() / 1e9);
+    }
+    best
+}
+
+/// Sixteen streams side by side, as the rows of a tile: more streams are faster than one.
+fn read(data: &[u64]) {
+    let stream = data.len() / 16;
+    let mut sums = [0u64; 16];
+    for line in 0..stream / 8 {
+        for (sum, stream) in sums.iter_mut().zip(data.chunks_exact(stream)) {
+            let line = &stream[line * 8..][..8];
+            *sum = sum.wrapping_add(line.iter().fold(0, |a, b| a ^ b));
+        }
+    }
+    black_box(sums);
+}

@@ -1,0 +1,171 @@
+//! AVX-512 with VNNI.
+
+mod attention;
+mod few;
+mod float;
+mod fold;
+mod many;
+mod panel;
+mod rows;
+mod unpack;
+
+use realizar_quant::DType;
+
+use crate::acts::{ActKind, Acts};
+use crate::attend::Attend;
+use crate::kernels::{Dots, IntegerFormat, Peak};
+use crate::matrix::Weights;
+use crate::pool::Tile;
+use crate::scalar::math::Fused;
+use crate::scalar::{activation, norm, quantise};
+use crate::scratch::Scratch;
+use crate::{Gate, Isa, Kernels};
+
+/// The table, if this processor has the instructions.
+pub(super) fn table() -> Option<&'static Kernels> {
+    let present = is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512bw")
+        && is_x86_feature_detected!("avx512dq")
+        && is_x86_feature_detected!("avx512vl")
+        && is_x86_feature_detected!("avx512vnni")
+        && is_x86_feature_detected!("avx2")
+        && is_x86_feature_detected!("fma")
+        && is_x86_feature_detected!("f16c");
+    present.then_some(&TABLE)
+}
+
+/// Only [`table`] hands this out, after it has detected the features that the functions below are compiled for.
+static TABLE: Kernels = Kernels {
+    isa: Isa::Avx512,
+    name: "avx512",
+    group: many::GROUP,
+    integer: &[
+        IntegerFormat { dtype: DType::Q4_0, kind: ActKind::Block32, product: product::<{ unpack::Q4_0 }> },
+        IntegerFormat { dtype: DType::Q8_0, kind: ActKind::Block32, product: product::<{ unpack::Q8_0 }> },
+        IntegerFormat { dtype: DType::Q4_K, kind: ActKind::Super256, product: product::<{ unpack::Q4_K }> },
+        IntegerFormat { dtype: DType::Q5_K, kind: ActKind::Super256, product: product::<{ unpack::Q5_K }> },
+        IntegerFormat { dtype: DType::Q6_K, kind: ActKind::Super256, product: product::<{ unpack::Q6_K }> },
+    ],
+    quantise: |kind, x, width, block, words| {
+        // SAFETY: see `TABLE`.
+        unsafe { gated::quantise(kind, x, width, block, words) }
+    },
+    widen_f16: |bytes, out| {
+        // SAFETY: see `TABLE`.
+        unsafe { float::widen_f16(bytes, out) }
+    },
+    widen_bf16: |bytes, out| {
+        // SAFETY: see `TABLE`.
+        unsafe { gated::widen_bf16(bytes, out) }
+    },
+    dots: |task: Dots<'_>, out: &mut Tile<'_, f32>| {
+        // SAFETY: see `TABLE`.
+        unsafe { float::dots(task, out) }
+    },
+    rms_norm: |x, gain, eps, out| {
+        // SAFETY: see `TABLE`.
+        unsafe { gated::rms_norm(x, gain, eps, out) }
+    },
+    layer_norm: |x, gain, bias, eps, out| {
+        // SAFETY: see `TABLE`.
+        unsafe { gated::layer_norm(x, gain, bias, eps, out) }
+    },
+    gate: |kind, gate, up| {
+        // SAFETY: see `TABLE`.
+        unsafe { gated::gate(kind, gate, up) }
+    },
+    softcap: |x, cap| {
+        // SAFETY: see `TABLE`.
+        unsafe { gated::softcap(x, cap) }
+    },
+    add: |x, scale, into| {
+        // SAFETY: see `TABLE`.
+        unsafe { gated::add(x, scale, into) }
+    },
+    attend: |task: Attend<'_>| {
+        // SAFETY: see `TABLE`.
+        unsafe { attention::attend(task) }
+    },
+    peak: Peak {
+        int8: || {
+            // SAFETY: see `TABLE`.
+            unsafe { gated::int8_peak() }
+        },
+        f32: || {
+            // SAFETY: see `TABLE`.
+            unsafe { gated::f32_peak() }
+        },
+    },
+};
+
+fn product<const F: usize>(
+    weights: &Weights<'_>,
+    acts: &Acts<'_>,
+    scratch: &mut Scratch,
+    out: &mut Tile<'_, f32>,
+) {
+    // SAFETY: see `TABLE`.
+    unsafe { panel::product::<F>(weights, acts, scratch, out) }
+}
+
+/// The plain loops, compiled for these instructions.
+mod gated {
+    use super::{ActKind, Fused, Gate, activation, norm};
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
+    pub(super) fn quantise(kind: ActKind, x: &[f32], width: usize, block: usize, words: &mut [i32]) {
+        super::quantise::quantise(kind, x, width, block, words);
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
+    pub(super) fn widen_bf16(bytes: &[u8], out: &mut [f32]) {
+        crate::scalar::float::widen_bf16(bytes, out);
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
+    pub(super) fn rms_norm(x: &[f32], gain: &[f32], eps: f32, out: &mut [f32]) {
+        norm::rms_norm::<Fused>(x, gain, eps, out);
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
+    pub(super) fn layer_norm(x: &[f32], gain: &[f32], bias: Option<&[f32]>, eps: f32, out: &mut [f32]) {
+        norm::layer_norm::<Fused>(x, gain, bias, eps, out);
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
+    pub(super) fn gate(kind: Gate, gate: &mut [f32], up: Option<&[f32]>) {
+        activation::gate::<Fused>(kind, gate, up);
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
+    pub(super) fn softcap(x: &mut [f32], cap: f32) {
+        activation::softcap::<Fused>(x, cap);
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
+    pub(super) fn add(x: &[f32], scale: f32, into: &mut [f32]) {
+        activation::add::<Fused>(x, scale, into);
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
+    pub(super) fn f32_peak() -> f64 {
+        crate::scalar::math::f32_peak::<Fused>()
+    }
+
+    /// Twenty chains, as the instruction takes several cycles.
+    #[target_feature(enable = "avx512f,avx512vnni")]
+    pub(super) fn int8_peak() -> f64 {
+        use std::arch::x86_64::{_mm512_dpbusd_epi32, _mm512_set1_epi8, _mm512_setzero_si512};
+        const ROUNDS: usize = 20_000;
+        const CHAINS: usize = 20;
+        let mut sums = [_mm512_setzero_si512(); CHAINS];
+        let (a, b) = std::hint::black_box((_mm512_set1_epi8(1), _mm512_set1_epi8(2)));
+        for _ in 0..ROUNDS {
+            for sum in &mut sums {
+                *sum = _mm512_dpbusd_epi32(*sum, a, b);
+            }
+        }
+        std::hint::black_box(sums);
+        (ROUNDS * CHAINS * 64) as f64
+    }
+}

@@ -1,0 +1,112 @@
+//! From the integer sums of blocks to floats: the order of float operations that both kernels share, written once.
+
+#![expect(clippy::needless_range_loop, reason = "an index runs over several arrays of registers")]
+
+use std::arch::x86_64::{
+    __m512, __m512i, _mm512_add_ps, _mm512_castsi512_ps, _mm512_cvtepi32_ps, _mm512_dpwssd_epi32,
+    _mm512_fmadd_ps, _mm512_fnmadd_ps, _mm512_mul_ps, _mm512_set1_epi32, _mm512_setzero_ps,
+    _mm512_setzero_si512, _mm512_storeu_ps,
+};
+
+use super::rows::LANES;
+use super::unpack::{FACTS, Head, Q5_K};
+use crate::acts::{ActKind, word};
+
+/// The sums of 256 values of sixteen rows for `T` tokens: in integers for K types, else in floats.
+#[derive(Debug)]
+pub(super) struct Fold<const T: usize> {
+    integer: [__m512i; T],
+    float: [__m512; T],
+}
+
+impl<const T: usize> Fold<T> {
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    pub(super) fn zero() -> Self {
+        Self { integer: [_mm512_setzero_si512(); T], float: [_mm512_setzero_ps(); T] }
+    }
+
+    /// Adds the sums of block `b`.
+    #[target_feature(enable = "avx512f,avx512vnni")]
+    #[inline]
+    pub(super) fn close<const F: usize>(
+        &mut self,
+        acc: &[__m512i; T],
+        scale: __m512i,
+        words: &[i32],
+        b: usize,
+    ) {
+        for t in 0..T {
+            match FACTS[F].kind {
+                // The sums fit 16 bits (see `ActKind::Super256`), and the upper half of the scale is zero.
+                ActKind::Super256 => self.integer[t] = _mm512_dpwssd_epi32(self.integer[t], acc[t], scale),
+                ActKind::Block32 => {
+                    let token = _mm512_castsi512_ps(splat(words, (word::B32_SCALE + b) * T + t));
+                    let scale = _mm512_mul_ps(_mm512_castsi512_ps(scale), token);
+                    self.float[t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(acc[t]), scale, self.float[t]);
+                }
+            }
+        }
+    }
+
+    /// Adds the 256 values to the outputs.
+    #[target_feature(enable = "avx512f,avx512vnni,fma")]
+    #[inline]
+    pub(super) fn finish<const F: usize>(&mut self, head: &Head, words: &[i32], sums: &mut [__m512; T]) {
+        for t in 0..T {
+            if matches!(FACTS[F].kind, ActKind::Block32) {
+                sums[t] = _mm512_add_ps(sums[t], self.float[t]);
+                continue;
+            }
+            let pair = |i: usize| splat(words, (word::S32_PAIRS + i) * T + t);
+            if F == Q5_K {
+                for i in 0..4 {
+                    self.integer[t] = _mm512_dpwssd_epi32(self.integer[t], head.offsets[i], pair(i));
+                }
+            }
+            let mut value = _mm512_mul_ps(_mm512_cvtepi32_ps(self.integer[t]), head.d);
+            if FACTS[F].mins {
+                let mut mins = _mm512_setzero_si512();
+                for i in 0..4 {
+                    mins = _mm512_dpwssd_epi32(mins, head.mins[i], pair(i));
+                }
+                value = _mm512_fnmadd_ps(_mm512_cvtepi32_ps(mins), head.d_min, value);
+            }
+            let scale = _mm512_castsi512_ps(splat(words, word::S_SCALE * T + t));
+            sums[t] = _mm512_fmadd_ps(value, scale, sums[t]);
+        }
+    }
+}
+
+/// The start values of the sums of block `b`: what takes the weights' offset off.
+#[target_feature(enable = "avx512f")]
+#[inline]
+pub(super) fn start<const F: usize, const T: usize>(words: &[i32], b: usize) -> [__m512i; T] {
+    let mut acc = [_mm512_setzero_si512(); T];
+    if let Some(start) = FACTS[F].start {
+        for (t, acc) in acc.iter_mut().enumerate() {
+            *acc = splat(words, (start + b) * T + t);
+        }
+    }
+    acc
+}
+
+/// The word at `at`, in every lane. In release builds the caller's word count is not looked at again: records are as long
+/// as `ActKind::words` says, and `Acts::group` has cut out whole ones.
+#[target_feature(enable = "avx512f")]
+#[inline]
+pub(super) fn splat(words: &[i32], at: usize) -> __m512i {
+    debug_assert!(at < words.len());
+    // SAFETY: `at` is a word number of the record times the tokens of the group plus a token, all within the group.
+    _mm512_set1_epi32(unsafe { *words.get_unchecked(at) })
+}
+
+/// The lanes of a register.
+#[target_feature(enable = "avx512f")]
+#[inline]
+pub(super) fn lanes(x: __m512) -> [f32; LANES] {
+    let mut out = [0.0; LANES];
+    // SAFETY: `out` is 16 floats.
+    unsafe { _mm512_storeu_ps(out.as_mut_ptr(), x) };
+    out
+}

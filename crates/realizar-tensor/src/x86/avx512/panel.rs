@@ -1,0 +1,99 @@
+//! One tile of an integer product: which rows go together, and which of the two ways computes them.
+
+use super::few;
+use super::many;
+use super::rows::{LANES, Rows16};
+use super::unpack::FACTS;
+use crate::acts::{Acts, SUPER};
+use crate::matrix::Weights;
+use crate::pool::Tile;
+use crate::scratch::Scratch;
+
+/// Most tokens that the kernel without a panel takes.
+const FEW: usize = 4;
+
+/// See [`IntegerFormat::product`](crate::kernels::IntegerFormat).
+#[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx512vnni,fma,f16c")]
+pub(super) fn product<const F: usize>(
+    weights: &Weights<'_>,
+    acts: &Acts<'_>,
+    scratch: &mut Scratch,
+    out: &mut Tile<'_, f32>,
+) {
+    if weights.rows < LANES {
+        // Too few rows for one register: copy them, with zeros below.
+        let mut copy = std::mem::take(&mut scratch.bytes);
+        copy.clear();
+        copy.extend_from_slice(weights.data);
+        copy.resize(LANES * weights.row_bytes, 0);
+        let padded = Weights { data: &copy, rows: LANES, ..*weights };
+        tiles::<F>(&padded, weights.rows, acts, scratch, out);
+        scratch.bytes = copy;
+        return;
+    }
+    tiles::<F>(weights, LANES, acts, scratch, out);
+}
+
+/// Sixteen rows at a time, of which the first `used` are wanted.
+#[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx512vnni,fma,f16c")]
+fn tiles<const F: usize>(
+    weights: &Weights<'_>,
+    used: usize,
+    acts: &Acts<'_>,
+    scratch: &mut Scratch,
+    out: &mut Tile<'_, f32>,
+) {
+    let mut first = 0;
+    while first < weights.rows {
+        // The last rows may overlap those before: what is computed twice comes out the same.
+        let left = weights.rows - first;
+        if left < LANES {
+            first = weights.rows - LANES;
+        }
+        if acts.tokens <= FEW {
+            few::rows16::<F>(weights, first, acts, |token, sums| {
+                out.row(token)[first..first + used].copy_from_slice(&sums[..used]);
+            });
+            first += LANES;
+        } else {
+            let panels = (left / LANES).clamp(1, many::PANELS);
+            many::rows::<F>(weights, first, panels, acts, scratch, |token, row, sums| {
+                out.row(token)[row..row + used].copy_from_slice(&sums[..used]);
+            });
+            first += panels * LANES;
+        }
+    }
+}
+
+/// The 256-block `block` of sixteen rows: in place, or copied with zeros behind it when the row ends inside it.
+#[inline(always)]
+pub(super) fn block_of<const F: usize>(
+    weights: &Weights<'_>,
+    first: usize,
+    block: usize,
+    tail: &mut Tail,
+) -> Rows16 {
+    let bytes = FACTS[F].bytes;
+    if (block + 1) * SUPER <= weights.cols {
+        let rows = &weights.data[first * weights.row_bytes..];
+        return Rows16::new(rows, weights.row_bytes).at(block * bytes, bytes);
+    }
+    tail.0 = [0; TAIL];
+    for row in 0..LANES {
+        let rest = &weights.row(first + row)[block * bytes..];
+        tail.0[row * bytes..][..rest.len()].copy_from_slice(rest);
+    }
+    Rows16::new(&tail.0, bytes)
+}
+
+/// Bytes of the largest 256-block of sixteen rows.
+const TAIL: usize = LANES * 272;
+
+/// Room for the last block of rows that are not whole 256-blocks.
+#[derive(Debug)]
+#[repr(align(64))]
+pub(super) struct Tail([u8; TAIL]);
+
+impl Tail {
+    pub(super) const EMPTY: Self = Self([0; TAIL]);
+}

@@ -1,0 +1,121 @@
+//! Sixteen rows of weights side by side: lane r of a register belongs to row r.
+
+use std::arch::x86_64::{
+    __m128i, __m512, __m512i, _MM_HINT_T0, _mm_loadu_si128, _mm_prefetch, _mm512_broadcast_i32x4,
+    _mm512_cvtepi32_epi16, _mm512_cvtph_ps, _mm512_i32gather_epi32, _mm512_mask_broadcast_i32x4,
+    _mm512_mullo_epi32, _mm512_set1_epi32, _mm512_setr_epi32, _mm512_srli_epi32, _mm512_unpackhi_epi32,
+    _mm512_unpackhi_epi64, _mm512_unpacklo_epi32, _mm512_unpacklo_epi64,
+};
+
+/// Rows per register.
+pub(super) const LANES: usize = 16;
+
+/// A place in the first of sixteen rows that lie `stride` bytes apart.
+///
+/// Invariant: at this place, `reach` bytes of each of the sixteen rows may be read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rows16 {
+    base: *const u8,
+    stride: usize,
+    reach: usize,
+}
+
+impl Rows16 {
+    /// Sixteen rows of `bytes`, `stride` apart.
+    pub(super) fn new(bytes: &[u8], stride: usize) -> Self {
+        assert!(
+            bytes.len() >= LANES * stride && stride <= i32::MAX as usize / LANES,
+            "sixteen rows of {stride} bytes"
+        );
+        Self { base: bytes.as_ptr(), stride, reach: stride }
+    }
+
+    /// The place `bytes` further on, where `reach` bytes are used.
+    #[inline(always)]
+    pub(super) fn at(self, bytes: usize, reach: usize) -> Self {
+        debug_assert!(bytes + reach <= self.reach);
+        Self { base: self.base.wrapping_add(bytes), stride: self.stride, reach }
+    }
+
+    #[inline(always)]
+    fn row(self, row: usize, at: usize) -> *const u8 {
+        self.base.wrapping_add(row * self.stride + at)
+    }
+
+    /// Fetches `bytes` bytes of every row; the place may lie outside the rows.
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    pub(super) fn prefetch(self, at: usize, bytes: usize) {
+        for row in 0..LANES {
+            for line in (0..bytes).step_by(64) {
+                _mm_prefetch::<_MM_HINT_T0>(self.row(row, at + line).cast());
+            }
+        }
+    }
+
+    /// 16 bytes at `at` of each row: register j holds dword j of every row.
+    #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx512vnni")]
+    #[inline]
+    pub(super) fn transpose(self, at: usize) -> [__m512i; 4] {
+        debug_assert!(at + 16 <= self.reach);
+        let load = |row: usize| -> __m128i {
+            // SAFETY: 16 bytes from `at` are within reach (asserted), by the invariant.
+            unsafe { _mm_loadu_si128(self.row(row, at).cast()) }
+        };
+        // Quarter q of register g is row 4q + g.
+        let four = |g: usize| {
+            let z = _mm512_broadcast_i32x4(load(g));
+            let z = _mm512_mask_broadcast_i32x4(z, 0x00f0, load(4 + g));
+            let z = _mm512_mask_broadcast_i32x4(z, 0x0f00, load(8 + g));
+            _mm512_mask_broadcast_i32x4(z, 0xf000, load(12 + g))
+        };
+        let z = [four(0), four(1), four(2), four(3)];
+        let (a, b) = (_mm512_unpacklo_epi32(z[0], z[1]), _mm512_unpackhi_epi32(z[0], z[1]));
+        let (c, d) = (_mm512_unpacklo_epi32(z[2], z[3]), _mm512_unpackhi_epi32(z[2], z[3]));
+        [
+            _mm512_unpacklo_epi64(a, c),
+            _mm512_unpackhi_epi64(a, c),
+            _mm512_unpacklo_epi64(b, d),
+            _mm512_unpackhi_epi64(b, d),
+        ]
+    }
+
+    /// The dword at `at` of each row.
+    #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx512vnni")]
+    #[inline]
+    fn dword(self, at: usize) -> __m512i {
+        debug_assert!(at + 4 <= self.reach);
+        let lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+        let offsets = _mm512_mullo_epi32(lanes, _mm512_set1_epi32(self.stride as i32));
+        // SAFETY: 4 bytes from `at` of each row are within reach (asserted), by the invariant.
+        unsafe { _mm512_i32gather_epi32::<1>(offsets, self.row(0, at).cast()) }
+    }
+
+    /// The f16 at `at` of each row; two bytes behind it are read as well.
+    #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx512vnni")]
+    #[inline]
+    pub(super) fn half(self, at: usize) -> __m512 {
+        low_halves(self.dword(at))
+    }
+
+    /// The f16 at `at` of each row; two bytes before it are read as well.
+    #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx512vnni")]
+    #[inline]
+    pub(super) fn half_at_end(self, at: usize) -> __m512 {
+        high_halves(self.dword(at - 2))
+    }
+}
+
+/// The low 16 bits of each lane as f16.
+#[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx512vnni")]
+#[inline]
+pub(super) fn low_halves(x: __m512i) -> __m512 {
+    _mm512_cvtph_ps(_mm512_cvtepi32_epi16(x))
+}
+
+/// The high 16 bits of each lane as f16.
+#[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx512vnni")]
+#[inline]
+pub(super) fn high_halves(x: __m512i) -> __m512 {
+    low_halves(_mm512_srli_epi32::<16>(x))
+}

@@ -1,0 +1,191 @@
+//! Blocks of sixteen rows as unsigned bytes, scales and minima: all that is particular to a format.
+//!
+//! 256 values of k are unpacked in four parts of 64, each 16 registers of four bytes a row. Weights become unsigned by an
+//! offset that the activations' sums take off again (see [`crate::acts`]), as the start value of each block's sum.
+
+use std::arch::x86_64::{
+    __m512, __m512i, _mm_cvtsi32_si128, _mm512_and_si512, _mm512_or_si512, _mm512_set1_epi8,
+    _mm512_set1_epi32, _mm512_setzero_ps, _mm512_setzero_si512, _mm512_slli_epi16, _mm512_slli_epi32,
+    _mm512_srai_epi32, _mm512_srl_epi32, _mm512_srli_epi32, _mm512_xor_si512,
+};
+
+use super::rows::{Rows16, high_halves, low_halves};
+use crate::acts::{ActKind, word};
+
+/// What the kernels know of a format.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Facts {
+    /// Bytes of 256 values of a row.
+    pub(super) bytes: usize,
+    pub(super) kind: ActKind,
+    /// Values per scale: 32 or 16.
+    pub(super) block: usize,
+    /// Where the start values of the blocks' sums lie in a record.
+    pub(super) start: Option<usize>,
+    /// Whether blocks have minima.
+    pub(super) mins: bool,
+}
+
+pub(super) const Q4_0: usize = 0;
+pub(super) const Q8_0: usize = 1;
+pub(super) const Q4_K: usize = 2;
+pub(super) const Q5_K: usize = 3;
+pub(super) const Q6_K: usize = 4;
+
+/// By the numbers above.
+pub(super) const FACTS: [Facts; 5] = [
+    Facts { bytes: 144, kind: ActKind::Block32, block: 32, start: Some(word::B32_MINUS_8), mins: false },
+    Facts { bytes: 272, kind: ActKind::Block32, block: 32, start: Some(word::B32_MINUS_128), mins: false },
+    Facts { bytes: 144, kind: ActKind::Super256, block: 32, start: None, mins: true },
+    Facts { bytes: 176, kind: ActKind::Super256, block: 32, start: Some(word::S32_MINUS_16), mins: true },
+    Facts { bytes: 210, kind: ActKind::Super256, block: 16, start: Some(word::S16_MINUS_32), mins: false },
+];
+
+/// Scales of 256 values of sixteen rows.
+#[derive(Debug, Clone, Copy)]
+#[repr(C)]
+pub(super) struct Head {
+    /// Per block: the f32 scale, or the integer one in the low half of the lane with zeros above it.
+    pub(super) scales: [__m512i; 16],
+    /// Minima of blocks 0 and 2, 1 and 3, 4 and 6, 5 and 7, as 16-bit pairs.
+    pub(super) mins: [__m512i; 4],
+    /// 16 x the scales in the same pairs: what the offset of Q5_K adds.
+    pub(super) offsets: [__m512i; 4],
+    pub(super) d: __m512,
+    pub(super) d_min: __m512,
+}
+
+/// Scales and minima of the 256-block at `rows`.
+#[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx512vnni")]
+#[inline]
+pub(super) fn head<const F: usize>(rows: Rows16, out: &mut Head) {
+    match F {
+        Q4_0 | Q8_0 => {
+            let bytes = FACTS[F].bytes / 8;
+            for b in 0..8 {
+                out.scales[b] = std::arch::x86_64::_mm512_castps_si512(rows.half(b * bytes));
+            }
+        }
+        Q4_K | Q5_K => {
+            let t = rows.transpose(0);
+            out.d = low_halves(t[0]);
+            out.d_min = high_halves(t[0]);
+            let six = |x| and(x, 63);
+            let high = |x| _mm512_srli_epi32::<2>(and(x, -64));
+            let scales = [six(t[1]), _mm512_or_si512(and(t[3], 15), high(t[1]))];
+            let mins = [six(t[2]), _mm512_or_si512(and(_mm512_srli_epi32::<4>(t[3]), 15), high(t[2]))];
+            let (byte, pair) = (_mm512_set1_epi32(0xff), _mm512_set1_epi32(0x00ff_00ff));
+            for h in 0..2 {
+                let s = scales[h];
+                out.scales[h * 4] = _mm512_and_si512(s, byte);
+                out.scales[h * 4 + 1] = _mm512_and_si512(_mm512_srli_epi32::<8>(s), byte);
+                out.scales[h * 4 + 2] = _mm512_and_si512(_mm512_srli_epi32::<16>(s), byte);
+                out.scales[h * 4 + 3] = _mm512_srli_epi32::<24>(s);
+                out.mins[h * 2] = _mm512_and_si512(mins[h], pair);
+                out.mins[h * 2 + 1] = _mm512_and_si512(_mm512_srli_epi32::<8>(mins[h]), pair);
+                if F == Q5_K {
+                    out.offsets[h * 2] = _mm512_slli_epi16::<4>(_mm512_and_si512(s, pair));
+                    out.offsets[h * 2 + 1] =
+                        _mm512_slli_epi16::<4>(_mm512_and_si512(_mm512_srli_epi32::<8>(s), pair));
+                }
+            }
+        }
+        _ => {
+            out.d = rows.half_at_end(208);
+            let low = _mm512_set1_epi32(0xffff);
+            for (four, t) in out.scales.as_chunks_mut::<4>().0.iter_mut().zip(rows.transpose(192)) {
+                let signed = |x| _mm512_and_si512(_mm512_srai_epi32::<24>(x), low);
+                *four = [
+                    signed(_mm512_slli_epi32::<24>(t)),
+                    signed(_mm512_slli_epi32::<16>(t)),
+                    signed(_mm512_slli_epi32::<8>(t)),
+                    signed(t),
+                ];
+            }
+        }
+    }
+}
+
+impl Head {
+    /// All zero.
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    pub(super) fn zero() -> Self {
+        let (zero, none) = (_mm512_setzero_si512(), _mm512_setzero_ps());
+        Self { scales: [zero; 16], mins: [zero; 4], offsets: [zero; 4], d: none, d_min: none }
+    }
+}
+
+/// The number in k/4 order of register `i` of part `part`: registers come in runs that are one block.
+#[inline(always)]
+pub(super) const fn place<const F: usize>(part: usize, i: usize) -> usize {
+    match F {
+        // Halves of 128; a part has 16 of each of its four blocks of 32.
+        Q6_K => part / 2 * 32 + part % 2 * 4 + i / 4 * 8 + i % 4,
+        _ => part * 16 + i,
+    }
+}
+
+/// The bytes of part `part` (of four) of the 256-block at `rows`.
+#[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx512vnni")]
+#[inline]
+pub(super) fn part<const F: usize>(rows: Rows16, part: usize) -> [__m512i; 16] {
+    let mut out = [_mm512_setzero_si512(); 16];
+    match F {
+        Q4_0 => {
+            for i in 0..2 {
+                let t = rows.transpose((part * 2 + i) * 18 + 2);
+                for j in 0..4 {
+                    out[i * 8 + j] = and(t[j], 15);
+                    out[i * 8 + 4 + j] = and(_mm512_srli_epi32::<4>(t[j]), 15);
+                }
+            }
+        }
+        Q8_0 => {
+            for i in 0..4 {
+                let t = rows.transpose((part * 2 + i / 2) * 34 + 2 + i % 2 * 16);
+                for j in 0..4 {
+                    out[i * 4 + j] = _mm512_xor_si512(t[j], _mm512_set1_epi8(-128));
+                }
+            }
+        }
+        Q4_K | Q5_K => {
+            let quants = if F == Q5_K { 48 } else { 16 };
+            for x in 0..2 {
+                let t = rows.transpose(quants + part * 32 + x * 16);
+                let high = if F == Q5_K { rows.transpose(16 + x * 16) } else { t };
+                for j in 0..4 {
+                    let (mut low, mut up) = (and(t[j], 15), and(_mm512_srli_epi32::<4>(t[j]), 15));
+                    if F == Q5_K {
+                        // Bits 2 part and 2 part + 1 become bit 4.
+                        let bits = _mm512_srl_epi32(high[j], _mm_cvtsi32_si128(2 * part as i32));
+                        low = _mm512_or_si512(low, and(_mm512_slli_epi32::<4>(bits), 16));
+                        up = _mm512_or_si512(up, and(_mm512_slli_epi32::<3>(bits), 16));
+                    }
+                    out[x * 4 + j] = low;
+                    out[8 + x * 4 + j] = up;
+                }
+            }
+        }
+        _ => {
+            let (half, x) = (part / 2, part % 2 * 16);
+            let a = rows.transpose(half * 64 + x);
+            let b = rows.transpose(half * 64 + 32 + x);
+            let h = rows.transpose(128 + half * 32 + x);
+            for j in 0..4 {
+                let or = |low, high| _mm512_or_si512(low, and(high, 48));
+                out[j] = or(and(a[j], 15), _mm512_slli_epi32::<4>(h[j]));
+                out[4 + j] = or(and(b[j], 15), _mm512_slli_epi32::<2>(h[j]));
+                out[8 + j] = or(and(_mm512_srli_epi32::<4>(a[j]), 15), h[j]);
+                out[12 + j] = or(and(_mm512_srli_epi32::<4>(b[j]), 15), _mm512_srli_epi32::<2>(h[j]));
+            }
+        }
+    }
+    out
+}
+
+#[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx512vnni")]
+#[inline]
+fn and(x: __m512i, byte: i8) -> __m512i {
+    _mm512_and_si512(x, _mm512_set1_epi8(byte))
+}
