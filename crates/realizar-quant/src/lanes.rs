@@ -26,76 +26,104 @@ impl<const N: usize> Lanes<N> {
         from_fn(|i| Self(from_fn(|g| groups[g][i])))
     }
 
-    #[inline]
-    pub(crate) fn map(self, f: impl Fn(f32) -> f32) -> Self {
-        Self(self.0.map(f))
+    // Loops, because `array::map` and `from_fn` do not always become vector code.
+    #[inline(always)]
+    pub(crate) fn map(mut self, f: impl Fn(f32) -> f32) -> Self {
+        for lane in &mut self.0 {
+            *lane = f(*lane);
+        }
+        self
     }
 
-    #[inline]
-    pub(crate) fn zip(self, other: Self, f: impl Fn(f32, f32) -> f32) -> Self {
-        Self(from_fn(|g| f(self.0[g], other.0[g])))
+    #[inline(always)]
+    pub(crate) fn zip(mut self, other: Self, f: impl Fn(f32, f32) -> f32) -> Self {
+        for (lane, other) in self.0.iter_mut().zip(other.0) {
+            *lane = f(*lane, other);
+        }
+        self
+    }
+
+    #[inline(always)]
+    fn test(self, other: Self, holds: impl Fn(f32, f32) -> bool) -> Mask<N> {
+        let mut mask = Mask([0; N]);
+        for (mask, (a, b)) in mask.0.iter_mut().zip(self.0.into_iter().zip(other.0)) {
+            *mask = if holds(a, b) { !0 } else { 0 };
+        }
+        mask
     }
 
     /// The smaller; `other` where they are equal or one is NaN.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn min(self, other: Self) -> Self {
         self.zip(other, |a, b| if a < b { a } else { b })
     }
 
     /// The larger; `other` where they are equal or one is NaN.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn max(self, other: Self) -> Self {
         self.zip(other, |a, b| if a > b { a } else { b })
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn abs(self) -> Self {
         self.map(f32::abs)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn sqrt(self) -> Self {
         self.map(f32::sqrt)
     }
 
     /// The nearest integers between `low` and `high`.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn levels(self, low: f32, high: f32) -> Self {
         self.map(|x| round::clamp(round::nearest(x), low, high))
     }
 
-    #[inline]
+    /// [`Lanes::levels`] where all lanes that count are below 2^22.
+    #[inline(always)]
+    pub(crate) fn small_levels(self, low: f32, high: f32) -> Self {
+        self.map(|x| round::clamp(round::nearest_small(x), low, high))
+    }
+
+    #[inline(always)]
     pub(crate) fn gt(self, other: Self) -> Mask<N> {
-        Mask(from_fn(|g| if self.0[g] > other.0[g] { !0 } else { 0 }))
+        self.test(other, |a, b| a > b)
     }
 
     /// Where the values differ; NaN differs from everything.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn ne(self, other: Self) -> Mask<N> {
-        Mask(from_fn(|g| if self.0[g] != other.0[g] { !0 } else { 0 }))
+        self.test(other, |a, b| a != b)
     }
 }
 
 impl<const N: usize> Mask<N> {
-    #[inline]
-    pub(crate) fn and(self, other: Self) -> Self {
-        Self(from_fn(|g| self.0[g] & other.0[g]))
+    #[inline(always)]
+    pub(crate) fn and(mut self, other: Self) -> Self {
+        for (lane, other) in self.0.iter_mut().zip(other.0) {
+            *lane &= other;
+        }
+        self
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn any(self) -> bool {
         self.0.iter().fold(0, |any, &lane| any | lane) != 0
     }
 
     /// `yes` where the mask is set, `no` elsewhere.
-    #[inline]
-    pub(crate) fn select(self, yes: Lanes<N>, no: Lanes<N>) -> Lanes<N> {
-        Lanes(from_fn(|g| f32::from_bits(self.0[g] & yes.0[g].to_bits() | !self.0[g] & no.0[g].to_bits())))
+    #[inline(always)]
+    pub(crate) fn select(self, yes: Lanes<N>, mut no: Lanes<N>) -> Lanes<N> {
+        for ((lane, yes), mask) in no.0.iter_mut().zip(yes.0).zip(self.0) {
+            *lane = f32::from_bits(mask & yes.to_bits() | !mask & lane.to_bits());
+        }
+        no
     }
 }
 
 impl<const N: usize> From<f32> for Lanes<N> {
-    #[inline]
+    #[inline(always)]
     fn from(value: f32) -> Self {
         Self([value; N])
     }
@@ -103,7 +131,7 @@ impl<const N: usize> From<f32> for Lanes<N> {
 
 impl<const N: usize> Add for Lanes<N> {
     type Output = Self;
-    #[inline]
+    #[inline(always)]
     fn add(self, other: Self) -> Self {
         self.zip(other, |a, b| a + b)
     }
@@ -111,7 +139,7 @@ impl<const N: usize> Add for Lanes<N> {
 
 impl<const N: usize> Sub for Lanes<N> {
     type Output = Self;
-    #[inline]
+    #[inline(always)]
     fn sub(self, other: Self) -> Self {
         self.zip(other, |a, b| a - b)
     }
@@ -119,7 +147,7 @@ impl<const N: usize> Sub for Lanes<N> {
 
 impl<const N: usize> Mul for Lanes<N> {
     type Output = Self;
-    #[inline]
+    #[inline(always)]
     fn mul(self, other: Self) -> Self {
         self.zip(other, |a, b| a * b)
     }
@@ -127,7 +155,7 @@ impl<const N: usize> Mul for Lanes<N> {
 
 impl<const N: usize> Div for Lanes<N> {
     type Output = Self;
-    #[inline]
+    #[inline(always)]
     fn div(self, other: Self) -> Self {
         self.zip(other, |a, b| a / b)
     }
@@ -135,7 +163,7 @@ impl<const N: usize> Div for Lanes<N> {
 
 impl<const N: usize> Neg for Lanes<N> {
     type Output = Self;
-    #[inline]
+    #[inline(always)]
     fn neg(self) -> Self {
         self.map(|a| -a)
     }

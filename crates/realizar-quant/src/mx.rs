@@ -58,20 +58,22 @@ pub(crate) fn decode_nvfp4(bytes: &[u8], out: &mut [f32]) {
 
 /// Codes of the nearest values, the first of equals, packed as [`codes`] reads them.
 fn pack_codes<const N: usize>(x: &[f32; N], out: &mut [u8], step: f32) {
-    let mut nearest = [0u8; N];
-    let mut least = x.map(|x| (f32::from(FP4_VALUES[0]) * step - x).abs());
-    for (code, &value) in FP4_VALUES.iter().enumerate().skip(1) {
+    // The second eight values are the first ones with the other sign; both zeros count as the first.
+    let mut nearest = [0u32; N];
+    let mut least = x.map(f32::abs);
+    for (code, &value) in FP4_VALUES.iter().enumerate().take(8).skip(1) {
         let value = f32::from(value) * step;
         for ((&x, least), nearest) in x.iter().zip(&mut least).zip(&mut nearest) {
-            let error = (value - x).abs();
-            if error < *least {
-                *least = error;
-                *nearest = code as u8;
-            }
+            let error = (value - x.abs()).abs();
+            *nearest = if error < *least { code as u32 } else { *nearest };
+            *least = if error < *least { error } else { *least };
         }
     }
+    for (&x, nearest) in x.iter().zip(&mut nearest) {
+        *nearest |= if x < 0.0 && *nearest > 0 { 8 } else { 0 };
+    }
     for (i, out) in out.iter_mut().enumerate() {
-        *out = nearest[i] | nearest[i + N / 2] << 4;
+        *out = (nearest[i] | nearest[i + N / 2] << 4) as u8;
     }
 }
 

@@ -8,6 +8,12 @@ pub(crate) fn nearest(x: f32) -> f32 {
     (((x + 12_582_912.0).to_bits() & 0x007f_ffff) as i32 - 0x0040_0000) as f32
 }
 
+/// [`nearest`] for `|x| < 2^22` alone, in half the time.
+#[inline]
+pub(crate) fn nearest_small(x: f32) -> f32 {
+    x + 12_582_912.0 - 12_582_912.0
+}
+
 /// Towards zero; what no `i32` holds, and NaN, becomes `i32::MIN`, as x86 has it.
 #[inline]
 pub(crate) fn truncate(x: f32) -> i32 {
@@ -17,14 +23,18 @@ pub(crate) fn truncate(x: f32) -> i32 {
 /// To the nearest integer, ties away from zero; `i32::MIN` as in [`truncate`].
 #[inline]
 pub(crate) fn away(x: f32) -> i32 {
-    let whole = truncate(x);
-    // The fraction is exact: where it is not zero, both numbers are below 2^24.
-    let fraction = x - whole as f32;
-    match whole {
-        i32::MIN => whole,
-        _ => whole + i32::from(fraction >= 0.5) - i32::from(fraction <= -0.5),
-    }
+    truncate(x + BELOW_HALF.copysign(x))
 }
+
+/// [`away`] for what fits into a byte.
+#[inline]
+pub(crate) fn away_small(x: f32) -> i8 {
+    (x + BELOW_HALF.copysign(x)) as i8
+}
+
+/// The number before 1/2: added to one that is a hair below a half it does not reach the next integer, added to a
+/// half it rounds up to it.
+const BELOW_HALF: f32 = 0.499_999_97;
 
 #[inline]
 pub(crate) fn clamp(x: f32, low: f32, high: f32) -> f32 {
@@ -52,6 +62,10 @@ mod tests {
             (f32::NAN, 0.0, i32::MIN, i32::MIN),
         ] {
             assert_eq!(nearest(x), n, "nearest {x}");
+            if x.is_finite() {
+                assert_eq!(nearest_small(x), n, "nearest_small {x}");
+                assert_eq!(i32::from(away_small(x)), a.min(127), "away_small {x}");
+            }
             assert_eq!(truncate(x), t, "truncate {x}");
             assert_eq!(away(x), a, "away {x}");
         }

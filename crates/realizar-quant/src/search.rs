@@ -58,21 +58,20 @@ pub(crate) fn affine<const N: usize, const G: usize>(
     };
     let mut inverse = Lanes::from(top) / (max - min);
     let mut scale = Lanes::from(1.0) / inverse;
+    let full = (max - min) * Lanes::from(1e-3);
     let mut levels = x.map(|x| (inverse * (x - min)).levels(0.0, top));
     let mut best_error = error(scale, min, &levels);
     // The levels are not copied at each step up: they follow from these two.
     let mut offset = min;
     for i in 0..=ladder.count {
         let tried = Lanes::from(ladder.first + ladder.step * f32::from(i) + top) / (max - min);
-        let (mut sum_l, mut sum_l2, mut sum_xl) = (zero, zero, zero);
-        for ((&x, &w), level) in x.iter().zip(weights).zip(&mut levels) {
-            let l = (tried * (x - min)).levels(0.0, top);
-            *level = l;
-            let wl = w * l;
-            sum_l = sum_l + wl;
-            sum_l2 = sum_l2 + wl * l;
-            sum_xl = sum_xl + wl * x;
-        }
+        // Where a group is almost nothing, or the minimum has come close to the maximum, numbers may get out of hand.
+        let odd = full.max(Lanes::from(1e-30)).gt(max - min).and(spread).any();
+        let [sum_l, sum_l2, sum_xl] = if odd {
+            level_sums(x, weights, &mut levels, |x| (tried * (x - min)).levels(0.0, top))
+        } else {
+            level_sums(x, weights, &mut levels, |x| (tried * (x - min)).small_levels(0.0, top))
+        };
         let determinant = sum_w * sum_l2 - sum_l * sum_l;
         let this_min = (sum_l2 * sum_x - sum_l * sum_xl) / determinant;
         let this_scale = (sum_w * sum_xl - sum_x * sum_l) / determinant;
@@ -93,6 +92,26 @@ pub(crate) fn affine<const N: usize, const G: usize>(
     Affine { levels, scale: spread.select(scale, zero), min: -spread.select(min, lowest) }
 }
 
+/// Sets the levels; gives `sum w l`, `sum w l l` and `sum w l x`.
+#[inline]
+fn level_sums<const N: usize, const G: usize>(
+    x: &[Lanes<N>; G],
+    weights: &[Lanes<N>; G],
+    levels: &mut [Lanes<N>; G],
+    level: impl Fn(Lanes<N>) -> Lanes<N>,
+) -> [Lanes<N>; 3] {
+    let [mut sum_l, mut sum_l2, mut sum_xl] = [Lanes::ZERO; 3];
+    for ((&x, &w), stored) in x.iter().zip(weights).zip(levels) {
+        let l = level(x);
+        *stored = l;
+        let wl = w * l;
+        sum_l = sum_l + wl;
+        sum_l2 = sum_l2 + wl * l;
+        sum_xl = sum_xl + wl * x;
+    }
+    [sum_l, sum_l2, sum_xl]
+}
+
 /// The value of largest magnitude in every group, the first of equals, and that magnitude.
 pub(crate) fn extreme<const N: usize, const G: usize>(x: &[Lanes<N>; G]) -> (Lanes<N>, Lanes<N>) {
     let (mut extreme, mut magnitude) = (Lanes::ZERO, Lanes::ZERO);
@@ -105,15 +124,17 @@ pub(crate) fn extreme<const N: usize, const G: usize>(x: &[Lanes<N>; G]) -> (Lan
 }
 
 /// `sum w x l` and `sum w l l`.
+#[inline]
 fn products<const N: usize, const G: usize>(
     x: &[Lanes<N>; G],
     weights: &[Lanes<N>; G],
+    weighted: &[Lanes<N>; G],
     level: impl Fn(Lanes<N>) -> Lanes<N>,
 ) -> (Lanes<N>, Lanes<N>) {
     let (mut sum_lx, mut sum_l2) = (Lanes::ZERO, Lanes::ZERO);
-    for (&x, &w) in x.iter().zip(weights) {
+    for ((&x, &w), &wx) in x.iter().zip(weights).zip(weighted) {
         let l = level(x);
-        sum_lx = sum_lx + w * x * l;
+        sum_lx = sum_lx + wx * l;
         sum_l2 = sum_l2 + w * l * l;
     }
     (sum_lx, sum_l2)
@@ -130,14 +151,16 @@ pub(crate) fn symmetric<const N: usize, const G: usize>(
     let zero = Lanes::ZERO;
     let (extreme, magnitude) = extreme(x);
     let nothing = Lanes::from(NOTHING).gt(magnitude);
-    let level = |inverse: Lanes<N>| move |x: Lanes<N>| (inverse * x).levels(-half, half - 1.0);
+    // Apart from groups of nothing, whose results are not used, no product is larger than `half + 1`.
+    let level = |inverse: Lanes<N>| move |x: Lanes<N>| (inverse * x).small_levels(-half, half - 1.0);
+    let weighted = std::array::from_fn(|i| weights[i] * x[i]);
     let mut inverse = Lanes::from(-half) / extreme;
-    let (sum_lx, sum_l2) = products(x, weights, level(inverse));
+    let (sum_lx, sum_l2) = products(x, weights, &weighted, level(inverse));
     let mut scale = sum_l2.ne(zero).select(sum_lx / sum_l2, zero);
     let mut best = scale * sum_lx;
     for i in (-9i8..=9).filter(|&i| i != 0) {
         let tried = Lanes::from(-(half + 0.1 * f32::from(i))) / extreme;
-        let (sum_lx, sum_l2) = products(x, weights, level(tried));
+        let (sum_lx, sum_l2) = products(x, weights, &weighted, level(tried));
         let better = (sum_lx * sum_lx).gt(best * sum_l2).and(sum_l2.gt(zero));
         let this_scale = sum_lx / sum_l2;
         inverse = better.select(tried, inverse);
@@ -172,10 +195,14 @@ pub(crate) fn descend<const N: usize, const G: usize>(
             let without_lx = sum_lx - w * x * l;
             let without_l2 = sum_l2 - w * l * l;
             let new = (x * without_l2 / without_lx).levels(-half, half - 1.0);
+            let other = new.ne(l).and(without_lx.gt(zero));
+            if !other.any() {
+                continue;
+            }
             let new_lx = without_lx + w * x * new;
             let new_l2 = without_l2 + w * new * new;
             let better = (new_lx * new_lx * sum_l2).gt(sum_lx * sum_lx * new_l2);
-            let better = better.and(new_l2.gt(zero)).and(new.ne(l)).and(without_lx.gt(zero));
+            let better = better.and(new_l2.gt(zero)).and(other);
             *level = better.select(new, l);
             sum_lx = better.select(new_lx, sum_lx);
             sum_l2 = better.select(new_l2, sum_l2);

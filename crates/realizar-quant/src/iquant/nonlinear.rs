@@ -58,12 +58,20 @@ fn scales<const N: usize>(x: &[Lanes<N>; 32], weights: &[Lanes<N>; 32]) -> Lanes
     Lanes::from(NOTHING).gt(magnitude).select(zero, scale)
 }
 
-/// The weights of the elements: their squares, or the importance times what [`crate::kquant`] takes.
-fn weigh<const N: usize>(x: &[Lanes<N>; 32], block: &[f32], importance: Option<&[f32]>) -> [Lanes<N>; 32] {
+/// The weights of the elements: their squares, or the importance times `sqrt(sigma2 + x^2)`, `sigma2` being twice the
+/// mean square of the block that the group belongs to.
+fn weigh<'a, const N: usize>(
+    x: &[Lanes<N>; 32],
+    block: impl Fn(usize) -> &'a [f32],
+    importance: Option<&[f32]>,
+) -> [Lanes<N>; 32] {
     let Some(importance) = importance else { return x.map(|x| x * x) };
-    let sigma2 = block.iter().fold(0.0, |sum, x| sum + x * x) * (2.0 / block.len() as f32);
+    let sigma2 = Lanes(std::array::from_fn(|g| {
+        let block = block(g);
+        block.iter().fold(0.0, |sum, x| sum + x * x) * (2.0 / block.len() as f32)
+    }));
     let importance = Lanes::transpose::<32>(importance);
-    std::array::from_fn(|i| importance[i] * (Lanes::from(sigma2) + x[i] * x[i]).sqrt())
+    std::array::from_fn(|i| importance[i] * (sigma2 + x[i] * x[i]).sqrt())
 }
 
 fn reciprocal(d: f32) -> f32 {
@@ -78,20 +86,34 @@ fn pack(x: &[f32], inverse: f32, out: &mut [u8]) {
     }
 }
 
-pub(crate) fn encode_iq4_nl(row: &[f32], importance: Option<&[f32]>, out: &mut [u8]) {
-    encode_blocks(row, importance, out, |row: &[f32; 32], importance, block: &mut [u8; 18]| {
-        let x = row.map(|x| Lanes([x]));
-        let scale = scales(&x, &weigh(&x, row, importance)).0[0];
+/// `N` blocks at once.
+fn encode_blocks_nl<const N: usize>(row: &[f32], importance: Option<&[f32]>, out: &mut [[u8; 18]]) {
+    let x = Lanes::<N>::transpose::<32>(row);
+    let weights = weigh(&x, |g| &row[32 * g..][..32], importance);
+    for ((x, block), scale) in row.as_chunks::<32>().0.iter().zip(out).zip(scales(&x, &weights).0) {
         write_f16(block, 0, scale);
-        pack(row, reciprocal(scale), &mut block[2..]);
-    });
+        pack(x, reciprocal(scale), &mut block[2..]);
+    }
+}
+
+pub(crate) fn encode_iq4_nl(row: &[f32], importance: Option<&[f32]>, out: &mut [u8]) {
+    for (i, (x, out)) in row.chunks(256).zip(out.as_chunks_mut::<18>().0.chunks_mut(8)).enumerate() {
+        let importance = importance.map(|weights| &weights[256 * i..][..x.len()]);
+        if out.len() == 8 {
+            encode_blocks_nl::<8>(x, importance, out);
+        } else {
+            for (j, (x, out)) in x.chunks(32).zip(out.chunks_mut(1)).enumerate() {
+                encode_blocks_nl::<1>(x, importance.map(|weights| &weights[32 * j..]), out);
+            }
+        }
+    }
 }
 
 pub(crate) fn encode_iq4_xs(row: &[f32], importance: Option<&[f32]>, out: &mut [u8]) {
     encode_blocks(row, importance, out, |row: &[f32; 256], importance, block: &mut [u8; 136]| {
         block[..8].fill(0);
         let x = Lanes::<8>::transpose::<32>(row);
-        let scales = scales(&x, &weigh(&x, row, importance)).0;
+        let scales = scales(&x, &weigh(&x, |_| row, importance)).0;
         let extreme = scales.iter().fold(0.0f32, |e, &s| if s.abs() > e.abs() { s } else { e });
         let d = -extreme / 32.0;
         write_f16(block, 0, d);

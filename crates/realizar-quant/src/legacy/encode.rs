@@ -2,7 +2,7 @@
 
 use crate::block::{encode_blocks, write_f16};
 use crate::lanes::Lanes;
-use crate::round::{away, truncate};
+use crate::round::{away, away_small, truncate};
 use crate::search::{Ladder, affine, extreme, symmetric};
 
 /// Halves and fifth bits of 32 levels: 16 bytes as in `Q4_0`.
@@ -22,68 +22,118 @@ fn reciprocal(d: f32) -> f32 {
     if d == 0.0 { 0.0 } else { 1.0 / d }
 }
 
-/// `importance * sqrt(sigma2 + x^2)` with the mean square of the whole row.
-fn weigh(x: &[f32; 32], importance: &[f32], sigma2: f32) -> [Lanes<1>; 32] {
-    std::array::from_fn(|i| Lanes([importance[i] * (sigma2 + x[i] * x[i]).sqrt()]))
-}
-
 fn mean_square(row: &[f32]) -> f32 {
     row.iter().fold(0.0, |sum, x| sum + x * x) / row.len() as f32
 }
 
-/// Scale and levels of a block without minimum: the extreme becomes `-half`.
-fn by_extreme(x: &[f32; 32], half: f32) -> (f32, [u8; 32]) {
+/// Scale, minimum (0 where the format has none) and levels of a block.
+type Block = (f32, f32, [u8; 32]);
+
+/// Without a minimum the extreme becomes `-half`.
+fn by_extreme(x: &[f32; 32], half: f32) -> Block {
     let (extreme, _) = extreme(&x.map(|x| Lanes([x])));
     let d = extreme.0[0] / -half;
     let inverse = reciprocal(d);
-    // The cast keeps the low byte, as the reference does with what does not fit.
-    let levels = x.map(|x| (truncate(x * inverse + (half + 0.5)) as i8).min((2.0 * half - 1.0) as i8) as u8);
-    (d, levels)
+    let top = (2.0 * half - 1.0) as u8;
+    let levels = if inverse.is_finite() {
+        x.map(|x| ((x * inverse + (half + 0.5)) as u8).min(top))
+    } else {
+        // The low byte, as the reference has it for what does not fit.
+        x.map(|x| truncate(x * inverse + (half + 0.5)) as u8)
+    };
+    (d, 0.0, levels)
 }
 
-fn by_search(x: &[f32; 32], importance: &[f32], sigma2: f32, half: f32) -> (f32, [u8; 32]) {
-    let (levels, scale) = symmetric(&x.map(|x| Lanes([x])), &weigh(x, importance, sigma2), half);
-    (scale.0[0], levels.map(|level| level.0[0] as u8))
+/// With a minimum the range of the block becomes 0 to `top`.
+fn by_range(x: &[f32; 32], top: f32) -> Block {
+    let (mut min, mut max) = (f32::MAX, -f32::MAX);
+    for &x in x {
+        min = if x < min { x } else { min };
+        max = if x > max { x } else { max };
+    }
+    let d = (max - min) / top;
+    let inverse = reciprocal(d);
+    let levels = if inverse.is_finite() {
+        x.map(|x| (((x - min) * inverse + 0.5) as u8).min(top as u8))
+    } else {
+        x.map(|x| truncate((x - min) * inverse + 0.5) as u8)
+    };
+    (d, min, levels)
 }
 
-fn without_minimum(x: &[f32; 32], importance: Option<&[f32]>, sigma2: f32, half: f32) -> (f32, [u8; 32]) {
-    match importance {
-        None => by_extreme(x, half),
-        Some(importance) => by_search(x, importance, sigma2, half),
+/// How the levels of a format lie.
+#[derive(Clone, Copy, Debug)]
+enum Levels {
+    /// From `-half` to `half - 1`.
+    Around { half: f32 },
+    /// From 0 to `top`, above a minimum.
+    From { top: f32 },
+}
+
+/// Searches `N` blocks at once, weighted by `importance * sqrt(sigma2 + x^2)`.
+fn by_search<const N: usize>(x: &[f32], importance: &[f32], sigma2: f32, levels: Levels) -> [Block; N] {
+    let x = Lanes::<N>::transpose::<32>(x);
+    let importance = Lanes::<N>::transpose::<32>(importance);
+    let weights = std::array::from_fn(|i| importance[i] * (Lanes::from(sigma2) + x[i] * x[i]).sqrt());
+    let (levels, scale, min) = match levels {
+        Levels::Around { half } => {
+            let (levels, scale) = symmetric(&x, &weights, half);
+            (levels, scale, Lanes::ZERO)
+        }
+        Levels::From { top } => {
+            let ladder = Ladder { first: -0.9, step: 0.05, count: 36, absolute: false };
+            let found = affine(&x, &weights, top, ladder);
+            (found.levels, found.scale, -found.min)
+        }
+    };
+    std::array::from_fn(|g| (scale.0[g], min.0[g], levels.map(|level| level.0[g] as u8)))
+}
+
+/// Finds scale, minimum and levels of every block and has them written.
+#[inline]
+fn encode<const B: usize>(
+    row: &[f32],
+    importance: Option<&[f32]>,
+    out: &mut [u8],
+    levels: Levels,
+    write: impl Fn(Block, &mut [u8; B]),
+) {
+    let out = out.as_chunks_mut::<B>().0;
+    let Some(importance) = importance else {
+        for (x, out) in row.as_chunks::<32>().0.iter().zip(out) {
+            let block = match levels {
+                Levels::Around { half } => by_extreme(x, half),
+                Levels::From { top } => by_range(x, top),
+            };
+            write(block, out);
+        }
+        return;
+    };
+    let sigma2 = mean_square(row);
+    for ((x, importance), out) in row.chunks(256).zip(importance.chunks(256)).zip(out.chunks_mut(8)) {
+        if let Some(out) = out.as_mut_array::<8>() {
+            for (block, out) in by_search::<8>(x, importance, sigma2, levels).into_iter().zip(out) {
+                write(block, out);
+            }
+        } else {
+            let blocks = x.as_chunks::<32>().0.iter().zip(importance.as_chunks::<32>().0);
+            for ((x, importance), out) in blocks.zip(out) {
+                let [block] = by_search::<1>(x, importance, sigma2, levels);
+                write(block, out);
+            }
+        }
     }
 }
 
-/// Scale, minimum and levels of a block with minimum.
-fn with_minimum(x: &[f32; 32], importance: Option<&[f32]>, sigma2: f32, top: f32) -> (f32, f32, [u8; 32]) {
-    let Some(importance) = importance else {
-        let (mut min, mut max) = (f32::MAX, -f32::MAX);
-        for &x in x {
-            min = if x < min { x } else { min };
-            max = if x > max { x } else { max };
-        }
-        let d = (max - min) / top;
-        let inverse = reciprocal(d);
-        let levels = x.map(|x| (truncate((x - min) * inverse + 0.5) as u8).min(top as u8));
-        return (d, min, levels);
-    };
-    let ladder = Ladder { first: -0.9, step: 0.05, count: 36, absolute: false };
-    let found = affine(&x.map(|x| Lanes([x])), &weigh(x, importance, sigma2), top, ladder);
-    (found.scale.0[0], -found.min.0[0], found.levels.map(|level| level.0[0] as u8))
-}
-
 pub(crate) fn encode_q4_0(row: &[f32], importance: Option<&[f32]>, out: &mut [u8]) {
-    let sigma2 = importance.map_or(0.0, |_| mean_square(row));
-    encode_blocks(row, importance, out, |x: &[f32; 32], importance, block: &mut [u8; 18]| {
-        let (d, levels) = without_minimum(x, importance, sigma2, 8.0);
+    encode(row, importance, out, Levels::Around { half: 8.0 }, |(d, _, levels), block: &mut [u8; 18]| {
         write_f16(block, 0, d);
         pack(&levels, &mut block[2..]);
     });
 }
 
 pub(crate) fn encode_q4_1(row: &[f32], importance: Option<&[f32]>, out: &mut [u8]) {
-    let sigma2 = importance.map_or(0.0, |_| mean_square(row));
-    encode_blocks(row, importance, out, |x: &[f32; 32], importance, block: &mut [u8; 20]| {
-        let (d, min, levels) = with_minimum(x, importance, sigma2, 15.0);
+    encode(row, importance, out, Levels::From { top: 15.0 }, |(d, min, levels), block: &mut [u8; 20]| {
         write_f16(block, 0, d);
         write_f16(block, 2, min);
         pack(&levels, &mut block[4..]);
@@ -91,9 +141,7 @@ pub(crate) fn encode_q4_1(row: &[f32], importance: Option<&[f32]>, out: &mut [u8
 }
 
 pub(crate) fn encode_q5_0(row: &[f32], importance: Option<&[f32]>, out: &mut [u8]) {
-    let sigma2 = importance.map_or(0.0, |_| mean_square(row));
-    encode_blocks(row, importance, out, |x: &[f32; 32], importance, block: &mut [u8; 22]| {
-        let (d, levels) = without_minimum(x, importance, sigma2, 16.0);
+    encode(row, importance, out, Levels::Around { half: 16.0 }, |(d, _, levels), block: &mut [u8; 22]| {
         write_f16(block, 0, d);
         pack_fifth(&levels, &mut block[2..6]);
         pack(&levels, &mut block[6..]);
@@ -101,9 +149,7 @@ pub(crate) fn encode_q5_0(row: &[f32], importance: Option<&[f32]>, out: &mut [u8
 }
 
 pub(crate) fn encode_q5_1(row: &[f32], importance: Option<&[f32]>, out: &mut [u8]) {
-    let sigma2 = importance.map_or(0.0, |_| mean_square(row));
-    encode_blocks(row, importance, out, |x: &[f32; 32], importance, block: &mut [u8; 24]| {
-        let (d, min, levels) = with_minimum(x, importance, sigma2, 31.0);
+    encode(row, importance, out, Levels::From { top: 31.0 }, |(d, min, levels), block: &mut [u8; 24]| {
         write_f16(block, 0, d);
         write_f16(block, 2, min);
         pack_fifth(&levels, &mut block[4..8]);
@@ -116,7 +162,12 @@ fn bytes(x: &[f32; 32]) -> (f32, [i8; 32]) {
     let magnitude = x.iter().fold(0.0f32, |max, x| if max > x.abs() { max } else { x.abs() });
     let d = magnitude / 127.0;
     let inverse = reciprocal(d);
-    (d, x.map(|x| away(x * inverse) as i8))
+    let quants = if inverse.is_finite() {
+        x.map(|x| away_small(x * inverse))
+    } else {
+        x.map(|x| away(x * inverse) as i8)
+    };
+    (d, quants)
 }
 
 pub(crate) fn encode_q8_0(row: &[f32], _: Option<&[f32]>, out: &mut [u8]) {
