@@ -1,7 +1,7 @@
 //! SentencePiece's byte-pair encoding: the pieces themselves, by their scores, say what merges.
 
 use crate::bpe::merge::{NO_SYMBOL, Pairs};
-use crate::bpe::{BpeScratch, Fallback, chars};
+use crate::bpe::{BpeScratch, Fallback, Waiting, chars};
 use crate::lexicon::Lexicon;
 use crate::sink::Sink;
 use crate::trie::Trie;
@@ -124,16 +124,17 @@ impl Spm {
         let mut recorder = scratch.cache.record(word, base, sink);
         let symbols = chars(word).map(|char| (self.pieces.find(char).unwrap_or(NO_SYMBOL), char.len()));
         let mut result = Ok(());
-        let mut unknown_before = false;
+        let mut waiting = Waiting::default();
         scratch.merger.merge(&InWord { spm: self, word }, symbols, word.len(), |id, start, end| {
             if id != NO_SYMBOL {
+                self.fallback.flush(&mut waiting, &mut recorder);
                 recorder.token(id, base + start, base + end);
-                unknown_before = false;
             } else if result.is_ok() {
                 let symbol = word.get(start..end).unwrap_or(&[]);
-                result = self.fallback.emit(symbol, base + start, &mut unknown_before, &mut recorder);
+                result = self.fallback.emit(symbol, base + start, &mut waiting, &mut recorder);
             }
         });
+        self.fallback.flush(&mut waiting, &mut recorder);
         if result.is_ok() {
             recorder.finish();
         }

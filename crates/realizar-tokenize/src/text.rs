@@ -134,11 +134,11 @@ impl<'a> Prepared<'a> {
         });
     }
 
-    /// Removes spaces at the end.
-    pub(crate) fn trim_end_spaces(&mut self) {
+    /// Removes every `space` at the end.
+    pub(crate) fn trim_end(&mut self, space: &[u8]) {
         let mut kept = self.bytes.len();
-        while kept > 0 && self.bytes.get(kept - 1) == Some(&b' ') {
-            kept -= 1;
+        while self.bytes.get(..kept).is_some_and(|text| text.ends_with(space)) {
+            kept -= space.len();
         }
         if kept < self.bytes.len() {
             if let Some(spans) = &mut self.spans {
@@ -148,18 +148,18 @@ impl<'a> Prepared<'a> {
         }
     }
 
-    /// Adds a space at the beginning, or at the end.
-    pub(crate) fn add_space(&mut self, first: bool) {
+    /// Adds bytes that stand for nothing at the beginning, or at the end.
+    pub(crate) fn insert(&mut self, first: bool, bytes: &[u8]) {
+        let at = if first { 0 } else { self.bytes.len() };
         if self.places {
             let mut spans = self.all_spans();
-            let span = if first { spans.first() } else { spans.last() }.copied().unwrap_or((0, 0));
-            let at = if first { 0 } else { spans.len() };
-            let point = if first { span.0 } else { span.1 };
-            spans.insert(at, (point, point));
+            let point =
+                if first { spans.first().map(|span| span.0) } else { spans.last().map(|span| span.1) };
+            let point = point.unwrap_or(0);
+            spans.splice(at..at, bytes.iter().map(|_| (point, point)));
             self.spans = Some(spans);
         }
-        let at = if first { 0 } else { self.bytes.len() };
-        self.bytes.to_mut().insert(at, b' ');
+        self.bytes.to_mut().splice(at..at, bytes.iter().copied());
     }
 
     /// Replaces every space by U+2581, with one before the text where asked for.

@@ -86,6 +86,11 @@ impl Unigram {
     ) {
         let Some((start, end)) = run else { return };
         let symbol = text.get(start..end).unwrap_or(&[]);
+        if let Some((_, id)) = self.trie.prefixes(symbol, 0).find(|(end, _)| *end == symbol.len()) {
+            // The text of the unknown token itself.
+            sink.token(id, base + start, base + end);
+            return;
+        }
         let tokens = symbol.iter().map(|byte| self.bytes.get(*byte as usize).copied().flatten());
         let tokens: Option<Vec<TokenId>> = if with_bytes { tokens.collect() } else { None };
         for id in tokens.unwrap_or_else(|| vec![self.unknown]) {

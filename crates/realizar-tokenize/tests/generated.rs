@@ -1,5 +1,7 @@
 //! The Unicode tables of the crate are generated; this test makes them again and compares.
 //! `UPDATE_GENERATED=1 cargo test -p realizar-tokenize --test generated` rewrites them.
+#![expect(clippy::unwrap_used, reason = "test code")]
+
 use std::fmt::Write as _;
 use std::path::Path;
 

@@ -31,41 +31,49 @@ pub(crate) struct Fallback {
 }
 
 impl Fallback {
-    /// A symbol that is no token: by its bytes, or as unknown.
+    /// A symbol that is no token: by its bytes, or as unknown. `waiting` is the run of unknown symbols before it.
     pub(crate) fn emit(
         &self,
         symbol: &[u8],
         base: usize,
-        unknown_before: &mut bool,
+        waiting: &mut Waiting,
         sink: &mut dyn Sink,
     ) -> Result<(), TokenizeError> {
         let token_of = |byte: u8| self.bytes.get(byte as usize).copied().flatten();
-        match symbol.iter().position(|byte| token_of(*byte).is_none()) {
-            None => {
-                for (at, byte) in (base..).zip(symbol) {
-                    if let Some(id) = token_of(*byte) {
-                        sink.token(id, at, at + 1);
-                    }
+        let Some(at) = symbol.iter().position(|byte| token_of(*byte).is_none()) else {
+            self.flush(waiting, sink);
+            for (at, byte) in (base..).zip(symbol) {
+                if let Some(id) = token_of(*byte) {
+                    sink.token(id, at, at + 1);
                 }
-                *unknown_before = false;
-                Ok(())
             }
-            Some(at) => {
-                match self.unknown {
-                    Unknown::Refuse => {
-                        let byte = symbol.get(at).copied().unwrap_or(0);
-                        return Err(TokenizeError::NoToken { byte, offset: base + at });
-                    }
-                    Unknown::Drop => {}
-                    Unknown::Fused(_) if *unknown_before => {}
-                    Unknown::Token(id) | Unknown::Fused(id) => sink.token(id, base, base + symbol.len()),
-                }
-                *unknown_before = true;
-                Ok(())
+            return Ok(());
+        };
+        let end = base + symbol.len();
+        match self.unknown {
+            Unknown::Refuse => {
+                let byte = symbol.get(at).copied().unwrap_or(0);
+                return Err(TokenizeError::NoToken { byte, offset: base + at });
             }
+            Unknown::Drop => {}
+            Unknown::Token(id) => sink.token(id, base, end),
+            Unknown::Fused(_) => waiting.0 = Some((waiting.0.map_or(base, |run| run.0), end)),
+        }
+        Ok(())
+    }
+
+    /// Ends a run of unknown symbols.
+    #[inline]
+    pub(crate) fn flush(&self, waiting: &mut Waiting, sink: &mut dyn Sink) {
+        if let (Some((start, end)), Unknown::Fused(id)) = (waiting.0.take(), self.unknown) {
+            sink.token(id, start, end);
         }
     }
 }
+
+/// Neighbouring unknown symbols that will be one token.
+#[derive(Debug, Default)]
+pub(crate) struct Waiting(Option<(usize, usize)>);
 
 /// A symbol that cannot be spelt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,6 +148,7 @@ impl Bpe {
     }
 
     /// To be set before the merges are added.
+    #[cfg(feature = "hf")]
     pub(crate) fn set_affixes(&mut self, affixes: Affixes) {
         self.affixes = affixes;
     }
@@ -210,14 +219,14 @@ impl Bpe {
             return Ok(());
         }
         let mut result = Ok(());
-        let mut unknown_before = false;
+        let mut waiting = Waiting::default();
         let mut emit = |id: u32, start: usize, end: usize| {
             if id < self.tokens {
+                self.fallback.flush(&mut waiting, &mut recorder);
                 recorder.token(id, base + start, base + end);
-                unknown_before = false;
             } else if result.is_ok() {
                 let symbol = word.get(start..end).unwrap_or(&[]);
-                result = self.fallback.emit(symbol, base + start, &mut unknown_before, &mut recorder);
+                result = self.fallback.emit(symbol, base + start, &mut waiting, &mut recorder);
             }
         };
         match self.unit {
@@ -227,11 +236,16 @@ impl Bpe {
                 scratch.merger.merge(self, symbols, word.len(), &mut emit);
             }
             Unit::Char => {
-                let symbols =
-                    chars(word).map(|char| (self.pieces.find(char).unwrap_or(NO_SYMBOL), char.len()));
+                let mut at = 0;
+                let symbols = chars(word).map(|char| {
+                    let (first, last) = (at == 0, at + char.len() == word.len());
+                    at += char.len();
+                    (self.symbol(char, first, last), char.len())
+                });
                 scratch.merger.merge(self, symbols, word.len(), &mut emit);
             }
         }
+        self.fallback.flush(&mut waiting, &mut recorder);
         if result.is_ok() {
             recorder.finish();
         }

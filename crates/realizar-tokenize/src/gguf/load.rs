@@ -39,6 +39,11 @@ impl GgufTokenizer {
                 return Err(TokenizeError::UnknownModel { name: name.to_owned(), known: KNOWN_MODELS });
             }
         };
+        // Of these only llama.cpp's ids are known.
+        let compat = match vocab.model {
+            "whitespace" | "hybriddna" | "rwkv" | "plamo2" => Compat::LlamaCpp,
+            _ => compat,
+        };
         let mut warnings = Vec::new();
         check_lengths(vocab)?;
         let texts = read_texts(vocab, &mut warnings)?;

@@ -4,7 +4,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::aligned::Aligned;
 use super::json::At;
-use super::model::{MAX_IDS, Model};
+use super::model::MAX_IDS;
 use super::normalize::Normalizer;
 use crate::pattern::class::Class;
 use crate::pattern::word;
@@ -12,6 +12,9 @@ use crate::trie::Trie;
 use crate::{TokenId, TokenizeError, unicode};
 
 const MAX_ADDED: usize = 1_048_576;
+
+/// Takes pieces of a text, and the id of the added token that a piece is.
+type Emit<'e> = dyn FnMut(Aligned<'_>, Option<TokenId>) -> Result<(), TokenizeError> + 'e;
 
 /// One added token.
 #[derive(Debug, Clone)]
@@ -29,7 +32,8 @@ pub(super) struct AddedTokens {
     tokens: Vec<Added>,
     by_id: FxHashMap<TokenId, usize>,
     by_text: FxHashMap<String, TokenId>,
-    special: FxHashSet<TokenId>,
+    /// Special tokens are known by their text as it was given.
+    special: FxHashSet<String>,
     /// To be found in the text as it is; indices into `tokens`.
     raw: Trie,
     /// To be found in the normalised text.
@@ -39,11 +43,7 @@ pub(super) struct AddedTokens {
 }
 
 impl AddedTokens {
-    pub(super) fn read(
-        root: &At<'_>,
-        model: &Model,
-        normalizer: Option<&Normalizer>,
-    ) -> Result<Self, TokenizeError> {
+    pub(super) fn read(root: &At<'_>, normalizer: Option<&Normalizer>) -> Result<Self, TokenizeError> {
         let list = root.get("added_tokens").map_or(Ok(Vec::new()), |at| at.list())?;
         if list.len() > MAX_ADDED {
             return Err(TokenizeError::TooMany { what: "added tokens", found: list.len(), limit: MAX_ADDED });
@@ -62,28 +62,27 @@ impl AddedTokens {
             if id as usize >= MAX_IDS {
                 return Err(TokenizeError::TooMany { what: "ids", found: id as usize, limit: MAX_IDS });
             }
-            // The model's own id wins, as in the reference.
-            let id = model.texts.find(text.as_bytes()).unwrap_or(id);
-            let is_special = at.flag("special", false)?;
-            let token = Added {
-                id,
-                text: text.to_owned(),
-                single_word: at.flag("single_word", false)?,
-                strip: (at.flag("lstrip", false)?, at.flag("rstrip", false)?),
-                special: is_special,
-            };
-            if at.flag("normalized", !is_special)? {
-                let mut shown = Aligned::new(text, 0, false);
+            let special_flag = at.flag("special", false)?;
+            let mut shown = Aligned::new(text, 0, false);
+            if at.flag("normalized", !special_flag)? {
                 if let Some(normalizer) = normalizer {
                     normalizer.apply(&mut shown)?;
                 }
-                normalized.push((shown.text.into_owned(), index as u32));
+                normalized.push((shown.text.to_string(), index as u32));
             } else {
                 raw.push((text, index as u32));
             }
-            if is_special {
-                special.insert(id);
+            // The reference shows the normalised text.
+            if special_flag {
+                special.insert(text.to_owned());
             }
+            let token = Added {
+                id,
+                text: shown.text.into_owned(),
+                single_word: at.flag("single_word", false)?,
+                strip: (at.flag("lstrip", false)?, at.flag("rstrip", false)?),
+                special: special_flag,
+            };
             by_id.insert(id, index);
             by_text.insert(text.to_owned(), id);
             end = end.max(id + 1);
@@ -114,12 +113,12 @@ impl AddedTokens {
         self.by_text.get(std::str::from_utf8(text).ok()?).copied()
     }
 
-    pub(super) fn is_special(&self, id: TokenId) -> bool {
-        self.special.contains(&id)
+    pub(super) fn is_special(&self, text: &str) -> bool {
+        self.special.contains(text)
     }
 
     pub(super) fn specials(&self) -> impl Iterator<Item = TokenId> + '_ {
-        self.special.iter().copied()
+        self.tokens.iter().filter(|token| token.special).map(|token| token.id)
     }
 
     fn is_word_at(&self, text: &str, pos: usize) -> bool {
@@ -134,7 +133,7 @@ impl AddedTokens {
         piece: &Aligned<'_>,
         normalized: bool,
         parse_special: bool,
-        emit: &mut dyn FnMut(Aligned<'_>, Option<TokenId>) -> Result<(), TokenizeError>,
+        emit: &mut Emit<'_>,
     ) -> Result<(), TokenizeError> {
         let trie = if normalized { &self.normalized } else { &self.raw };
         let text = piece.text.as_ref();
@@ -163,7 +162,6 @@ impl AddedTokens {
                 let right = text.get(end..).unwrap_or("");
                 to = end + right.len() - right.trim_start().len();
             }
-            let from = from.max(done);
             if done < from {
                 emit(piece.slice(done..from), None)?;
             }

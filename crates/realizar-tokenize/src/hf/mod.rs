@@ -4,6 +4,7 @@ mod added;
 mod aligned;
 mod decode;
 mod encoding;
+mod generated_unscripted;
 mod json;
 mod model;
 mod normalize;
@@ -47,7 +48,7 @@ impl HfTokenizer {
         let pre_tokenizer = root.get("pre_tokenizer").map(|at| PreTokenizer::read(&at, 0)).transpose()?;
         let byte_level = pre_tokenizer.as_ref().is_some_and(PreTokenizer::is_byte_level);
         let model = Model::read(&root.need("model")?, byte_level, &mut warnings)?;
-        let added = AddedTokens::read(&root, &model, normalizer.as_ref())?;
+        let added = AddedTokens::read(&root, normalizer.as_ref())?;
         let post = root.get("post_processor").map(|at| Post::read(&at, 0)).transpose()?;
         let decoder = root.get("decoder").map(|at| Decoder::read(&at, 0)).transpose()?;
         let truncation = root.get("truncation").map(|at| Truncation::read(&at)).transpose()?;
@@ -74,7 +75,7 @@ impl HfTokenizer {
     }
 
     pub(crate) fn is_special(&self, id: TokenId) -> bool {
-        self.added.is_special(id)
+        std::str::from_utf8(self.text(id)).is_ok_and(|text| self.added.is_special(text))
     }
 
     /// The special tokens' ids.
@@ -163,7 +164,8 @@ impl HfTokenizer {
             truncation.apply(&mut parts, wanted.map_or(0, |post| post.added(pair.is_some())));
         }
         if let Some(post) = &self.post {
-            post.apply(&mut parts, options.add_special);
+            let texts: Vec<&str> = std::iter::once(text).chain(pair).collect();
+            post.apply(&mut parts, &texts, options.add_special);
         }
         let mut encoding = post::concat(parts);
         if let Some(padding) = self.padding.filter(|_| to_length) {

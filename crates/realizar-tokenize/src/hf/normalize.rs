@@ -47,10 +47,9 @@ impl Finder {
         Ok(Self::Regex(Pattern::new(regex.text()?, Dialect::Oniguruma)?))
     }
 
-    /// All matches. The empty text matches nowhere.
+    /// All matches. The empty text matches before every character and at the end.
     pub(super) fn find(&self, text: &str) -> Result<Vec<Range<usize>>, TokenizeError> {
         match self {
-            Self::Text(wanted) if wanted.is_empty() => Ok(Vec::new()),
             Self::Text(wanted) => {
                 Ok(text.match_indices(wanted.as_str()).map(|(at, _)| at..at + wanted.len()).collect())
             }

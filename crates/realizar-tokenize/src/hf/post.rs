@@ -99,12 +99,12 @@ impl Post {
     }
 
     /// Works on the one or two encodings, in place; templates join them into one.
-    pub(super) fn apply(&self, parts: &mut Vec<Encoding>, add_special: bool) {
+    pub(super) fn apply(&self, parts: &mut Vec<Encoding>, texts: &[&str], add_special: bool) {
         match self {
-            Self::Sequence(posts) => posts.iter().for_each(|post| post.apply(parts, add_special)),
+            Self::Sequence(posts) => posts.iter().for_each(|post| post.apply(parts, texts, add_special)),
             Self::ByteLevel { add_prefix_space, trim_offsets } => {
                 if *trim_offsets {
-                    parts.iter_mut().for_each(|part| trim(part, *add_prefix_space));
+                    parts.iter_mut().zip(texts).for_each(|(part, text)| trim(part, text, *add_prefix_space));
                 }
             }
             Self::Template { single, pair } => {
@@ -114,7 +114,7 @@ impl Post {
             }
             Self::Roberta { cls, sep, add_prefix_space, trim_offsets } => {
                 if *trim_offsets {
-                    parts.iter_mut().for_each(|part| trim(part, *add_prefix_space));
+                    parts.iter_mut().zip(texts).for_each(|(part, text)| trim(part, text, *add_prefix_space));
                 }
                 // RoBERTa has one type only.
                 parts.iter_mut().for_each(|part| part.set_type(0));
@@ -182,27 +182,24 @@ fn join(template: &[Part], parts: &[Encoding], add_special: bool) -> Encoding {
 }
 
 /// Takes the white space at a token's ends out of its place.
-fn trim(part: &mut Encoding, add_prefix_space: bool) {
+fn trim(part: &mut Encoding, text: &str, add_prefix_space: bool) {
     let is_space = |char: &char| *char == bytelevel::char_of(b' ') || char.is_whitespace();
-    let spaces: Vec<(usize, usize)> = part
-        .texts
-        .iter()
-        .map(|text| {
-            (text.chars().take_while(is_space).count(), text.chars().rev().take_while(is_space).count())
-        })
-        .collect();
-    for (index, (place, (leading, trailing))) in part.offsets.iter_mut().zip(spaces).enumerate() {
-        let mut leading = leading;
-        // The space that was put before the text is not in the input.
-        if leading > 0 && (index == 0 || place.0 == 0) && add_prefix_space {
-            leading -= 1;
+    for (index, (place, token)) in part.offsets.iter_mut().zip(&part.texts).enumerate() {
+        let mut leading = token.chars().take_while(is_space).count();
+        let trailing = token.chars().rev().take_while(is_space).count();
+        // A single space at the beginning is the one that was put there.
+        if leading == 1 && (index == 0 || place.0 == 0) && add_prefix_space {
+            leading = 0;
         }
-        place.0 = (place.0 + leading).min(place.1);
-        if trailing > 0 && place.1 >= trailing {
-            place.1 = (place.1 - trailing).max(place.0);
+        let right: usize = text.get(place.0..).unwrap_or("").chars().take(leading).map(char::len_utf8).sum();
+        place.0 = (place.0 + right).min(place.1);
+        let before = text.get(..place.1).unwrap_or("");
+        if trailing > 0 && before.chars().count() >= trailing {
+            let left: usize = before.chars().rev().take(trailing).map(char::len_utf8).sum();
+            place.1 = (place.1 - left).max(place.0);
         }
     }
-    part.overflowing.iter_mut().for_each(|window| trim(window, add_prefix_space));
+    part.overflowing.iter_mut().for_each(|window| trim(window, text, add_prefix_space));
 }
 
 /// Encodings that no template has joined, one after the other.

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::aligned::Aligned;
+use super::generated_unscripted::UNSCRIPTED;
 use super::json::At;
 use super::normalize::Finder;
 use crate::pattern::class::Class;
@@ -319,15 +320,24 @@ fn whitespace(text: &str, word: &Class) -> Vec<Range<usize>> {
     out
 }
 
+fn is_unscripted(code: u32) -> bool {
+    let after = UNSCRIPTED.partition_point(|range| range.0 <= code);
+    after.checked_sub(1).and_then(|at| UNSCRIPTED.get(at)).is_some_and(|range| code <= range.1)
+}
+
 /// Runs of one script; a space joins what is before it. Kana count as Han.
 fn scripts(text: &str) -> Vec<Range<usize>> {
-    let han = unicode::SCRIPT_NAMES.iter().position(|name| *name == "Han").map_or(0, |index| index as u8);
+    let named =
+        |script: &str| unicode::SCRIPT_NAMES.iter().position(|name| *name == script).map(|index| index as u8);
+    let han = named("Han");
     let of = |char: char| match unicode::SCRIPT_NAMES.get(unicode::script(char as u32) as usize) {
         _ if char == ' ' => None,
-        _ if char == '\u{30FC}' => Some(han),
-        Some(&("Hiragana" | "Katakana")) => Some(han),
-        // Unassigned characters have any script.
-        Some(&"Unknown") => None,
+        _ if char == '\u{30FC}' => han,
+        Some(&("Hiragana" | "Katakana")) => han,
+        // The reference's table is older than ours: what it does not know goes with any script.
+        _ if is_unscripted(char as u32) => None,
+        _ if matches!(char, '\u{589}' | '\u{61C}') => named("Common"),
+        _ if matches!(char, '\u{953}' | '\u{954}') => named("Devanagari"),
         _ => Some(unicode::script(char as u32)),
     };
     let mut starts = Vec::new();

@@ -2,7 +2,7 @@
 
 mod proto;
 
-use crate::bpe::{BpeScratch, Fallback, Unknown, chars};
+use crate::bpe::{BpeScratch, Fallback, Unknown, Waiting, chars};
 use crate::charsmap::CharsMap;
 use crate::gguf::byte_token;
 use crate::lexicon::Lexicon;
@@ -41,8 +41,7 @@ enum Model {
     /// Every character, or every word, is a piece.
     Pieces {
         words: bool,
-        unknown: TokenId,
-        bytes: Box<[Option<TokenId>; 256]>,
+        fallback: Fallback,
     },
 }
 
@@ -137,18 +136,8 @@ impl SentencePiece {
         match &self.model {
             Model::Unigram(model) => model.encode(text, 0, true, sink),
             Model::Bpe(model) => model.encode(text, scratch, sink)?,
-            Model::Pieces { words, unknown, bytes } => {
-                let mut unknown_before = false;
-                let mut emit = |start: usize, end: usize| {
-                    let piece = text.get(start..end).unwrap_or(&[]);
-                    if let Some(id) = self.texts.find(piece).filter(|id| self.is_text(*id)) {
-                        sink.token(id, start, end);
-                        unknown_before = false;
-                        return Ok(());
-                    }
-                    let fallback = Fallback { bytes: bytes.clone(), unknown: Unknown::Fused(*unknown) };
-                    fallback.emit(piece, start, &mut unknown_before, sink)
-                };
+            Model::Pieces { words, fallback } => {
+                let mut waiting = Waiting::default();
                 let mut at = 0;
                 while at < text.len() {
                     let user = self.user_defined.prefixes(text, at).last().map(|(end, _)| end);
@@ -158,9 +147,16 @@ impl SentencePiece {
                         None if *words => self.word_end(text, at),
                         None => at + char,
                     };
-                    emit(at, end)?;
+                    let piece = text.get(at..end).unwrap_or(&[]);
+                    if let Some(id) = self.texts.find(piece).filter(|id| self.is_text(*id)) {
+                        fallback.flush(&mut waiting, sink);
+                        sink.token(id, at, end);
+                    } else {
+                        fallback.emit(piece, at, &mut waiting, sink)?;
+                    }
                     at = end;
                 }
+                fallback.flush(&mut waiting, sink);
             }
         }
         Ok(())
@@ -182,28 +178,41 @@ impl SentencePiece {
     /// The text as the model sees it.
     fn normalized<'t>(&self, text: &'t [u8], places: bool) -> Prepared<'t> {
         let mut out = Prepared::raw(text, places);
-        let mut space_before = true;
         let squeeze = self.remove_extra_whitespaces;
+        let space = if self.escape_whitespaces { SPACE } else { b" " };
+        let (mut heading, mut after_space) = (true, squeeze);
+        let mut step = Vec::new();
         out.rewrite_stretches(|text, at, out| {
-            let mut buffer = Vec::new();
-            let used = self.step(text, at, &mut buffer);
-            for byte in buffer {
-                if byte == b' ' && squeeze && space_before {
-                    continue;
+            step.clear();
+            let used = self.step(text, at, &mut step);
+            if heading && squeeze && step == b" " {
+                return used;
+            }
+            heading = false;
+            let skip = if after_space { step.iter().take_while(|byte| **byte == b' ').count() } else { 0 };
+            let kept = step.get(skip..).unwrap_or(&[]);
+            for byte in kept {
+                match byte {
+                    b' ' => out.extend_from_slice(space),
+                    byte => out.push(*byte),
                 }
-                space_before = byte == b' ';
-                out.push(byte);
+            }
+            if let Some(last) = kept.last() {
+                after_space = squeeze && *last == b' ';
             }
             used
         });
+        if heading {
+            return out;
+        }
+        if self.add_dummy_prefix && !self.whitespace_as_suffix {
+            out.insert(true, space);
+        }
         if squeeze {
-            out.trim_end_spaces();
+            out.trim_end(space);
         }
-        if self.add_dummy_prefix && !out.bytes.is_empty() {
-            out.add_space(!self.whitespace_as_suffix);
-        }
-        if self.escape_whitespaces {
-            out.replace_spaces(false);
+        if self.add_dummy_prefix && self.whitespace_as_suffix {
+            out.insert(false, space);
         }
         out
     }
@@ -256,18 +265,12 @@ impl SentencePiece {
             }
         }
         flush_bytes(&mut bytes, &mut out, &mut first);
-        if self.whitespace_as_suffix && (self.add_dummy_prefix || self.remove_extra_whitespaces) {
-            while out.last() == Some(&b' ') {
-                out.pop();
-            }
-        }
         out
     }
 
     fn push_surface(&self, text: &[u8], first: &mut bool, out: &mut Vec<u8>) {
         let mut rest = text;
-        let strip =
-            *first && !self.whitespace_as_suffix && (self.add_dummy_prefix || self.remove_extra_whitespaces);
+        let strip = *first && self.strips_first_space();
         if strip && let Some(after) = rest.strip_prefix(SPACE) {
             rest = after;
             // The reference goes on stripping where it removes extra spaces.
@@ -302,7 +305,7 @@ impl SentencePiece {
     }
 
     pub(crate) fn strips_first_space(&self) -> bool {
-        !self.whitespace_as_suffix && (self.add_dummy_prefix || self.remove_extra_whitespaces)
+        self.add_dummy_prefix || self.remove_extra_whitespaces
     }
 }
 
@@ -366,7 +369,8 @@ fn model(file: &ModelFile<'_>, texts: &Lexicon, unknown: TokenId, user_defined: 
             )))
         }
         ModelKind::Word | ModelKind::Char => {
-            Model::Pieces { words: file.kind == ModelKind::Word, unknown, bytes }
+            let fallback = Fallback { bytes, unknown: Unknown::Fused(unknown) };
+            Model::Pieces { words: file.kind == ModelKind::Word, fallback }
         }
     }
 }

@@ -13,8 +13,23 @@ use unicode_normalization::char::{
 pub(crate) enum Form {
     Nfc,
     Nfd,
+    #[cfg(any(test, feature = "hf"))]
     Nfkc,
+    #[cfg(any(test, feature = "hf"))]
     Nfkd,
+}
+
+impl Form {
+    fn composes(self) -> bool {
+        match self {
+            Self::Nfc => true,
+            Self::Nfd => false,
+            #[cfg(any(test, feature = "hf"))]
+            Self::Nfkc => true,
+            #[cfg(any(test, feature = "hf"))]
+            Self::Nfkd => false,
+        }
+    }
 }
 
 /// The normal form of `text`, each character with its change count.
@@ -43,7 +58,7 @@ pub(crate) fn normalize(text: &str, form: Form) -> Vec<(char, isize)> {
         }
     }
     sort_marks(&mut out, marks_from);
-    if matches!(form, Form::Nfc | Form::Nfkc) { recompose(&out) } else { out }
+    if form.composes() { recompose(&out) } else { out }
 }
 
 fn sort_marks(out: &mut [(char, isize)], from: usize) {

@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use realizar_tokenize::{DecodeOptions, EncodeOptions, Tokenizer};
 
-use crate::support::{Score, ids_of, lines, shared_or_skip, text_of};
+use crate::support::{Score, ids_of, lines, roots, text_of};
 
 const PLAIN: EncodeOptions = EncodeOptions { add_special: false, parse_special: false };
 const SHOWN: DecodeOptions = DecodeOptions { keep_special: false, clean_spaces: false, strip_ends: false };
@@ -18,7 +18,15 @@ fn sentencepiece_models() {
         "unigram-nmt_nfkc",
         "unigram-suffix-nfkc",
     ] {
-        let Some(path) = shared_or_skip(&format!("tokenizers/spm/{name}.model"), name) else { return };
+        for root in roots(name) {
+            sentencepiece_in(&root.join("tokenizers/spm"), name);
+        }
+    }
+}
+
+fn sentencepiece_in(folder: &std::path::Path, name: &str) {
+    let path = folder.join(format!("{name}.model"));
+    if path.exists() {
         let tokenizer = Tokenizer::from_sentencepiece(&std::fs::read(&path).unwrap()).unwrap();
         let mut score = Score::default();
         let mut decode = Score::default();
@@ -47,8 +55,15 @@ fn sentencepiece_models() {
 #[test]
 fn tiktoken_ranks() {
     for name in ["gpt2", "cl100k", "o200k"] {
-        let Some(path) = shared_or_skip("tokenizers/tiktoken/small.tiktoken", name) else { return };
-        let ranks = std::fs::read(&path).unwrap();
+        for root in roots(name) {
+            tiktoken_in(&root.join("tokenizers/tiktoken/small.tiktoken"), name);
+        }
+    }
+}
+
+fn tiktoken_in(path: &std::path::Path, name: &str) {
+    {
+        let ranks = std::fs::read(path).unwrap();
         let count = ranks.iter().filter(|byte| **byte == b'\n').count() as u32;
         let special = [("<|endoftext|>", count), ("<|fim_prefix|>", count + 1), ("<|im_start|>", count + 2)];
         let tokenizer = Tokenizer::from_tiktoken(&ranks, name, &special).unwrap();

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use realizar_tokenize::{Compat, EncodeOptions, Tokenizer};
 use serde_json::Value;
 
-use crate::support::{Gguf, Score, ids_of, lines, shared, shared_or_skip, text_of};
+use crate::support::{Gguf, Score, ids_of, lines, roots, text_of};
 
 /// Lengths of words in code points, as the data have them (without the empty ones that llama.cpp makes).
 fn splits(tokenizer: &Tokenizer, text: &[u8]) -> Vec<usize> {
@@ -19,17 +19,24 @@ fn expected_splits(value: &Value) -> Option<Vec<usize>> {
 
 #[test]
 fn every_pre_tokenizer_name() {
-    let Some(index) = shared_or_skip("tokenizers/pre/index.json", "pre") else { return };
-    let index: Vec<Value> = serde_json::from_slice(&std::fs::read(index).unwrap()).unwrap();
-    let texts = lines(&shared("tokenizers/pre/texts.jsonl").unwrap());
+    for root in roots("pre") {
+        names_in(&root.join("tokenizers/pre"));
+    }
+}
+
+fn names_in(folder: &std::path::Path) {
+    let index: Vec<Value> =
+        serde_json::from_slice(&std::fs::read(folder.join("index.json")).unwrap()).unwrap();
+    let texts = lines(&folder.join("texts.jsonl"));
+    let texts: BTreeMap<u64, &Value> = texts.iter().map(|text| (text["i"].as_u64().unwrap(), text)).collect();
     let mut vocabularies = BTreeMap::new();
     for name in ["tiny-bytes", "tiny-raw"] {
-        vocabularies.insert(name, Gguf::open(&shared(&format!("tokenizers/pre/{name}.gguf")).unwrap()));
+        vocabularies.insert(name, Gguf::open(&folder.join(format!("{name}.gguf"))));
     }
     let mut failures = Vec::new();
     for entry in &index {
         let file = entry["file"].as_str().unwrap();
-        let expected = lines(&shared(&format!("tokenizers/pre/{file}")).unwrap());
+        let expected = lines(&folder.join(file));
         for (number, name) in entry["names"].as_array().unwrap().iter().enumerate() {
             let name = name.as_str().unwrap();
             let model = entry["tokenizer_model"].as_str().unwrap();
@@ -45,7 +52,7 @@ fn every_pre_tokenizer_name() {
             let (mut ids, mut words, mut original_words) =
                 (Score::default(), Score::default(), Score::default());
             for line in expected.iter().filter(|line| line.get("ids").is_some()) {
-                let text = &texts[line["i"].as_u64().unwrap() as usize];
+                let text = texts[&line["i"].as_u64().unwrap()];
                 let flag = |name: &str| text[name].as_bool().unwrap();
                 let options =
                     EncodeOptions { add_special: flag("add_special"), parse_special: flag("parse_special") };

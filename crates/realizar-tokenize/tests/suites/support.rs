@@ -8,24 +8,17 @@ use base64::Engine as _;
 use realizar_tokenize::{Compat, GgufVocab, Tokenizer};
 use serde_json::Value;
 
-/// The shared test data, where this checkout lies beside them.
-pub(crate) fn shared(path: &str) -> Option<PathBuf> {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data").join(path);
-    path.exists().then_some(path)
-}
-
-/// A file of the shared data; says so and gives `None` where they are absent.
-pub(crate) fn shared_or_skip(path: &str, suite: &str) -> Option<PathBuf> {
-    let found = shared(path);
-    if found.is_none() {
+/// Where test data lie: the crate's own slice, and all of them, where this checkout lies beside them.
+pub(crate) fn roots(suite: &str) -> Vec<PathBuf> {
+    let crate_folder = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let shared = crate_folder.join("../../../shared/data");
+    let own = crate_folder.join("tests/data");
+    if shared.exists() {
+        vec![own, shared]
+    } else {
         eprintln!("SKIPPED (no shared/data): {suite}");
+        vec![own]
     }
-    found
-}
-
-/// A file of the crate's own test data.
-pub(crate) fn local(path: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(path)
 }
 
 /// A metadata value, as far as tokenizers need them.
@@ -133,10 +126,9 @@ impl Gguf {
         }
     }
     fn texts(&self, key: &str) -> Vec<&[u8]> {
-        let text = |meta| match meta {
-            &Meta::Text(ref text) => text.as_slice(),
-            other => panic!("{key}: {other:?}"),
-        };
+        fn text(meta: &Meta) -> &[u8] {
+            if let Meta::Text(text) = meta { text } else { panic!("{meta:?}") }
+        }
         self.list(key).unwrap_or(&[]).iter().map(text).collect()
     }
 
