@@ -4,31 +4,31 @@
 //! constant in a file of its own; [`ARCHITECTURES`] lists them. Facts that a model file states in numbers (widths,
 //! counts, bases) are not here but in [`crate::Config`].
 
-mod bert;
+pub(crate) mod bert;
 mod cohere2;
 mod command_r;
 mod deepseek2;
 mod exaone;
 mod falcon;
-mod gemma;
+pub(crate) mod gemma;
 mod gemma2;
 mod gemma3;
 mod glm4;
 mod gpt2;
 mod gpt_oss;
 mod gptneox;
-mod granite;
+pub(crate) mod granite;
 mod internlm2;
 mod jina_bert_v2;
-mod llama;
+pub(crate) mod llama;
 mod mistral3;
 mod nomic_bert;
-mod olmo2;
+pub(crate) mod olmo2;
 mod phi2;
 mod phi3;
-mod qwen2;
+pub(crate) mod qwen2;
 mod qwen2moe;
-mod qwen3;
+pub(crate) mod qwen3;
 mod qwen3moe;
 mod smollm3;
 mod stablelm;

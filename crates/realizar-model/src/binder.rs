@@ -6,6 +6,7 @@ use realizar_format::{TensorSource, TensorView};
 use realizar_tensor::{QMatrix, TensorError, Vector};
 
 use crate::arch::Presence;
+use crate::dialect::Dialect;
 use crate::error::ModelError;
 
 /// Binds tensors for one model.
@@ -15,7 +16,8 @@ use crate::error::ModelError;
 #[derive(Debug)]
 pub(crate) struct Binder<'a> {
     source: &'a dyn TensorSource,
-    used: HashSet<String>,
+    dialect: Dialect,
+    used: Vec<String>,
     missing: Vec<String>,
 }
 
@@ -23,18 +25,25 @@ pub(crate) struct Binder<'a> {
 pub(crate) type Bound<T> = Result<Option<T>, ModelError>;
 
 impl<'a> Binder<'a> {
-    pub(crate) fn new(source: &'a dyn TensorSource) -> Self {
-        Self { source, used: HashSet::new(), missing: Vec::new() }
+    pub(crate) fn new(source: &'a dyn TensorSource, dialect: Dialect) -> Self {
+        Self { source, dialect, used: Vec::new(), missing: Vec::new() }
     }
 
     /// Whether the file has the tensor.
     pub(crate) fn has(&self, name: &str) -> bool {
-        self.source.tensor(name).is_some()
+        self.source.tensor(&self.dialect.tensor(name)).is_some()
+    }
+
+    /// Whether the embedding may serve as the output projection; a checkpoint can say that it does not.
+    pub(crate) fn may_be_tied(&self) -> bool {
+        self.source.metadata("config.tie_word_embeddings").and_then(|tied| tied.as_bool()) != Some(false)
     }
 
     /// Rows of a matrix whose number is the file's business; 0 if it is not there.
     pub(crate) fn rows(&self, name: &str) -> usize {
-        self.source.tensor(name).map_or(0, |view| if view.shape.len() < 2 { 1 } else { view.shape[0] })
+        self.source
+            .tensor(&self.dialect.tensor(name))
+            .map_or(0, |view| if view.shape.len() < 2 { 1 } else { view.shape[0] })
     }
 
     /// A matrix of `rows` by `cols`, or a stack of them (`dims` ends with the row's length), as one matrix.
@@ -45,7 +54,18 @@ impl<'a> Binder<'a> {
         check_shape(&view, dims)?;
         QMatrix::new(view.dtype, rows, cols, view.data.clone())
             .map(Some)
-            .map_err(|source| unusable(name, source))
+            .map_err(|source| unusable(&view, source))
+    }
+
+    /// The gain of a norm, as [`Self::vector`]; some families store it less 1.
+    pub(crate) fn gain(&mut self, presence: Presence, name: &str, lens: &[usize]) -> Bound<Option<Vector>> {
+        let offset = self.dialect.gain_offset();
+        let gain = self.vector_if(presence, name, lens)?;
+        if offset == 0.0 {
+            return Ok(gain);
+        }
+        let raised = |gain: Vector| Vector::from_vec(gain.as_slice().iter().map(|x| x + offset).collect());
+        Ok(gain.map(|gain| gain.map(raised)))
     }
 
     /// A small vector of floats with `len` elements in all, whatever its dimensions.
@@ -55,12 +75,12 @@ impl<'a> Binder<'a> {
         if !lens.contains(&found) {
             let expected: Vec<String> = lens.iter().map(ToString::to_string).collect();
             return Err(ModelError::TensorShape {
-                tensor: name.to_owned(),
+                tensor: view.name.to_owned(),
                 expected: format!("{} elements", expected.join(" or ")),
                 found: view.shape.to_string(),
             });
         }
-        Vector::from_bytes(view.dtype, &view.data).map(Some).map_err(|source| unusable(name, source))
+        Vector::from_bytes(view.dtype, &view.data).map(Some).map_err(|source| unusable(&view, source))
     }
 
     /// As [`Self::vector`] where the architecture says whether it is there. The inner `None`: there is none, rightly.
@@ -81,7 +101,8 @@ impl<'a> Binder<'a> {
     pub(crate) fn finish(self) -> Result<Vec<String>, ModelError> {
         const SHOWN: usize = 20;
         if self.missing.is_empty() {
-            let surplus = self.source.tensors().filter(|view| !self.used.contains(view.name));
+            let used: HashSet<String> = self.used.into_iter().collect();
+            let surplus = self.source.tensors().filter(|view| !used.contains(view.name));
             return Ok(surplus.map(|view| view.name.to_owned()).collect());
         }
         let more = self.missing.len().saturating_sub(SHOWN);
@@ -89,12 +110,10 @@ impl<'a> Binder<'a> {
     }
 
     fn find(&mut self, name: &str) -> Option<TensorView<'a>> {
-        let found = self.source.tensor(name);
-        if found.is_some() {
-            self.used.insert(name.to_owned());
-        } else {
-            self.missing.push(name.to_owned());
-        }
+        let name = self.dialect.tensor(name);
+        let found = self.source.tensor(&name);
+        let list = if found.is_some() { &mut self.used } else { &mut self.missing };
+        list.push(name);
         found
     }
 }
@@ -112,6 +131,6 @@ fn check_shape(view: &TensorView<'_>, expected: &[usize]) -> Result<(), ModelErr
     })
 }
 
-fn unusable(name: &str, source: TensorError) -> ModelError {
-    ModelError::Tensor { tensor: name.to_owned(), source }
+fn unusable(view: &TensorView<'_>, source: TensorError) -> ModelError {
+    ModelError::Tensor { tensor: view.name.to_owned(), source }
 }

@@ -7,6 +7,7 @@ use crate::arch::{
     ArchFacts, AttentionScale, EmbeddingScale, LogitScale, Norm, Position, Residual, Role, RopeLayers,
     SharedExpert, WindowRope,
 };
+use crate::dialect::Dialect;
 use crate::error::ModelError;
 use crate::facts::{self, FactReader, out_of_range};
 use crate::pooling::Pooling;
@@ -114,15 +115,21 @@ pub struct LatentConfig {
 }
 
 impl Config {
-    /// Reads and checks the metadata of a GGUF file.
+    /// Reads and checks the metadata of a GGUF file, or the `config.json` of a Hugging Face checkpoint.
     ///
     /// # Errors
     ///
     /// The architecture is not known, or a value is missing, outside its range, or at odds with another: every error
     /// names its key.
     pub fn read(source: &dyn TensorSource) -> Result<Self, ModelError> {
-        let arch = architecture(source)?;
-        let read = FactReader::new(source, arch.name);
+        Self::read_as(source, dialect(source)?)
+    }
+
+    /// As [`Self::read`], when it is known how the file names things.
+    pub(crate) fn read_as(source: &dyn TensorSource, dialect: Dialect) -> Result<Self, ModelError> {
+        let arch = dialect.arch;
+        let read = FactReader::new(source, dialect);
+        activation(&read)?;
         let blocks = read.require_count(facts::LAYERS)?;
         let drafts = read.count(facts::DRAFT_LAYERS)?.unwrap_or(0);
         if drafts >= blocks {
@@ -239,8 +246,8 @@ impl Config {
     }
 }
 
-/// Finds the architecture, or says what the file is instead.
-fn architecture(source: &dyn TensorSource) -> Result<&'static ArchFacts, ModelError> {
+/// Finds the architecture and how the file names things, or says what the file is instead.
+pub(crate) fn dialect(source: &dyn TensorSource) -> Result<Dialect, ModelError> {
     const KEY: &str = "general.architecture";
     const NOT_MODELS: &[(&str, &str, &str, &str)] = &[
         ("general.type", "adapter", "a LoRA adapter", "give it beside a model"),
@@ -256,15 +263,18 @@ fn architecture(source: &dyn TensorSource) -> Result<&'static ArchFacts, ModelEr
             return Err(ModelError::NotAModel { what, hint });
         }
     }
-    let found = source.require_str(KEY)?;
-    if let Some(facts) = ArchFacts::find(found) {
-        return Ok(facts);
+    Dialect::of(source)
+}
+
+/// A checkpoint that computes something else than its class does as a rule is not taken for it.
+fn activation(read: &FactReader<'_>) -> Result<(), ModelError> {
+    let allowed = read.dialect.activations();
+    for key in ["hidden_act", "hidden_activation"] {
+        if let Some(found) = read.word(key)?.filter(|found| !allowed.is_empty() && !allowed.contains(found)) {
+            return Err(out_of_range(read.key(key), format!("{found:?}"), allowed.join(" or ")));
+        }
     }
-    let shown: String = found.chars().take(64).collect();
-    Err(ModelError::UnknownArchitecture {
-        found: format!("{shown:?}"),
-        supported: crate::arch::ARCHITECTURES.iter().map(|facts| facts.name).collect(),
-    })
+    Ok(())
 }
 
 /// Counts and widths of the attention heads.
@@ -325,6 +335,7 @@ fn ropes(
     context: usize,
 ) -> Result<(Option<RopeConfig>, Option<RopeConfig>), ModelError> {
     let Position::Rope(pairs) = arch.position else { return Ok((None, None)) };
+    let pairs = read.dialect.pairs(pairs);
     let rope = RopeConfig::read(read, arch, pairs, head_dim, context)?;
     let window = match arch.window_rope {
         WindowRope::Same => rope.clone(),
@@ -354,9 +365,9 @@ fn temperature(read: &FactReader<'_>, arch: &ArchFacts) -> Result<Option<QueryTe
 /// The rows of the embedding matrix. The tokenizer may know fewer tokens, but not more.
 fn vocab(source: &dyn TensorSource, read: &FactReader<'_>) -> Result<usize, ModelError> {
     const TOKENS: &str = "tokenizer.ggml.tokens";
-    let table = crate::names::TOKEN_EMBEDDING;
-    let Some(embedding) = source.tensor(table) else {
-        return Err(ModelError::MissingTensors { names: vec![table.to_owned()], more: 0 });
+    let table = read.dialect.tensor(crate::names::TOKEN_EMBEDDING);
+    let Some(embedding) = source.tensor(&table) else {
+        return Err(ModelError::MissingTensors { names: vec![table], more: 0 });
     };
     let rows = embedding.shape.first().copied().unwrap_or(0);
     let listed = source.get_array(TOKENS)?.map(|tokens| (TOKENS.to_owned(), tokens.len()));
@@ -366,7 +377,7 @@ fn vocab(source: &dyn TensorSource, read: &FactReader<'_>) -> Result<usize, Mode
             return Err(ModelError::Disagree {
                 key,
                 value: stated.to_string(),
-                other: table.to_owned(),
+                other: table,
                 other_value: format!("a matrix of {rows} rows"),
                 rule: "every token needs its row",
             });
@@ -380,9 +391,9 @@ fn parallel(source: &dyn TensorSource, read: &FactReader<'_>, arch: &ArchFacts) 
         Residual::Sequential => false,
         Residual::Parallel => true,
         Residual::ParallelIf(key) => read.flag(key)?.unwrap_or(true),
-        Residual::ParallelWithoutFfnNorm => {
-            arch.norms.before_ffn.is_some_and(|norm| source.tensor(&crate::names::weight(0, norm)).is_none())
-        }
+        Residual::ParallelWithoutFfnNorm => arch.norms.before_ffn.is_some_and(|norm| {
+            source.tensor(&read.dialect.tensor(&crate::names::weight(0, norm))).is_none()
+        }),
     })
 }
 

@@ -10,8 +10,8 @@ use realizar_tensor::TensorError;
 pub enum ModelError {
     #[error(transparent)]
     Format(#[from] FormatError),
-    #[error("`general.architecture` is {found}; supported: {}", .supported.join(", "))]
-    UnknownArchitecture { found: String, supported: Vec<&'static str> },
+    #[error("`{key}` is {found}; supported: {}", .supported.join(", "))]
+    UnknownArchitecture { key: &'static str, found: String, supported: Vec<&'static str> },
     #[error("the file is {what}, not a model; {hint}")]
     NotAModel { what: &'static str, hint: &'static str },
     #[error("metadata key `{key}` is {found}, expected {expected}")]

@@ -4,6 +4,7 @@ use std::fmt::Display;
 
 use realizar_format::{FormatError, TensorSource, Value};
 
+use crate::dialect::Dialect;
 use crate::error::ModelError;
 
 /// A whole number of the metadata and the values that can be right.
@@ -88,17 +89,17 @@ pub(crate) const HIGH_FREQ_FACTOR: Number = above_zero("rope.scaling.high_freq_f
 #[derive(Debug)]
 pub(crate) struct FactReader<'a> {
     source: &'a dyn TensorSource,
-    architecture: &'static str,
+    pub(crate) dialect: Dialect,
 }
 
 impl<'a> FactReader<'a> {
-    pub(crate) fn new(source: &'a dyn TensorSource, architecture: &'static str) -> Self {
-        Self { source, architecture }
+    pub(crate) fn new(source: &'a dyn TensorSource, dialect: Dialect) -> Self {
+        Self { source, dialect }
     }
 
     /// The whole key.
     pub(crate) fn key(&self, suffix: &str) -> String {
-        format!("{}.{suffix}", self.architecture)
+        self.dialect.key(self.source, suffix)
     }
 
     /// A whole number inside its range. A list with one value per layer is taken if all are alike.
@@ -131,7 +132,13 @@ impl<'a> FactReader<'a> {
     /// A float inside its range.
     pub(crate) fn number(&self, fact: Number) -> Result<Option<f32>, ModelError> {
         let key = self.key(fact.key);
-        match self.source.get_f32(&key)? {
+        let whole = |value: Value<'_>| value.as_i128().map(|number| number as f32);
+        let found = match self.source.metadata(&key) {
+            // JSON has one kind of number.
+            Some(value) if self.dialect.is_json() && whole(value).is_some() => whole(value),
+            _ => self.source.get_f32(&key)?,
+        };
+        match found {
             None => Ok(None),
             Some(found) if (found > 0.0 || fact.zero && found == 0.0) && found <= fact.max => Ok(Some(found)),
             Some(found) => {
@@ -174,7 +181,7 @@ impl<'a> FactReader<'a> {
 
     /// The error for something that this crate does not do for this architecture.
     pub(crate) fn unsupported(&self, what: String) -> ModelError {
-        ModelError::Unsupported { architecture: self.architecture, what }
+        ModelError::Unsupported { architecture: self.dialect.arch.name, what }
     }
 
     fn missing(&self, suffix: &str) -> ModelError {

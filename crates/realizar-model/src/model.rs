@@ -2,7 +2,8 @@
 
 use realizar_format::TensorSource;
 
-use crate::config::Config;
+use crate::config::{self, Config};
+use crate::dialect::Dialect;
 use crate::error::ModelError;
 use crate::weights::Weights;
 
@@ -36,12 +37,13 @@ impl Model {
     /// The architecture is unknown, a number of the metadata cannot be right, or a tensor is missing or has another
     /// shape than the numbers say. Nothing of a failed load stays in memory.
     pub fn load(source: &dyn TensorSource) -> Result<Self, ModelError> {
-        let config = Config::read(source)?;
-        let (weights, surplus) = Weights::bind(source, &config)?;
+        let dialect = config::dialect(source)?;
+        let config = Config::read_as(source, dialect)?;
+        let (weights, surplus) = Weights::bind(source, dialect, &config)?;
         let sizes = source.tensors().map(|view| (view.data.len() as u64, elements(&view.shape)));
         let (weights_bytes, parameters) =
             sizes.fold((0, 0), |(bytes, elems), size| (bytes + size.0, elems + size.1));
-        let warnings = warnings(source, &config, &surplus);
+        let warnings = warnings(source, dialect, &config, &surplus);
         Ok(Self { config, weights, weights_bytes, parameters, warnings })
     }
 
@@ -74,14 +76,19 @@ fn elements(shape: &[usize]) -> u64 {
     shape.iter().map(|dim| *dim as u64).product()
 }
 
-fn warnings(source: &dyn TensorSource, config: &Config, surplus: &[String]) -> Vec<ModelWarning> {
+fn warnings(
+    source: &dyn TensorSource,
+    dialect: Dialect,
+    config: &Config,
+    surplus: &[String],
+) -> Vec<ModelWarning> {
     const SHOWN: usize = 20;
     let mut warnings = Vec::new();
     if !surplus.is_empty() {
         let names = surplus.iter().take(SHOWN).cloned().collect();
         warnings.push(ModelWarning::SurplusTensors { count: surplus.len(), names });
     }
-    let window = format!("{}.{}", config.arch.name, crate::facts::WINDOW.key);
+    let window = dialect.key(source, crate::facts::WINDOW.key);
     if config.arch.window_period == 0 && source.metadata(&window).is_some() {
         warnings.push(ModelWarning::IgnoredKey { key: window });
     }

@@ -63,7 +63,8 @@ impl RopeConfig {
         let factor = || Ok::<f32, ModelError>(read.number(facts::ROPE_FACTOR)?.unwrap_or(1.0));
         let scaling = match read.word("rope.scaling.type")?.unwrap_or("none") {
             // What `longrope` means stands in tensors of factors.
-            "none" | "longrope" => RopeScaling::None,
+            "none" | "default" => RopeScaling::None,
+            "longrope" if !read.dialect.is_json() => RopeScaling::None,
             "linear" => RopeScaling::Linear { factor: factor()? },
             "yarn" => RopeScaling::Yarn {
                 factor: factor()?,

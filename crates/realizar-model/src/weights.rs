@@ -6,6 +6,7 @@ use realizar_tensor::{QMatrix, Vector};
 use crate::arch::{FfnGate, Norm, Position, Presence, QkNorm, SharedExpert};
 use crate::binder::{Binder, Bound};
 use crate::config::{Config, LatentConfig, MoeConfig};
+use crate::dialect::Dialect;
 use crate::error::ModelError;
 use crate::names;
 
@@ -145,9 +146,10 @@ impl Weights {
     /// Binds every tensor that `config` asks for. Also gives the names of tensors that it does not ask for.
     pub(crate) fn bind(
         source: &dyn TensorSource,
+        dialect: Dialect,
         config: &Config,
     ) -> Result<(Self, Vec<String>), ModelError> {
-        let mut bind = Bind { binder: Binder::new(source), config };
+        let mut bind = Bind { binder: Binder::new(source, dialect), config };
         let weights = bind.model()?;
         let surplus = bind.binder.finish()?;
         // Without a missing tensor everything was found.
@@ -181,7 +183,7 @@ impl Bind<'_> {
             });
         }
         let output_norm = self.norm_at(None, arch.norms.output)?;
-        let tied = !self.binder.has(names::OUTPUT);
+        let tied = self.binder.may_be_tied() && !self.binder.has(names::OUTPUT);
         let output = match tied {
             true => Some(None),
             false => self.binder.matrix(names::OUTPUT, &[vocab, hidden])?.map(Some),
@@ -279,7 +281,7 @@ impl Bind<'_> {
             Some(layer) => (names::weight(layer, name), names::bias(layer, name)),
             None => (format!("{name}.weight"), format!("{name}.bias")),
         };
-        let gain = self.binder.vector(&gain, &[hidden])?;
+        let gain = self.binder.gain(Presence::Always, &gain, &[hidden])?.flatten();
         let bias = self.binder.vector_if(arch.biases.norms, &bias, &[hidden])?;
         Ok(gain.zip(bias).map(|(gain, bias)| Some(NormWeights { kind: arch.norm, gain, bias })))
     }
@@ -338,7 +340,7 @@ impl Bind<'_> {
             QkNorm::PerHead(kind, presence) => (kind, presence, vec![head_dim, heads * head_dim]),
             QkNorm::Whole => (arch.norm, Presence::Always, vec![heads * head_dim]),
         };
-        let gain = self.binder.vector_if(presence, &names::weight(layer, name), &lens)?;
+        let gain = self.binder.gain(presence, &names::weight(layer, name), &lens)?;
         Ok(gain.map(|gain| gain.map(|gain| NormWeights { kind, gain, bias: None })))
     }
 

@@ -4,7 +4,7 @@ use realizar_tensor::Gate;
 
 use super::{ArchFacts, Biases, Ffn, FfnGate, Norm, NormPlaces, PLAIN, Position, Presence, Role};
 
-pub(super) const FACTS: ArchFacts = ArchFacts {
+pub(crate) const FACTS: ArchFacts = ArchFacts {
     name: "bert",
     role: Role::Encoder,
     norm: Norm::Layer,

@@ -2,7 +2,7 @@
 
 use super::{ArchFacts, QkNorm, RopeLayers, command_r};
 
-pub(super) const FACTS: ArchFacts = ArchFacts {
+pub(crate) const FACTS: ArchFacts = ArchFacts {
     name: "cohere2",
     qk_norm: QkNorm::Never,
     window_period: 4,

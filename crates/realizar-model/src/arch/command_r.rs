@@ -2,7 +2,7 @@
 
 use super::{ArchFacts, LogitScale, Norm, NormPlaces, PLAIN, Presence, QkNorm, Residual};
 
-pub(super) const FACTS: ArchFacts = ArchFacts {
+pub(crate) const FACTS: ArchFacts = ArchFacts {
     name: "command-r",
     norm: Norm::Layer,
     norms: NormPlaces { before_ffn: None, ..NormPlaces::BEFORE },

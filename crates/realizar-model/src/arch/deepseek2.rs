@@ -4,7 +4,7 @@ use realizar_tensor::Scoring;
 
 use super::{ArchFacts, Moe, PLAIN, Presence, SharedExpert};
 
-pub(super) const FACTS: ArchFacts = ArchFacts {
+pub(crate) const FACTS: ArchFacts = ArchFacts {
     name: "deepseek2",
     yarn_log_multiplier: true,
     latent_attention: true,

@@ -4,5 +4,5 @@ use realizar_tensor::PairOrder;
 
 use super::{ArchFacts, PLAIN, Position};
 
-pub(super) const FACTS: ArchFacts =
+pub(crate) const FACTS: ArchFacts =
     ArchFacts { name: "exaone", position: Position::Rope(PairOrder::Halves), ..PLAIN };

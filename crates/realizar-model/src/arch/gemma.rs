@@ -4,7 +4,7 @@ use realizar_tensor::{Gate, PairOrder};
 
 use super::{ArchFacts, EmbeddingScale, Ffn, FfnGate, PLAIN, Position};
 
-pub(super) const FACTS: ArchFacts = ArchFacts {
+pub(crate) const FACTS: ArchFacts = ArchFacts {
     name: "gemma",
     position: Position::Rope(PairOrder::Halves),
     ffn: Ffn { activation: Gate::GeluTanh, gate: FfnGate::Split },

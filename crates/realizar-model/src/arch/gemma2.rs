@@ -2,7 +2,7 @@
 
 use super::{ArchFacts, AttentionScale, NormPlaces, Softcaps, gemma};
 
-pub(super) const FACTS: ArchFacts = ArchFacts {
+pub(crate) const FACTS: ArchFacts = ArchFacts {
     name: "gemma2",
     norms: NormPlaces {
         after_attention: Some("post_attention_norm"),

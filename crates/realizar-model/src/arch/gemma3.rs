@@ -2,7 +2,7 @@
 
 use super::{ArchFacts, AttentionScale, Norm, Presence, QkNorm, WindowRope, gemma2};
 
-pub(super) const FACTS: ArchFacts = ArchFacts {
+pub(crate) const FACTS: ArchFacts = ArchFacts {
     name: "gemma3",
     qk_norm: QkNorm::PerHead(Norm::Rms, Presence::Always),
     window_period: 6,

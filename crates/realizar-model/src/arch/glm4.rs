@@ -4,7 +4,7 @@ use realizar_tensor::Gate;
 
 use super::{ArchFacts, Biases, Ffn, FfnGate, NormPlaces, PLAIN, Presence};
 
-pub(super) const FACTS: ArchFacts = ArchFacts {
+pub(crate) const FACTS: ArchFacts = ArchFacts {
     name: "glm4",
     norms: NormPlaces {
         after_attention: Some("post_attention_norm"),

@@ -4,7 +4,7 @@ use realizar_tensor::Gate;
 
 use super::{ArchFacts, Biases, Ffn, FfnGate, Norm, PLAIN, Position, Presence};
 
-pub(super) const FACTS: ArchFacts = ArchFacts {
+pub(crate) const FACTS: ArchFacts = ArchFacts {
     name: "gpt2",
     norm: Norm::Layer,
     biases: Biases::all(Presence::Always),

@@ -4,7 +4,7 @@ use realizar_tensor::{Gate, PairOrder, Scoring};
 
 use super::{ArchFacts, Biases, Ffn, FfnGate, Moe, NormPlaces, PLAIN, Position, Presence, SharedExpert};
 
-pub(super) const FACTS: ArchFacts = ArchFacts {
+pub(crate) const FACTS: ArchFacts = ArchFacts {
     name: "gpt-oss",
     // The tensor is called after its place in the block, not after its use.
     norms: NormPlaces { before_ffn: Some("post_attention_norm"), ..NormPlaces::BEFORE },

@@ -4,7 +4,7 @@ use realizar_tensor::{Gate, PairOrder};
 
 use super::{ArchFacts, Biases, Ffn, FfnGate, Norm, PLAIN, Position, Presence, Residual};
 
-pub(super) const FACTS: ArchFacts = ArchFacts {
+pub(crate) const FACTS: ArchFacts = ArchFacts {
     name: "gptneox",
     norm: Norm::Layer,
     residual: Residual::ParallelIf("use_parallel_residual"),

@@ -2,7 +2,7 @@
 
 use super::{ArchFacts, AttentionScale, Biases, EmbeddingScale, LogitScale, PLAIN, Presence};
 
-pub(super) const FACTS: ArchFacts = ArchFacts {
+pub(crate) const FACTS: ArchFacts = ArchFacts {
     name: "granite",
     biases: Biases { norms: Presence::Never, ..Biases::all(Presence::Optional) },
     attention_scale: AttentionScale::Key,

@@ -2,4 +2,4 @@
 
 use super::{ArchFacts, PLAIN};
 
-pub(super) const FACTS: ArchFacts = ArchFacts { name: "internlm2", ..PLAIN };
+pub(crate) const FACTS: ArchFacts = ArchFacts { name: "internlm2", ..PLAIN };

@@ -4,7 +4,7 @@ use realizar_tensor::Gate;
 
 use super::{ArchFacts, Biases, Ffn, FfnGate, Position, Presence, bert};
 
-pub(super) const FACTS: ArchFacts = ArchFacts {
+pub(crate) const FACTS: ArchFacts = ArchFacts {
     name: "jina-bert-v2",
     biases: Biases { ffn: Presence::Never, ..Biases::all(Presence::Always) },
     position: Position::Alibi,

@@ -4,7 +4,7 @@ use realizar_tensor::Scoring;
 
 use super::{ArchFacts, Biases, Moe, PLAIN, Presence, SharedExpert};
 
-pub(super) const FACTS: ArchFacts = ArchFacts {
+pub(crate) const FACTS: ArchFacts = ArchFacts {
     name: "llama",
     biases: Biases { norms: Presence::Never, ..Biases::all(Presence::Optional) },
     moe: Some(Moe {

@@ -2,5 +2,5 @@
 
 use super::{ArchFacts, llama};
 
-pub(super) const FACTS: ArchFacts =
+pub(crate) const FACTS: ArchFacts =
     ArchFacts { name: "mistral3", query_temperature: true, yarn_log_multiplier: true, ..llama::FACTS };

@@ -4,7 +4,7 @@ use realizar_tensor::{Gate, PairOrder};
 
 use super::{ArchFacts, Biases, Ffn, FfnGate, Position, Presence, bert};
 
-pub(super) const FACTS: ArchFacts = ArchFacts {
+pub(crate) const FACTS: ArchFacts = ArchFacts {
     name: "nomic-bert",
     biases: Biases { norms: Presence::Always, ..Biases::all(Presence::Optional) },
     position: Position::Rope(PairOrder::Halves),

@@ -5,7 +5,7 @@ use realizar_tensor::PairOrder;
 
 use super::{ArchFacts, NormPlaces, PLAIN, Position, QkNorm, WindowRope};
 
-pub(super) const FACTS: ArchFacts = ArchFacts {
+pub(crate) const FACTS: ArchFacts = ArchFacts {
     name: "olmo2",
     norms: NormPlaces {
         before_attention: None,

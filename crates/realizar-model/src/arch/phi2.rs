@@ -4,7 +4,7 @@ use realizar_tensor::{Gate, PairOrder};
 
 use super::{ArchFacts, Biases, Ffn, FfnGate, Norm, NormPlaces, PLAIN, Position, Presence, Residual};
 
-pub(super) const FACTS: ArchFacts = ArchFacts {
+pub(crate) const FACTS: ArchFacts = ArchFacts {
     name: "phi2",
     norm: Norm::Layer,
     norms: NormPlaces { before_ffn: None, ..NormPlaces::BEFORE },

@@ -4,7 +4,7 @@ use realizar_tensor::{Gate, PairOrder};
 
 use super::{ArchFacts, Biases, Ffn, FfnGate, PLAIN, Position, Presence};
 
-pub(super) const FACTS: ArchFacts = ArchFacts {
+pub(crate) const FACTS: ArchFacts = ArchFacts {
     name: "phi3",
     biases: Biases { qkv: Presence::Optional, output: Presence::Optional, ..Biases::all(Presence::Never) },
     position: Position::Rope(PairOrder::Halves),

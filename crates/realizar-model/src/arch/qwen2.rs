@@ -4,7 +4,7 @@ use realizar_tensor::PairOrder;
 
 use super::{ArchFacts, Biases, PLAIN, Position, Presence};
 
-pub(super) const FACTS: ArchFacts = ArchFacts {
+pub(crate) const FACTS: ArchFacts = ArchFacts {
     name: "qwen2",
     position: Position::Rope(PairOrder::Halves),
     biases: Biases { qkv: Presence::Always, ..Biases::all(Presence::Never) },

@@ -4,7 +4,7 @@ use realizar_tensor::Scoring;
 
 use super::{ArchFacts, Moe, Presence, SharedExpert, qwen2};
 
-pub(super) const FACTS: ArchFacts = ArchFacts {
+pub(crate) const FACTS: ArchFacts = ArchFacts {
     name: "qwen2moe",
     moe: Some(Moe {
         scoring: Scoring::Softmax,

@@ -4,7 +4,7 @@ use realizar_tensor::PairOrder;
 
 use super::{ArchFacts, Norm, PLAIN, Position, Presence, QkNorm};
 
-pub(super) const FACTS: ArchFacts = ArchFacts {
+pub(crate) const FACTS: ArchFacts = ArchFacts {
     name: "qwen3",
     position: Position::Rope(PairOrder::Halves),
     qk_norm: QkNorm::PerHead(Norm::Rms, Presence::Always),

@@ -4,7 +4,7 @@ use realizar_tensor::Scoring;
 
 use super::{ArchFacts, Moe, Presence, SharedExpert, qwen3};
 
-pub(super) const FACTS: ArchFacts = ArchFacts {
+pub(crate) const FACTS: ArchFacts = ArchFacts {
     name: "qwen3moe",
     moe: Some(Moe {
         scoring: Scoring::Softmax,

@@ -2,5 +2,5 @@
 
 use super::{ArchFacts, PLAIN, RopeLayers};
 
-pub(super) const FACTS: ArchFacts =
+pub(crate) const FACTS: ArchFacts =
     ArchFacts { name: "smollm3", rope_layers: RopeLayers::AllButEvery(4), ..PLAIN };

@@ -4,7 +4,7 @@ use realizar_tensor::PairOrder;
 
 use super::{ArchFacts, Biases, Norm, PLAIN, Position, Presence, QkNorm, Residual};
 
-pub(super) const FACTS: ArchFacts = ArchFacts {
+pub(crate) const FACTS: ArchFacts = ArchFacts {
     name: "stablelm",
     norm: Norm::Layer,
     residual: Residual::ParallelWithoutFfnNorm,

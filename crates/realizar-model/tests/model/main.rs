@@ -7,5 +7,6 @@ mod encoders;
 mod file;
 mod golden;
 mod sequences;
+mod sources;
 mod trained;
 mod zoo;

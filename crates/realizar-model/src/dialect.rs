@@ -1,0 +1,156 @@
+//! How a file names things: by the GGUF convention, or as Hugging Face checkpoints and `.apr` files do.
+//!
+//! Everything else in this crate speaks GGUF's names. A [`Dialect`] turns them into those of the file, so that errors
+//! name what the user can find there.
+
+use realizar_format::{Format, TensorSource};
+use realizar_tensor::PairOrder;
+
+use crate::arch::{ARCHITECTURES, ArchFacts};
+use crate::error::ModelError;
+use crate::hf_names::{FAMILIES, Family};
+
+/// How one file names metadata and tensors.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Dialect {
+    pub(crate) arch: &'static ArchFacts,
+    /// What stands before a key; `None`: keys are GGUF's.
+    keys: Option<&'static str>,
+    /// The family whose tensor names the file has, and their stem; `None`: names are GGUF's.
+    family: Option<(&'static Family, &'static str)>,
+    /// Which dimensions rotate together, where the file says so.
+    pairs: Option<PairOrder>,
+}
+
+/// Keys of `config.json` and of `.apr` files for those of GGUF; the first that the file has counts.
+const KEYS: &[(&str, &[&str])] = &[
+    ("block_count", &["num_hidden_layers", "num_layers", "n_layers", "n_layer"]),
+    ("context_length", &["max_position_embeddings", "max_seq_len", "context_length", "n_ctx"]),
+    ("embedding_length", &["hidden_size", "hidden_dim", "d_model", "n_embd"]),
+    ("feed_forward_length", &["intermediate_size", "intermediate_dim", "ffn_dim", "n_inner"]),
+    ("attention.head_count", &["num_attention_heads", "num_heads", "n_heads", "n_head"]),
+    ("attention.head_count_kv", &["num_key_value_heads", "num_kv_heads", "n_kv_heads"]),
+    ("attention.key_length", &["head_dim"]),
+    ("attention.layer_norm_rms_epsilon", &["rms_norm_eps", "layer_norm_eps", "norm_eps"]),
+    ("attention.layer_norm_epsilon", &["layer_norm_eps", "norm_epsilon", "norm_eps"]),
+    ("attention.sliding_window", &["sliding_window"]),
+    ("attention.scale", &["attention_multiplier"]),
+    ("embedding_scale", &["embedding_multiplier"]),
+    ("residual_scale", &["residual_multiplier"]),
+    ("logit_scale", &["logits_scaling"]),
+    ("vocab_size", &["vocab_size", "n_vocab"]),
+    ("expert_count", &["num_experts", "num_local_experts"]),
+    ("expert_used_count", &["num_experts_per_tok"]),
+    ("rope.freq_base", &["rope_theta", "rope_parameters.rope_theta"]),
+    ("rope.scaling.type", &["rope_scaling.rope_type", "rope_scaling.type", "rope_parameters.rope_type"]),
+    ("rope.scaling.factor", &["rope_scaling.factor", "rope_parameters.factor"]),
+    (
+        "rope.scaling.original_context_length",
+        &[
+            "rope_scaling.original_max_position_embeddings",
+            "rope_parameters.original_max_position_embeddings",
+        ],
+    ),
+    ("rope.scaling.low_freq_factor", &["rope_scaling.low_freq_factor", "rope_parameters.low_freq_factor"]),
+    ("rope.scaling.high_freq_factor", &["rope_scaling.high_freq_factor", "rope_parameters.high_freq_factor"]),
+    ("rope.scaling.yarn_beta_fast", &["rope_scaling.beta_fast", "rope_parameters.beta_fast"]),
+    ("rope.scaling.yarn_beta_slow", &["rope_scaling.beta_slow", "rope_parameters.beta_slow"]),
+];
+
+impl Dialect {
+    /// Finds the architecture and how the file names things.
+    pub(crate) fn of(source: &dyn TensorSource) -> Result<Self, ModelError> {
+        const GGUF: &str = "general.architecture";
+        const CLASSES: &str = "config.architectures";
+        if source.metadata(GGUF).is_none() && source.format() == Format::Apr {
+            return Self::apr(source);
+        }
+        if source.metadata(GGUF).is_none()
+            && let Some(classes) = source.get_array(CLASSES)?
+        {
+            let class = classes.iter().next().and_then(|class| class.as_str()).unwrap_or_default();
+            let Some(family) = FAMILIES.iter().find(|family| family.classes.contains(&class)) else {
+                let known = FAMILIES.iter().flat_map(|family| family.classes.iter().copied()).collect();
+                return Err(unknown(CLASSES, class, known));
+            };
+            let stem = family.stem(source).or(family.stems.first().copied()).unwrap_or_default();
+            return Ok(Self {
+                arch: family.facts,
+                keys: Some("config."),
+                family: Some((family, stem)),
+                pairs: None,
+            });
+        }
+        let found = source.require_str(GGUF)?;
+        let arch = ArchFacts::find(found).ok_or_else(|| unknown(GGUF, found, names()))?;
+        Ok(Self { arch, keys: None, family: None, pairs: None })
+    }
+
+    /// An `.apr` file has keys of its own, and tensors by either convention.
+    fn apr(source: &dyn TensorSource) -> Result<Self, ModelError> {
+        const KEYS: [&str; 3] = ["architecture", "hf_model_type", "model_type"];
+        let key = KEYS.into_iter().find(|key| source.metadata(key).is_some()).unwrap_or(KEYS[0]);
+        let found = source.require_str(key)?;
+        let family = FAMILIES.iter().find(|family| family.model_types.contains(&found));
+        let arch = family.map(|family| family.facts).or(ArchFacts::find(found));
+        let pairs = match source.get_u32("rope_type")? {
+            Some(0) => Some(PairOrder::Adjacent),
+            Some(2) => Some(PairOrder::Halves),
+            _ => None,
+        };
+        Ok(Self {
+            arch: arch.ok_or_else(|| unknown(key, found, names()))?,
+            keys: Some(""),
+            family: family.and_then(|family| Some((family, family.stem(source)?))),
+            pairs,
+        })
+    }
+
+    /// Whether the metadata is JSON.
+    pub(crate) fn is_json(&self) -> bool {
+        self.keys.is_some()
+    }
+
+    /// The key for what GGUF calls `ARCHITECTURE.suffix`.
+    pub(crate) fn key(&self, source: &dyn TensorSource, suffix: &str) -> String {
+        let Some(prefix) = self.keys else { return format!("{}.{suffix}", self.arch.name) };
+        let names = KEYS.iter().find(|(ours, _)| *ours == suffix).map(|(_, theirs)| *theirs);
+        let mut keys = names.unwrap_or_default().iter().map(|name| format!("{prefix}{name}"));
+        // What has no other name there has the same one, as most newer facts do.
+        let first = keys.next().unwrap_or_else(|| format!("{prefix}{suffix}"));
+        if source.metadata(&first).is_some() {
+            return first;
+        }
+        keys.find(|key| source.metadata(key).is_some()).unwrap_or(first)
+    }
+
+    /// The tensor for what GGUF calls `name`.
+    pub(crate) fn tensor(&self, name: &str) -> String {
+        self.family.map_or_else(|| name.to_owned(), |(family, stem)| family.tensor(stem, name))
+    }
+
+    /// Which dimensions rotate together: a GGUF file of some architectures has its rows in another order than the
+    /// checkpoint it was made from.
+    pub(crate) fn pairs(&self, pairs: PairOrder) -> PairOrder {
+        self.pairs.unwrap_or(self.family.map_or(pairs, |(family, _)| family.pairs))
+    }
+
+    /// What must be added to the gains of the norms.
+    pub(crate) fn gain_offset(&self) -> f32 {
+        self.family.map_or(0.0, |(family, _)| family.gain_offset)
+    }
+
+    /// What `hidden_act` may be; anything else, and the file is not what we take it for. Empty: it is not looked at.
+    pub(crate) fn activations(&self) -> &'static [&'static str] {
+        self.family.map_or(&[], |(family, _)| family.activations)
+    }
+}
+
+fn names() -> Vec<&'static str> {
+    ARCHITECTURES.iter().map(|facts| facts.name).collect()
+}
+
+fn unknown(key: &'static str, found: &str, supported: Vec<&'static str>) -> ModelError {
+    let shown: String = found.chars().take(64).collect();
+    ModelError::UnknownArchitecture { key, found: format!("{shown:?}"), supported }
+}
