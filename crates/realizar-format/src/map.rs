@@ -15,7 +15,7 @@ use crate::error::{FormatError, Place, reserve};
 pub enum Access {
     /// Map the file: nothing is copied, and pages are shared with other processes. Another process that shortens
     /// the file while it is in use takes pages away from under us: see [`guard_mappings`]. Where mapping is not
-    /// available (feature `mmap` off, wasm32), the file is read.
+    /// available (feature `mmap` off, wasm32, some file systems), the file is read.
     Map,
     /// Read the file into memory. Nothing that happens to the file later can matter.
     Read,
@@ -84,21 +84,23 @@ pub(crate) fn load_path(path: &Path, links: Links, access: Access) -> Result<Byt
 
 /// The bytes of an open file.
 pub(crate) fn load(path: &Path, file: &File, len: u64, access: Access) -> Result<Bytes, FormatError> {
-    let fail = |action| move |source| FormatError::Io { action, path: path.to_path_buf(), source };
     let len = usize::try_from(len).map_err(|_| too_large(path, len))?;
     if len == 0 {
         return Ok(Bytes::new());
     }
-    match access {
-        #[cfg(feature = "mmap")]
-        Access::Map => map(file, len).map_err(fail("map")),
-        _ => {
-            let mut bytes = Vec::new();
-            reserve(&mut bytes, len, || Place::new("file", 0)).map_err(|error| error.in_file(Some(path)))?;
-            file.take(len as u64).read_to_end(&mut bytes).map_err(fail("read"))?;
-            Ok(bytes.into())
-        }
+    #[cfg(feature = "mmap")]
+    if access == Access::Map
+        && let Ok(bytes) = map(file, len)
+    {
+        return Ok(bytes);
     }
+    // Not every file system can map; every one can read.
+    let _ = access;
+    let mut bytes = Vec::new();
+    reserve(&mut bytes, len, || Place::new("file", 0)).map_err(|error| error.in_file(Some(path)))?;
+    let read = file.take(len as u64).read_to_end(&mut bytes);
+    read.map_err(|source| FormatError::Io { action: "read", path: path.to_path_buf(), source })?;
+    Ok(bytes.into())
 }
 
 fn too_large(path: &Path, len: u64) -> FormatError {
