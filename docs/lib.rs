@@ -1,6 +1,9 @@
 //! The book as a crate: its pages are included here, so `cargo test --doc` compiles and runs every example in them.
 #![forbid(unsafe_code)]
 
+/// The demo model that the command line tool embeds: a llama of four layers that tells small stories.
+pub const DEMO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../crates/realizar-cli/assets/demo-q8_0.gguf");
+
 /// A whole GGUF file in 280 bytes: the version, one metadata entry of each kind that the chapters talk about, and one
 /// F32 tensor of two rows and three columns. The chapters on the format read it.
 ///
@@ -101,6 +104,30 @@ mod pages {
     struct QuantizationAdvanced;
     #[doc = include_str!("src/quantization/k-quants.md")]
     struct QuantizationKQuants;
+    #[doc = include_str!("src/transformer/overview.md")]
+    struct TransformerOverview;
+    #[doc = include_str!("src/transformer/tensor.md")]
+    struct TransformerTensor;
+    #[doc = include_str!("src/transformer/attention.md")]
+    struct TransformerAttention;
+    #[doc = include_str!("src/transformer/rope.md")]
+    struct TransformerRope;
+    #[doc = include_str!("src/transformer/ffn.md")]
+    struct TransformerFfn;
+    #[doc = include_str!("src/transformer/rmsnorm.md")]
+    struct TransformerRmsnorm;
+    #[doc = include_str!("src/transformer/layernorm.md")]
+    struct TransformerLayernorm;
+    #[doc = include_str!("src/transformer/kv-cache.md")]
+    struct TransformerKvCache;
+    #[doc = include_str!("src/transformer/config.md")]
+    struct TransformerConfig;
+    #[doc = include_str!("src/transformer/forward-pass.md")]
+    struct TransformerForwardPass;
+    #[doc = include_str!("src/tokenization/overview.md")]
+    struct TokenizationOverview;
+    #[doc = include_str!("src/tokenization/vocabulary.md")]
+    struct TokenizationVocabulary;
     #[doc = include_str!("src/tokenization/bpe.md")]
     struct TokenizationBpe;
     #[doc = include_str!("src/tokenization/bpe-merges.md")]
@@ -109,6 +136,14 @@ mod pages {
     struct TokenizationBpeEncoding;
     #[doc = include_str!("src/tokenization/bpe-decoding.md")]
     struct TokenizationBpeDecoding;
+    #[doc = include_str!("src/tokenization/sentencepiece.md")]
+    struct TokenizationSentencepiece;
+    #[doc = include_str!("src/tokenization/sentencepiece-special-tokens.md")]
+    struct TokenizationSentencepieceSpecialTokens;
+    #[doc = include_str!("src/tokenization/sentencepiece-scores.md")]
+    struct TokenizationSentencepieceScores;
+    #[doc = include_str!("src/generation/inference-loop.md")]
+    struct GenerationInferenceLoop;
     #[doc = include_str!("src/generation/sampling.md")]
     struct GenerationSampling;
     #[doc = include_str!("src/generation/greedy.md")]
@@ -121,6 +156,18 @@ mod pages {
     struct GenerationTemperature;
     #[doc = include_str!("src/generation/parameters.md")]
     struct GenerationParameters;
+    #[doc = include_str!("src/generation/streaming.md")]
+    struct GenerationStreaming;
+    #[doc = include_str!("src/cli/command-structure.md")]
+    struct CliCommandStructure;
+    #[doc = include_str!("src/cli/run.md")]
+    struct CliRun;
+    #[doc = include_str!("src/cli/info.md")]
+    struct CliInfo;
+    #[doc = include_str!("src/cli/bench.md")]
+    struct CliBench;
+    #[doc = include_str!("src/cli/testing.md")]
+    struct CliTesting;
     #[doc = include_str!("src/tdd/unit-testing.md")]
     struct TddUnitTesting;
     #[doc = include_str!("src/tdd/property-based.md")]
