@@ -44,6 +44,7 @@ const LOOK_ALIKES: &[(&[u8], &str)] = &[
     (b"<htm", "this is a web page, the download went wrong"),
     (b"<HTM", "this is a web page, the download went wrong"),
     (b"version https://git-lfs", "this is a git-lfs pointer, fetch the real file with `git lfs pull`"),
+    (b"{", "this is JSON; name the model's folder, or the file that holds the weights"),
     (b"\x89HDF", "this is an HDF5 file; convert it to safetensors"),
     (b"\x1f\x8b", "this is a gzip file, unpack it first"),
 ];

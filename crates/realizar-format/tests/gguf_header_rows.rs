@@ -40,6 +40,7 @@ fn row_002_wrong_magic() {
         ("zip", b"PK\x03\x04\x14\0", "PK", "zip archive"),
         ("pickle", b"\x80\x02\x8a\n", "\\x80", "pickle"),
         ("web page", b"<!DOCTYPE html><html>", "<!DO", "web page"),
+        ("json", b"{\"weight_map\":{}}", "{", "the model's folder"),
         ("lfs", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "vers", "git lfs pull"),
     ];
     for (case, bytes, found, hint) in cases {
