@@ -6,6 +6,8 @@ mod determinism;
 mod encoders;
 mod file;
 mod golden;
+mod minilm;
+mod mutants;
 mod sequences;
 mod sources;
 mod trained;

@@ -216,8 +216,8 @@ fn a_trained_checkpoint_agrees_with_its_gguf() {
         let seq = session.open().unwrap();
         last(&mut session, seq, &[1, 526, 527, 259, 1207, 383])
     };
-    let gguf = logits(&*realizar_format::open(&folder.join("demo-f16.gguf")).unwrap());
-    let checkpoint = logits(&*realizar_format::open(&folder.join("demo-hf")).unwrap());
+    let gguf = logits(&*realizar_format::open(folder.join("demo-f16.gguf")).unwrap());
+    let checkpoint = logits(&*realizar_format::open(folder.join("demo-hf")).unwrap());
     let worst = gguf.iter().zip(&checkpoint).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
     assert!(worst < 1e-4, "{worst}");
 }
