@@ -100,15 +100,7 @@ impl Answer<'_> {
     /// What is to be said so far.
     #[must_use]
     pub fn summary(&self) -> Summary {
-        Summary {
-            finish: self.finish.clone(),
-            usage: Usage {
-                prompt_tokens: self.slot.prompt_tokens(),
-                completion_tokens: self.slot.completion_tokens(),
-                cached_tokens: 0,
-            },
-            timings: self.timings,
-        }
+        Summary { finish: self.finish.clone(), usage: self.slot.usage(), timings: self.timings }
     }
 }
 

@@ -35,6 +35,21 @@ pub enum EngineError {
     /// The model file's chat template does not compile.
     #[error("the model's chat template cannot be used; give another one, or use plain completion")]
     BrokenTemplate { source: Arc<EngineError> },
+    /// The model makes text, not vectors.
+    #[error("a model of architecture `{architecture}` makes text, not embeddings")]
+    NoEmbeddings { architecture: &'static str },
+    /// An engine's option is 0.
+    #[error("option `{option}` is 0, it must be at least 1")]
+    Option { option: &'static str },
+    /// The thread that computes could not be started.
+    #[error("cannot start the engine's thread")]
+    Thread(#[source] std::io::Error),
+    /// A step or a sampler panicked: a bug, which ended this request only.
+    #[error("internal error: {message}")]
+    Panicked { message: String },
+    /// The engine broke down.
+    #[error("the engine stopped before the answer was complete")]
+    Stopped,
     /// A request was not accepted.
     #[error(transparent)]
     Submit(#[from] SubmitError),
@@ -74,6 +89,12 @@ pub enum SubmitError {
     /// A sampling option is out of range.
     #[error(transparent)]
     Sampling(realizar_sample::SampleError),
+    /// A token of the prompt is not in the vocabulary.
+    #[error("token {token} of the prompt is outside the vocabulary of {vocab} tokens")]
+    UnknownToken { token: u32, vocab: usize },
+    /// The model makes vectors, not text.
+    #[error("a model of architecture `{architecture}` makes embeddings, not text")]
+    NoText { architecture: &'static str },
     /// Too many requests wait already.
     #[error("{waiting} requests are waiting, the limit is {limit}; try again in {} s", retry_after.as_secs())]
     QueueFull { waiting: usize, limit: usize, retry_after: Duration },

@@ -1,7 +1,7 @@
 //! Load a model, answer prompts, stream text.
 //!
-//! [`Loaded`] is a model with its tokenizer and its chat template; [`Solo`] answers one prompt at a time on the caller's
-//! thread.
+//! [`Loaded`] is a model with its tokenizer and its chat template. [`Solo`] answers one prompt at a time on the caller's
+//! thread; [`Engine`] answers many together on a thread of its own.
 //!
 //! ```
 //! use realizar_engine::{ChatMessage, ChatPrompt, ChatTemplate};
@@ -20,23 +20,32 @@
 #![forbid(unsafe_code)]
 
 mod answer;
+mod channel;
+mod engine;
 mod error;
 mod event;
 mod load;
+mod queue;
 mod request;
+mod runner;
+mod scheduler;
 mod slot;
+mod stats;
 mod stop;
 mod template;
 mod utf8;
 mod vocab;
 
 pub use answer::{Answer, Solo, Summary};
+pub use channel::{Event, Ticket, TryNext, Wake};
+pub use engine::{Engine, EngineOptions, ModelInfo, Request};
 pub use error::{EngineError, SubmitError};
 pub use event::{Finish, Timings, Token, TokenLogprob, TopLogprob, Usage};
 pub use load::Loaded;
 pub use realizar_model::SessionOptions;
 pub use realizar_sample::SampleOptions;
 pub use request::AnswerOptions;
+pub use stats::Stats;
 pub use template::{ChatMessage, ChatPrompt, ChatTemplate};
 pub use vocab::tokenizer;
 

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use realizar_sample::{Chain, LogNormalizer, top_logprobs};
 use realizar_tokenize::{TokenId, Tokenizer};
 
-use crate::event::{Finish, Token, TokenLogprob, TopLogprob};
+use crate::event::{Finish, Token, TokenLogprob, TopLogprob, Usage};
 use crate::request::AnswerOptions;
 use crate::stop::{Scan, StopMatcher};
 use crate::utf8::Utf8Stream;
@@ -66,9 +66,15 @@ impl Slot {
         self.prompt_tokens
     }
 
-    /// Tokens of the answer so far.
-    pub(crate) fn completion_tokens(&self) -> usize {
-        self.tokens.len() - self.prompt_tokens
+    /// How many tokens prompt and answer may have together.
+    pub(crate) fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// Tokens so far.
+    pub(crate) fn usage(&self) -> Usage {
+        let completion_tokens = self.tokens.len() - self.prompt_tokens;
+        Usage { prompt_tokens: self.prompt_tokens, completion_tokens, cached_tokens: 0 }
     }
 
     /// Picks the token that follows, by the scores of the last one.

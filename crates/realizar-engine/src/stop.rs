@@ -31,12 +31,13 @@ impl StopMatcher {
             return Scan::Text(piece.to_owned());
         }
         self.held.push_str(piece);
-        // The earliest match wins; of two that begin together, the longer one, so that the order of the list is no matter.
+        // The stop string that is complete first wins, of two that end together the longer one: so neither the order of the
+        // list nor the borders of the pieces are of any matter.
         let found = self
             .stops
             .iter()
             .filter_map(|stop| self.held.find(stop.as_str()).map(|at| (at, stop)))
-            .min_by_key(|(at, stop)| (*at, usize::MAX - stop.len()));
+            .min_by_key(|(at, stop)| (at + stop.len(), *at));
         if let Some((at, stop)) = found {
             let stop = stop.clone();
             self.held.truncate(at);
@@ -93,7 +94,9 @@ mod tests {
         ("a false start at the end of the text", &["<end>"], &["a <en"], "a <en", None),
         ("a start inside a false start", &["aab"], &["aa", "aab"], "aa", Some("aab")),
         ("the earliest of several", &["z", "y"], &["xyz"], "x", Some("y")),
-        ("the longer of two at one place", &["ab", "abc"], &["xabc"], "x", Some("abc")),
+        ("inside a longer one that begins before", &["yzz", "z"], &["xyzz"], "xy", Some("z")),
+        ("the one that is complete first", &["ab", "abc"], &["xabc"], "x", Some("ab")),
+        ("the longer of two that end together", &["bc", "abc"], &["xa", "bc"], "x", Some("abc")),
         ("at the very start", &["x"], &["x"], "", Some("x")),
         ("letters of more than one byte", &["né"], &["an", "é"], "a", Some("né")),
         ("held back at a letter of two bytes", &["é!"], &["é", "?"], "é?", None),
@@ -124,8 +127,8 @@ mod tests {
             borders.sort_unstable();
             let pieces: Vec<&str> = borders.windows(2).map(|w| &text[w[0]..w[1]]).collect();
             let (out, stop) = run(&stops, &pieces);
-            let first = stops.iter().filter_map(|stop| text.find(stop)).min();
-            prop_assert_eq!(&out, &text[..first.unwrap_or(text.len())]);
+            let first = stops.iter().filter_map(|stop| text.find(stop).map(|at| (at + stop.len(), at))).min();
+            prop_assert_eq!(&out, &text[..first.map_or(text.len(), |(_, at)| at)]);
             prop_assert_eq!(stop.is_some(), first.is_some());
         }
     }
