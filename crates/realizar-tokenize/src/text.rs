@@ -43,7 +43,9 @@ impl<'a> Prepared<'a> {
 
     /// Puts the text into a normal form. Surrogates stay as they are.
     pub(crate) fn normalize(&mut self, form: Form) {
-        if self.bytes.is_ascii() {
+        if self.bytes.is_ascii()
+            || std::str::from_utf8(&self.bytes).is_ok_and(|text| normal::is_already(text, form))
+        {
             return;
         }
         let mut out = Vec::with_capacity(self.bytes.len());

@@ -165,7 +165,7 @@ impl Bpe {
         }
         self.merges.reserve(total);
         let mut joined = Vec::new();
-        let (mut unusable, mut example) = (0, None);
+        let (mut unusable, mut example, mut expected) = (0, None, 0);
         for (rank, (parts, source)) in merges.enumerate() {
             let Some((left, right)) = parts.filter(|(left, right)| !left.is_empty() && !right.is_empty())
             else {
@@ -176,9 +176,17 @@ impl Bpe {
             joined.clear();
             joined.extend_from_slice(left);
             joined.extend_from_slice(right.strip_prefix(self.affixes.prefix.as_slice()).unwrap_or(right));
-            let merged = self.pieces.find(&joined);
-            let (left, right) = (self.pieces.intern(left), self.pieces.intern(right));
+            // Merges mostly come in the order of the tokens that they make.
+            let merged = if self.pieces.text(expected) == joined {
+                Some(expected)
+            } else {
+                self.pieces.find_by_hash(&joined)
+            };
+            let mut part =
+                |part: &[u8]| self.pieces.find_by_hash(part).unwrap_or_else(|| self.pieces.intern(part));
+            let (left, right) = (part(left), part(right));
             let merged = merged.unwrap_or_else(|| self.pieces.intern(&joined));
+            expected = merged + 1;
             // Parts that are no tokens are fine where longer tokens are made of them, but rarely are.
             if merged >= self.tokens {
                 unusable += 1;

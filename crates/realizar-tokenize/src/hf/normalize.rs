@@ -156,7 +156,7 @@ impl Normalizer {
 }
 
 fn form(text: &mut Aligned<'_>, form: Form) {
-    if !text.text.is_ascii() {
+    if !text.text.is_ascii() && !normal::is_already(&text.text, form) {
         let changes = normal::normalize(&text.text, form);
         text.transform(changes.into_iter(), 0);
     }

@@ -7,6 +7,9 @@
 use unicode_normalization::char::{
     canonical_combining_class, compose, decompose_canonical, decompose_compatible,
 };
+use unicode_normalization::{IsNormalized, is_nfc_quick, is_nfd_quick};
+#[cfg(any(test, feature = "hf"))]
+use unicode_normalization::{is_nfkc_quick, is_nfkd_quick};
 
 /// Which normal form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +33,19 @@ impl Form {
             Self::Nfkd => false,
         }
     }
+}
+
+/// Whether the text is surely in the form.
+pub(crate) fn is_already(text: &str, form: Form) -> bool {
+    let quick = match form {
+        Form::Nfc => is_nfc_quick(text.chars()),
+        Form::Nfd => is_nfd_quick(text.chars()),
+        #[cfg(any(test, feature = "hf"))]
+        Form::Nfkc => is_nfkc_quick(text.chars()),
+        #[cfg(any(test, feature = "hf"))]
+        Form::Nfkd => is_nfkd_quick(text.chars()),
+    };
+    quick == IsNormalized::Yes
 }
 
 /// The normal form of `text`, each character with its change count.

@@ -6,4 +6,5 @@ mod hf;
 mod other;
 mod pre;
 mod sha256;
+mod speed;
 mod support;
