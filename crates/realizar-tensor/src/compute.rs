@@ -14,6 +14,7 @@ pub use self::attention::{AttentionSpan, AttentionSpec};
 pub use self::columns::HeadCols;
 pub use self::elementwise::Gate;
 pub use self::experts::ExpertProduct;
+pub(crate) use self::product::MOST_SUMS;
 pub use self::product::Product;
 pub use self::rope::{PairOrder, Rope};
 pub use self::route::{RouteSpec, Routes, Scoring};
@@ -95,6 +96,11 @@ impl Compute {
     #[must_use]
     pub fn kernels(&self) -> &'static Kernels {
         self.kernels
+    }
+
+    /// Grows the working memory of every thread.
+    fn prepare(&mut self, panel: usize, sums: usize, bytes: usize) {
+        self.scratch.iter_mut().for_each(|scratch| scratch.reserve(panel, sums, bytes));
     }
 
     /// Runs `f` over tiles of whole rows of `out`.

@@ -394,3 +394,149 @@ impl<T> Tile<'_, T> {
         unsafe { std::slice::from_raw_parts_mut(self.data.add(start), self.cols.len()) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    use super::{Cuts, Grid, Pool};
+    use crate::TensorError;
+
+    /// Writes each tile's number of visits.
+    fn visit(pool: &Pool, data: &mut [u32], width: usize, cuts: Cuts<'_>, tile_cols: usize) {
+        let mut states = vec![(); pool.threads()];
+        let grid = Grid::new(data, width, cuts, tile_cols);
+        pool.run([grid, Grid::none()], &mut states, |_, index, mut tile| {
+            assert_eq!(index, 0);
+            for row in 0..tile.rows().len() {
+                tile.row(row).iter_mut().for_each(|x| *x += 1);
+            }
+        });
+    }
+
+    #[test]
+    fn every_element_is_in_one_tile() -> Result<(), TensorError> {
+        for threads in [1, 2, 4] {
+            let pool = Pool::new(threads)?;
+            for (rows, width, step, cols) in
+                [(1, 1, 1, 1), (7, 5, 2, 3), (64, 10, 64, 4), (3, 100, 1, 7), (0, 4, 1, 2)]
+            {
+                let mut data = vec![0; rows * width];
+                visit(&pool, &mut data, width, Cuts::Every(step), cols);
+                assert!(
+                    data.iter().all(|&x| x == 1),
+                    "{rows} x {width} by {step} x {cols}, {threads} threads"
+                );
+            }
+            let mut data = vec![0; 90];
+            visit(&pool, &mut data, 9, Cuts::At(&[0, 3, 3, 10]), 4);
+            assert!(data.iter().all(|&x| x == 1), "cuts, {threads} threads");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn workers_take_part() -> Result<(), TensorError> {
+        let pool = Pool::new(3)?;
+        let arrived = AtomicUsize::new(0);
+        let mut counts = vec![0; 3];
+        // Each thread holds its tile until all three have one.
+        pool.run([Grid::new(&mut [0u8; 3], 1, Cuts::Every(1), 1)], &mut counts, |count, _, _| {
+            *count += 1;
+            arrived.fetch_add(1, Ordering::SeqCst);
+            while arrived.load(Ordering::SeqCst) < 3 {
+                std::thread::yield_now();
+            }
+        });
+        assert_eq!(counts, [1, 1, 1]);
+        Ok(())
+    }
+
+    #[test]
+    fn parked_workers_wake() -> Result<(), TensorError> {
+        let pool = Pool::new(2)?;
+        for _ in 0..3 {
+            std::thread::sleep(Duration::from_millis(2));
+            let arrived = AtomicUsize::new(0);
+            pool.each_thread(&mut [(), ()], |_, ()| {
+                arrived.fetch_add(1, Ordering::SeqCst);
+                while arrived.load(Ordering::SeqCst) < 2 {
+                    std::thread::yield_now();
+                }
+            });
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_panic_anywhere_reaches_the_caller_and_the_pool_goes_on() -> Result<(), TensorError> {
+        let pool = Pool::new(4)?;
+        for victim in 0..64 {
+            let mut data = vec![0u32; 64];
+            let caught = catch_unwind(AssertUnwindSafe(|| {
+                let grid = Grid::new(&mut data, 1, Cuts::Every(1), 1);
+                pool.run([grid], &mut [(); 4], |(), _, tile| {
+                    assert_ne!(tile.rows().start, victim, "tile {victim}");
+                });
+            }));
+            let panic = caught.expect_err("a panic");
+            assert!(
+                panic.downcast_ref::<String>().is_some_and(|text| text.contains(&format!("tile {victim}")))
+            );
+            visit(&pool, &mut data, 1, Cuts::Every(1), 1);
+            assert!(data.iter().all(|&x| x == 1));
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_worker_panic_is_the_callers() -> Result<(), TensorError> {
+        let pool = Pool::new(2)?;
+        let arrived = AtomicUsize::new(0);
+        let caught = catch_unwind(AssertUnwindSafe(|| {
+            pool.each_thread(&mut [(), ()], |thread, ()| {
+                arrived.fetch_add(1, Ordering::SeqCst);
+                while arrived.load(Ordering::SeqCst) < 2 {
+                    std::thread::yield_now();
+                }
+                assert_eq!(thread, 0, "the worker's");
+            });
+        }));
+        assert!(caught.is_err());
+        Ok(())
+    }
+
+    #[test]
+    fn two_callers_take_turns() -> Result<(), TensorError> {
+        let pool = Pool::new(2)?;
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    for _ in 0..200 {
+                        let mut data = vec![0; 32];
+                        visit(&pool, &mut data, 4, Cuts::Every(1), 2);
+                        assert!(data.iter().all(|&x| x == 1));
+                    }
+                });
+            }
+        });
+        Ok(())
+    }
+
+    #[test]
+    fn no_threads_are_refused_and_the_default_is_some() {
+        assert!(matches!(Pool::new(0), Err(TensorError::NoThreads)));
+        assert!(Pool::default_threads() >= 1);
+        let shown = format!("{:?}", Pool::new(2).expect("pool"));
+        assert_eq!(shown, "Pool { threads: 2, .. }");
+    }
+
+    #[test]
+    #[should_panic(expected = "1 states for 2 threads")]
+    fn every_thread_needs_a_state() {
+        let pool = Pool::new(2).expect("pool");
+        pool.run([Grid::<u8>::none()], &mut [()], |(), _, _| {});
+    }
+}

@@ -32,5 +32,5 @@ pub(crate) static TABLE: Kernels = Kernels {
     softcap: activation::softcap::<Plain>,
     add: activation::add::<Plain>,
     attend: attention::attend::<Plain, 2, 16, 16>,
-    peak: Peak { int8: math::int8_peak, f32: math::f32_peak::<Plain> },
+    peak: Peak { int8: math::int8_peak, f32: math::f32_peak },
 };

@@ -17,6 +17,12 @@ pub(crate) struct Scratch {
 }
 
 impl Scratch {
+    /// Grows to so many f32 and bytes. Every thread's memory grows before a phase: which thread claims what is chance.
+    pub(crate) fn reserve(&mut self, panel: usize, sums: usize, bytes: usize) {
+        self.buffers(panel, sums);
+        self.bytes.reserve(bytes.saturating_sub(self.bytes.len()));
+    }
+
     /// A panel and sums of at least so many f32 (or i32, or four bytes); contents are whatever was there.
     pub(crate) fn buffers(&mut self, panel: usize, sums: usize) -> (&mut [f32], &mut [f32]) {
         (grown(&mut self.panel, panel), grown(&mut self.sums, sums))

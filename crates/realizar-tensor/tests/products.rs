@@ -70,7 +70,7 @@ fn integer_products_are_exact_on_exact_activations() {
             let bytes = encoded(dtype, rows, cols, &random.values(rows * cols));
             // Integers with one value of 127 per 32, light enough for every sum of 16.
             let x: Vec<f32> = (0..tokens * cols)
-                .map(|i| if i % 32 == 0 { 127.0 } else { (random.next() % 101) as f32 - 50.0 })
+                .map(|i| if i.is_multiple_of(32) { 127.0 } else { (random.next() % 101) as f32 - 50.0 })
                 .collect();
             let expected = reference(dtype, rows, cols, &bytes, &x);
             let weight = QMatrix::new(dtype, rows, cols, bytes.into()).expect("matrix");
@@ -145,9 +145,9 @@ fn extremes_do_not_overflow() {
         for &dtype in INTEGER {
             let (rows, cols) = (16, 512);
             for (name, sign) in [("constant", 1.0), ("alternating", -1.0f32)] {
-                let pattern = |i: usize| if i % 2 == 0 { 1.0 } else { sign };
+                let pattern = |i: usize| if i.is_multiple_of(2) { 1.0 } else { sign };
                 let values: Vec<f32> = (0..rows * cols)
-                    .map(|i| if i / cols % 2 == 0 { pattern(i) } else { -pattern(i) })
+                    .map(|i: usize| if (i / cols).is_multiple_of(2) { pattern(i) } else { -pattern(i) })
                     .collect();
                 let bytes = encoded(dtype, rows, cols, &values);
                 let x: Vec<f32> = (0..5 * cols).map(|i| 1000.0 * pattern(i)).collect();

@@ -111,6 +111,9 @@ impl Compute {
         out.set_rows(q.rows());
         let tile_rows =
             if q.rows() < 4 * TILE_ROWS { q.rows().div_ceil(TILE_ROWS).max(1) } else { TILE_ROWS };
+        let queries = tile_rows * (heads / shape.kv_heads);
+        let dims = shape.head_dim_k + shape.head_dim_v;
+        self.prepare(KV_BLOCK * dims, queries * (dims + 2), 0);
         let width = out.width();
         let tile_cols = width / shape.kv_heads;
         let grid = Grid::new(out.values_mut(), width, Cuts::Every(tile_rows), tile_cols);

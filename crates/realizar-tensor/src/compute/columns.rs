@@ -79,6 +79,7 @@ impl Compute {
             return;
         }
         let mut gathered = std::mem::take(&mut self.gathered);
+        self.prepare_products(rows, d_in, weight.byte_len() / weight.rows());
         for head in 0..heads {
             let (input, output) = gathered.sized(rows * d_in, rows * d_out);
             for (to, from) in input.chunks_exact_mut(d_in).zip(x.read().chunks_exact(x.width())) {

@@ -110,6 +110,8 @@ impl Compute {
             row.copy_from_slice(x.row(route / per_row));
         }
         self.quantise(input, x.width(), busy_cuts, products.iter().map(|product| product.weight.dtype()));
+        let largest = products.iter().map(|product| product.weight.byte_len() / product.weight.rows()).max();
+        self.prepare_products(count, x.width(), largest.unwrap_or(0));
         for ExpertProduct { weight, bias, out } in products {
             let width = out.width();
             let output = &mut output[..count * width];

@@ -86,6 +86,7 @@ impl Compute {
         assert!(fits(gain) && bias.is_none_or(fits), "a gain of {} for heads of {dim}", gain.len());
         // A vector of one head begins at 0 for every head.
         let part = |vector: &'_ Vector, head: usize| if vector.len() == dim { 0 } else { head * dim };
+        self.prepare(dim, 0, 0);
         self.by_rows(x, |scratch, mut tile| {
             let (copy, _) = scratch.buffers(dim, 0);
             for index in 0..tile.rows().len() {

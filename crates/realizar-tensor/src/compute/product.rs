@@ -14,8 +14,13 @@ use crate::{QMatrix, Rows, Vector};
 const GROUP: usize = 8;
 /// Rows of a matrix per tile.
 const TILE_ROWS: usize = 64;
-/// Rows of float weights that are widened at a time.
-const PANEL_ROWS: usize = 16;
+/// Rows of float weights that are widened at a time: for rows of 2048 they stay in the L1 cache.
+const PANEL_ROWS: usize = 4;
+
+/// Tokens whose sums a kernel keeps at once, at most.
+pub(crate) const MOST_SUMS: usize = 256;
+/// Rows that a kernel wants side by side; fewer are copied.
+const FEWEST_ROWS: usize = 16;
 
 /// One matrix of a group that multiplies the same input.
 #[derive(Debug)]
@@ -70,6 +75,8 @@ impl Compute {
         let tokens = x.rows();
         let cuts = [0, tokens];
         self.quantise(x.read(), x.width(), &cuts, products.iter().map(|product| product.weight.dtype()));
+        let largest = products.iter().map(|product| product.weight.byte_len() / product.weight.rows()).max();
+        self.prepare_products(tokens, x.width(), largest.unwrap_or(0));
         for part in products.chunks_mut(GROUP) {
             let mut jobs = [None; GROUP];
             let mut part = part.iter_mut();
@@ -90,6 +97,11 @@ impl Compute {
                 }
             });
         }
+    }
+
+    /// Working memory for tiles of any product with `tokens` rows of `width` and weight rows of up to `row_bytes`.
+    pub(super) fn prepare_products(&mut self, tokens: usize, width: usize, row_bytes: usize) {
+        self.prepare(PANEL_ROWS * width, TILE_ROWS * tokens.min(MOST_SUMS), FEWEST_ROWS * row_bytes);
     }
 
     /// Quantises `x` for the matrices of these types. `cuts` are the borders of the runs of tokens that are multiplied

@@ -171,9 +171,22 @@ mod gated {
         attention::attend::<Fused, 4, 16, 16>(task);
     }
 
-    #[target_feature(enable = "avx2,fma,f16c")]
+    /// Twelve chains, as the instruction takes several cycles.
+    #[target_feature(enable = "avx2,fma")]
+    #[expect(clippy::needless_range_loop, reason = "an index keeps registers apart")]
     pub(super) fn f32_peak() -> f64 {
-        crate::scalar::math::f32_peak::<Fused>()
+        use std::arch::x86_64::{_mm256_fmadd_ps, _mm256_set1_ps};
+        const ROUNDS: usize = 20_000;
+        const CHAINS: usize = 12;
+        let mut sums = [_mm256_set1_ps(1.0); CHAINS];
+        let (a, b) = std::hint::black_box((_mm256_set1_ps(0.5), _mm256_set1_ps(0.25)));
+        for _ in 0..ROUNDS {
+            for i in 0..CHAINS {
+                sums[i] = _mm256_fmadd_ps(sums[i], a, b);
+            }
+        }
+        std::hint::black_box(sums);
+        (ROUNDS * CHAINS * 8) as f64
     }
 
     #[target_feature(enable = "avx2,fma,f16c")]

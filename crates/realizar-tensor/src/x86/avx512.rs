@@ -109,7 +109,11 @@ fn product<const F: usize>(
 }
 
 /// The plain loops, compiled for these instructions.
+#[expect(clippy::needless_range_loop, reason = "an index keeps registers apart")]
 mod gated {
+    /// Rounds of the loops that measure peaks.
+    const ROUNDS: usize = 20_000;
+
     use super::{ActKind, Fused, Gate, activation, norm};
 
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
@@ -147,22 +151,32 @@ mod gated {
         activation::add::<Fused>(x, scale, into);
     }
 
-    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
+    /// Sixteen chains, as the instruction takes several cycles.
+    #[target_feature(enable = "avx512f")]
     pub(super) fn f32_peak() -> f64 {
-        crate::scalar::math::f32_peak::<Fused>()
+        use std::arch::x86_64::{_mm512_fmadd_ps, _mm512_set1_ps};
+        const CHAINS: usize = 16;
+        let mut sums = [_mm512_set1_ps(1.0); CHAINS];
+        let (a, b) = std::hint::black_box((_mm512_set1_ps(0.5), _mm512_set1_ps(0.25)));
+        for _ in 0..ROUNDS {
+            for i in 0..CHAINS {
+                sums[i] = _mm512_fmadd_ps(sums[i], a, b);
+            }
+        }
+        std::hint::black_box(sums);
+        (ROUNDS * CHAINS * 16) as f64
     }
 
     /// Twenty chains, as the instruction takes several cycles.
     #[target_feature(enable = "avx512f,avx512vnni")]
     pub(super) fn int8_peak() -> f64 {
         use std::arch::x86_64::{_mm512_dpbusd_epi32, _mm512_set1_epi8, _mm512_setzero_si512};
-        const ROUNDS: usize = 20_000;
         const CHAINS: usize = 20;
         let mut sums = [_mm512_setzero_si512(); CHAINS];
         let (a, b) = std::hint::black_box((_mm512_set1_epi8(1), _mm512_set1_epi8(2)));
         for _ in 0..ROUNDS {
-            for sum in &mut sums {
-                *sum = _mm512_dpbusd_epi32(*sum, a, b);
+            for i in 0..CHAINS {
+                sums[i] = _mm512_dpbusd_epi32(sums[i], a, b);
             }
         }
         std::hint::black_box(sums);

@@ -1,6 +1,11 @@
 //! What the tests of this crate share: random numbers, random weights, and every table of kernels.
 
-#![allow(dead_code, clippy::allow_attributes, reason = "each test binary uses a part")]
+#![allow(
+    dead_code,
+    clippy::allow_attributes,
+    clippy::expect_used,
+    reason = "each test binary uses a part; a failure panics"
+)]
 
 use std::sync::Arc;
 

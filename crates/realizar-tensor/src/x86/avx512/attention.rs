@@ -50,21 +50,23 @@ fn scores<const Q: usize>(task: &Attend<'_>, first: usize, out: &mut [Scores; Q]
     let dim = task.dim_k;
     let queries = &task.queries[first * dim..][..Q * dim];
     let mut sums = [[_mm512_setzero_ps(); REGISTERS]; Q];
-    for (d, keys) in task.keys.as_chunks::<KV_BLOCK>().0.iter().take(dim).enumerate() {
-        for (i, keys) in keys.as_chunks::<LANES>().0.iter().enumerate() {
-            // SAFETY: 16 floats.
-            let keys = unsafe { _mm512_loadu_ps(keys.as_ptr()) };
-            for (q, sums) in sums.iter_mut().enumerate() {
+    assert!(task.keys.len() >= dim * KV_BLOCK);
+    for d in 0..dim {
+        for i in 0..REGISTERS {
+            // SAFETY: `keys` is `dim` rows of a block's positions (asserted).
+            let keys = unsafe { _mm512_loadu_ps(task.keys.as_ptr().add(d * KV_BLOCK + i * LANES)) };
+            for q in 0..Q {
                 // SAFETY: d is below dim, and `queries` is Q rows of dim.
                 let x = unsafe { *queries.get_unchecked(q * dim + d) };
-                sums[i] = _mm512_fmadd_ps(keys, _mm512_set1_ps(x), sums[i]);
+                sums[q][i] = _mm512_fmadd_ps(keys, _mm512_set1_ps(x), sums[q][i]);
             }
         }
     }
-    for (sums, out) in sums.iter().zip(out) {
-        for (sum, out) in sums.iter().zip(out.as_chunks_mut::<LANES>().0) {
-            // SAFETY: 16 floats.
-            unsafe { _mm512_storeu_ps(out.as_mut_ptr(), _mm512_mul_ps(*sum, _mm512_set1_ps(task.scale))) };
+    for q in 0..Q {
+        for i in 0..REGISTERS {
+            let scaled = _mm512_mul_ps(sums[q][i], _mm512_set1_ps(task.scale));
+            // SAFETY: a block's positions are four registers.
+            unsafe { _mm512_storeu_ps(out[q].as_mut_ptr().add(i * LANES), scaled) };
         }
     }
 }

@@ -23,11 +23,14 @@ const TOKENS: usize = 6;
 pub(super) fn widen_f16(bytes: &[u8], out: &mut [f32]) {
     let (parts, rest) = bytes.as_chunks::<32>();
     let (out, out_rest) = out.as_chunks_mut::<LANES>();
-    for (out, part) in out.iter_mut().zip(parts) {
+    for i in 0..parts.len().min(out.len()) {
         // SAFETY: 32 bytes to read, 16 floats to write.
         unsafe {
-            _mm512_storeu_ps(out.as_mut_ptr(), _mm512_cvtph_ps(_mm256_loadu_si256(part.as_ptr().cast())))
-        };
+            _mm512_storeu_ps(
+                out[i].as_mut_ptr(),
+                _mm512_cvtph_ps(_mm256_loadu_si256(parts[i].as_ptr().cast())),
+            );
+        }
     }
     crate::scalar::float::widen_f16(rest, out_rest);
 }
@@ -83,9 +86,9 @@ fn block<const R: usize, const T: usize>(
         };
         step(&mut sums, |r| load(w, r), |t| load(x, t));
     }
-    for (r, sums) in sums.iter().enumerate() {
-        for (t, &sum) in sums.iter().enumerate() {
-            put(r, t, tree_sum(lanes(sum)));
+    for r in 0..R {
+        for t in 0..T {
+            put(r, t, tree_sum(lanes(sums[r][t])));
         }
     }
 }
@@ -98,8 +101,8 @@ fn step<const R: usize, const T: usize>(
     x: impl Fn(usize) -> __m512,
 ) {
     let mut weights = [_mm512_setzero_ps(); R];
-    for (r, weight) in weights.iter_mut().enumerate() {
-        *weight = w(r);
+    for r in 0..R {
+        weights[r] = w(r);
     }
     for t in 0..T {
         let x = x(t);

@@ -84,8 +84,8 @@ impl<const T: usize> Fold<T> {
 pub(super) fn start<const F: usize, const T: usize>(words: &[i32], b: usize) -> [__m512i; T] {
     let mut acc = [_mm512_setzero_si512(); T];
     if let Some(start) = FACTS[F].start {
-        for (t, acc) in acc.iter_mut().enumerate() {
-            *acc = splat(words, (start + b) * T + t);
+        for t in 0..T {
+            acc[t] = splat(words, (start + b) * T + t);
         }
     }
     acc

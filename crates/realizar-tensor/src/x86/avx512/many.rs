@@ -1,5 +1,10 @@
 //! Many tokens: sixteen rows are unpacked into a panel in the L1 cache, which then meets group after group of tokens.
 
+#![expect(
+    clippy::needless_range_loop,
+    reason = "an index runs over several arrays of registers; zipped iterators are not inlined into feature-gated functions"
+)]
+
 use std::arch::x86_64::{
     __m512, __m512i, _mm512_dpbusd_epi32, _mm512_loadu_ps, _mm512_setzero_ps, _mm512_setzero_si512,
     _mm512_storeu_ps,
@@ -10,6 +15,7 @@ use super::panel::{Tail, block_of};
 use super::rows::LANES;
 use super::unpack::{FACTS, Head, head, part, place};
 use crate::acts::{Acts, SUPER, groups};
+use crate::compute::MOST_SUMS;
 use crate::matrix::Weights;
 use crate::scratch::Scratch;
 
@@ -18,7 +24,7 @@ pub(super) const GROUP: usize = 14;
 /// Panels that one pass over the activations meets.
 pub(super) const PANELS: usize = 4;
 /// Groups of tokens per pass over the weights: their sums stay in the L2 cache.
-const STRETCH: usize = 18;
+const STRETCH: usize = MOST_SUMS / GROUP;
 
 /// 256 values of sixteen rows.
 struct Panel {
@@ -97,24 +103,25 @@ fn tokens<const F: usize, const T: usize>(panel: &Panel, words: &[i32], sums: &m
     assert!(words.len() == T * FACTS[F].kind.words() && sums.len() == T * LANES);
     let registers = const { FACTS[F].block / 4 };
     let mut fold = Fold::<T>::zero();
-    for (b, w) in panel.w.chunks_exact(registers).enumerate() {
+    for b in 0..64 / registers {
         let mut acc: [_; T] = start::<F, T>(words, b);
-        for (j, &w) in w.iter().enumerate() {
-            let at = (b * registers + j) * T;
-            for (t, acc) in acc.iter_mut().enumerate() {
-                *acc = _mm512_dpbusd_epi32(*acc, w, splat(words, at + t));
+        for j in 0..registers {
+            let k4 = b * registers + j;
+            let w = panel.w[k4];
+            for t in 0..T {
+                acc[t] = _mm512_dpbusd_epi32(acc[t], w, splat(words, k4 * T + t));
             }
         }
         fold.close::<F>(&acc, panel.head.scales[b], words, b);
     }
     let mut out: [__m512; T] = [_mm512_setzero_ps(); T];
-    for (out, sums) in out.iter_mut().zip(sums.as_chunks::<LANES>().0) {
-        // SAFETY: 16 floats.
-        *out = unsafe { _mm512_loadu_ps(sums.as_ptr()) };
+    for t in 0..T {
+        // SAFETY: `sums` is T times 16 floats.
+        out[t] = unsafe { _mm512_loadu_ps(sums.as_ptr().add(t * LANES)) };
     }
     fold.finish::<F>(&panel.head, words, &mut out);
-    for (out, sums) in out.iter().zip(sums.as_chunks_mut::<LANES>().0) {
-        // SAFETY: 16 floats.
-        unsafe { _mm512_storeu_ps(sums.as_mut_ptr(), *out) };
+    for t in 0..T {
+        // SAFETY: as for the load.
+        unsafe { _mm512_storeu_ps(sums.as_mut_ptr().add(t * LANES), out[t]) };
     }
 }

@@ -1,0 +1,295 @@
+//! Attention over paged keys and values: against f64, and the same bits whatever surrounds a row.
+
+#![allow(clippy::expect_used, clippy::allow_attributes, reason = "a failure panics")]
+
+mod kit;
+
+use kit::{Random, bits, compute, each_table, empty, error, rows_of};
+use realizar_tensor::{
+    AttentionSpan, AttentionSpec, BlockId, Compute, KV_BLOCK, Kernels, KvShape, KvStore, KvType, Rows, Slot,
+    Vector,
+};
+
+/// One sequence's queries, keys and values, and the store that holds them.
+struct Case {
+    shape: KvShape,
+    heads: usize,
+    q: Rows,
+    k: Rows,
+    v: Rows,
+    store: KvStore,
+    blocks: Vec<BlockId>,
+}
+
+impl Case {
+    fn new(
+        compute: &mut Compute,
+        dtype: KvType,
+        (heads, kv_heads): (usize, usize),
+        dims: (usize, usize),
+        len: usize,
+    ) -> Self {
+        let shape = KvShape { layers: 2, kv_heads, head_dim_k: dims.0, head_dim_v: dims.1, dtype };
+        let mut random = Random::new(100 + len as u64);
+        let q = random.rows(len, heads * dims.0);
+        let k = random.rows(len, kv_heads * dims.0);
+        let v = random.rows(len, kv_heads * dims.1);
+        let count = len.div_ceil(KV_BLOCK);
+        let mut store = KvStore::new(shape, count + 2).expect("store");
+        let unused = store.alloc().expect("block");
+        let mut blocks: Vec<_> = (0..count).map(|_| store.alloc().expect("block")).collect();
+        blocks.reverse();
+        store.release(unused);
+        let slots = slots(&blocks, 0..len);
+        compute.kv_append(&mut store, 1, &k, &v, &slots);
+        Self { shape, heads, q, k, v, store, blocks }
+    }
+
+    fn spec(&self) -> AttentionSpec<'static> {
+        let scale = 1.0 / (self.shape.head_dim_k as f32).sqrt();
+        AttentionSpec {
+            heads: self.heads,
+            scale,
+            window: None,
+            softcap: None,
+            causal: true,
+            sinks: None,
+            alibi: None,
+        }
+    }
+
+    /// All rows at once.
+    fn run(&self, compute: &mut Compute, spec: &AttentionSpec<'_>) -> Vec<f32> {
+        let mut out = empty(self.q.rows(), self.heads * self.shape.head_dim_v);
+        let span = AttentionSpan { rows: 0..self.q.rows(), first_pos: 0, blocks: &self.blocks };
+        compute.attention(&self.q, &self.store, 1, &[span], spec, &mut out);
+        out.read().to_vec()
+    }
+
+    fn reference(&self, spec: &AttentionSpec<'_>) -> Vec<f64> {
+        let KvShape { kv_heads, head_dim_k, head_dim_v, .. } = self.shape;
+        let len = self.q.rows();
+        let mut out = Vec::new();
+        for row in 0..len {
+            for head in 0..self.heads {
+                let source = head / (self.heads / kv_heads);
+                let sees = |pos: usize| match (spec.causal, spec.window) {
+                    (true, None) => pos <= row,
+                    (true, Some(window)) => pos <= row && row - pos < window as usize,
+                    (false, None) => true,
+                    (false, Some(window)) => row.abs_diff(pos) <= window as usize / 2,
+                };
+                let mut scores = Vec::new();
+                for pos in (0..len).filter(|&pos| sees(pos)) {
+                    let q = &self.q.row(row)[head * head_dim_k..][..head_dim_k];
+                    let k = &self.k.row(pos)[source * head_dim_k..][..head_dim_k];
+                    let mut score = q.iter().zip(k).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum::<f64>();
+                    score *= f64::from(spec.scale);
+                    if let Some(cap) = spec.softcap {
+                        score = f64::from(cap) * (score / f64::from(cap)).tanh();
+                    }
+                    if let Some(alibi) = spec.alibi {
+                        score -= f64::from(alibi.as_slice()[head]) * row.abs_diff(pos) as f64;
+                    }
+                    scores.push((pos, score));
+                }
+                let mut total: f64 = scores.iter().map(|(_, score)| score.exp()).sum();
+                if let Some(sinks) = spec.sinks {
+                    total += f64::from(sinks.as_slice()[head]).exp();
+                }
+                for d in 0..head_dim_v {
+                    let value = |pos: usize| f64::from(self.v.row(pos)[source * head_dim_v + d]);
+                    out.push(scores.iter().map(|&(pos, score)| score.exp() / total * value(pos)).sum());
+                }
+            }
+        }
+        out
+    }
+}
+
+fn slots(blocks: &[BlockId], positions: std::ops::Range<usize>) -> Vec<Slot> {
+    positions.map(|pos| Slot { block: blocks[pos / KV_BLOCK], offset: (pos % KV_BLOCK) as u32 }).collect()
+}
+
+type Pair = (usize, usize);
+
+/// Query and key/value heads, dimensions of keys and values, length.
+const CASES: &[(Pair, Pair, usize)] = &[
+    ((1, 1), (16, 16), 1),
+    ((4, 4), (24, 24), 70),
+    ((8, 2), (32, 64), 200),
+    ((7, 1), (40, 40), 130),
+    ((2, 2), (128, 96), 65),
+    ((3, 3), (5, 3), 129),
+];
+
+#[test]
+fn attention_agrees_with_f64() {
+    each_table(|kernels| {
+        let mut compute = compute(kernels, 2);
+        for &(heads, dims, len) in CASES {
+            for &dtype in KvType::ALL {
+                if dtype == KvType::Q8_0 && (dims.0 % 32 > 0 || dims.1 % 32 > 0) {
+                    continue;
+                }
+                let case = Case::new(&mut compute, dtype, heads, dims, len);
+                let mut random = Random::new(4);
+                let (sinks, slopes) = (
+                    random.vector(heads.0),
+                    Vector::from_vec((0..heads.0).map(|h| 0.1 / (h + 1) as f32).collect()),
+                );
+                let plain = case.spec();
+                let specs = [
+                    ("causal", plain),
+                    ("window", AttentionSpec { window: Some(20), ..plain }),
+                    ("window of a block", AttentionSpec { window: Some(64), ..plain }),
+                    ("soft-cap", AttentionSpec { softcap: Some(1.5), ..plain }),
+                    ("both ways", AttentionSpec { causal: false, ..plain }),
+                    ("both ways, window", AttentionSpec { causal: false, window: Some(30), ..plain }),
+                    ("sinks", AttentionSpec { sinks: Some(&sinks), ..plain }),
+                    ("alibi", AttentionSpec { alibi: Some(&slopes), ..plain }),
+                ];
+                let limit = match dtype {
+                    KvType::F32 => 1e-5,
+                    KvType::F16 => 3e-3,
+                    _ => 5e-2,
+                };
+                for (name, spec) in specs {
+                    let error = error(&case.run(&mut compute, &spec), &case.reference(&spec));
+                    assert!(
+                        error < limit,
+                        "{name}, {heads:?} {dims:?} {len} {dtype} on {}: {error:e}",
+                        kernels.name()
+                    );
+                }
+            }
+        }
+    });
+}
+
+/// The prompt cut into chunks, and rows of several sequences in one call.
+#[test]
+fn chunks_batches_and_threads_do_not_show() {
+    each_table(|kernels| {
+        for &((heads, kv_heads), dims, len) in CASES {
+            let case = Case::new(&mut compute(kernels, 1), KvType::F16, (heads, kv_heads), dims, len);
+            for window in [None, Some(50)] {
+                let spec = AttentionSpec { window, ..case.spec() };
+                let whole = bits(&case.run(&mut compute(kernels, 1), &spec));
+                let width = heads * dims.1;
+                for (threads, chunk) in [(1, 1), (2, 7), (4, 64), (2, 200)] {
+                    let mut compute = compute(kernels, threads);
+                    let mut found = Vec::new();
+                    for first in (0..len).step_by(chunk) {
+                        let rows = chunk.min(len - first);
+                        let q = rows_of(
+                            case.q.width(),
+                            &case.q.read()[first * case.q.width()..][..rows * case.q.width()],
+                        );
+                        let mut out = empty(rows, width);
+                        let span =
+                            AttentionSpan { rows: 0..rows, first_pos: first as u32, blocks: &case.blocks };
+                        compute.attention(&q, &case.store, 1, &[span], &spec, &mut out);
+                        found.extend(bits(out.read()));
+                    }
+                    assert!(
+                        found == whole,
+                        "{threads} threads, chunks of {chunk}, {dims:?} on {}",
+                        kernels.name()
+                    );
+                }
+                // Every third position as a sequence of its own, beside a longer span.
+                let picks: Vec<usize> = (0..len).step_by(3).collect();
+                let mut q: Vec<f32> = picks.iter().flat_map(|&pos| case.q.row(pos).to_vec()).collect();
+                q.extend_from_slice(case.q.read());
+                let mut spans: Vec<_> = picks
+                    .iter()
+                    .enumerate()
+                    .map(|(i, &pos)| AttentionSpan {
+                        rows: i..i + 1,
+                        first_pos: pos as u32,
+                        blocks: &case.blocks,
+                    })
+                    .collect();
+                spans.push(AttentionSpan {
+                    rows: picks.len()..picks.len() + len,
+                    first_pos: 0,
+                    blocks: &case.blocks,
+                });
+                let mut out = empty(picks.len() + len, width);
+                let mut compute = compute(kernels, 2);
+                compute.attention(&rows_of(case.q.width(), &q), &case.store, 1, &spans, &spec, &mut out);
+                for (row, &pos) in picks.iter().enumerate() {
+                    assert_eq!(
+                        bits(out.row(row)),
+                        whole[pos * width..][..width],
+                        "position {pos} on {}",
+                        kernels.name()
+                    );
+                }
+                assert!(bits(&out.read()[picks.len() * width..]) == whole, "{dims:?} on {}", kernels.name());
+            }
+        }
+    });
+}
+
+/// Whatever an earlier holder left in a block must not show, be it NaN.
+#[test]
+fn what_is_not_seen_does_not_matter() {
+    each_table(|kernels| {
+        let mut compute = compute(kernels, 1);
+        let mut case = Case::new(&mut compute, KvType::F32, (4, 2), (32, 32), 70);
+        let spec = AttentionSpec { window: Some(16), ..case.spec() };
+        let clean = bits(&case.run(&mut compute, &spec));
+        let bad = rows_of(64, &[f32::NAN; 64]);
+        for pos in 70..2 * KV_BLOCK {
+            let slot = slots(&case.blocks, pos..pos + 1);
+            compute.kv_append(&mut case.store, 1, &bad, &bad, &slot);
+        }
+        assert_eq!(bits(&case.run(&mut compute, &spec)), clean, "{}", kernels.name());
+        // A later position's NaN does not reach the rows before it.
+        compute.kv_append(&mut case.store, 1, &bad, &bad, &slots(&case.blocks, 66..67));
+        let found = bits(&case.run(&mut compute, &spec));
+        assert_eq!(found[..66 * 128], clean[..66 * 128], "{}", kernels.name());
+        assert!(found[66 * 128..].iter().all(|&x| f32::from_bits(x).is_nan()), "{}", kernels.name());
+    });
+}
+
+#[test]
+fn quantised_keys_show_what_is_not_finite() {
+    let mut compute = compute(Kernels::detect(), 1);
+    let mut case = Case::new(&mut compute, KvType::Q8_0, (1, 1), (32, 32), 2);
+    let bad = rows_of(32, &[f32::INFINITY; 32]);
+    compute.kv_append(&mut case.store, 1, &bad, &bad, &slots(&case.blocks, 1..2));
+    let found = case.run(&mut compute, &case.spec());
+    assert!(found[..32].iter().all(|x| x.is_finite()) && found[32..].iter().all(|x| x.is_nan()));
+}
+
+#[test]
+fn copies_hold_the_same() {
+    let mut compute = compute(Kernels::detect(), 1);
+    let mut case = Case::new(&mut compute, KvType::F16, (2, 2), (16, 16), 64);
+    let before = bits(&case.run(&mut compute, &case.spec()));
+    let copy = case.store.copy_block(case.blocks[0]).expect("free");
+    case.store.release(case.blocks[0]);
+    case.blocks[0] = copy;
+    assert_eq!(bits(&case.run(&mut compute, &case.spec())), before);
+}
+
+#[test]
+#[should_panic(expected = "65 positions in 1 blocks")]
+fn spans_need_their_blocks() {
+    let mut compute = compute(Kernels::detect(), 1);
+    let case = Case::new(&mut compute, KvType::F16, (1, 1), (16, 16), 64);
+    let span = AttentionSpan { rows: 0..1, first_pos: 64, blocks: &case.blocks };
+    compute.attention(&case.q, &case.store, 1, &[span], &case.spec(), &mut empty(64, 16));
+}
+
+#[test]
+#[should_panic(expected = "3 heads on 2")]
+fn heads_must_divide() {
+    let mut compute = compute(Kernels::detect(), 1);
+    let mut case = Case::new(&mut compute, KvType::F16, (2, 2), (16, 16), 1);
+    case.heads = 3;
+    case.run(&mut compute, &case.spec());
+}
