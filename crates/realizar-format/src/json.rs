@@ -15,6 +15,8 @@ use crate::value::{Value, ValueType};
 const DEPTH: usize = 64;
 /// Values that take memory of their own. Lists of one kind of scalar are packed and count as one.
 const NODES: u32 = 262_144;
+/// Elements of one packed list: more than any vocabulary has.
+const ELEMS: usize = 4_194_304;
 
 /// A JSON value. Lists of scalars of one kind are packed.
 #[derive(Debug, Clone, PartialEq)]
@@ -175,6 +177,9 @@ impl<'de> Visitor<'de> for Node<'_> {
         let mut list = List::default();
         while let Some(value) = seq.next_element_seed(self)? {
             self.count(list.push(value))?;
+            if list.packed.as_ref().is_some_and(|packed| packed.as_array().len() > ELEMS) {
+                return Err(A::Error::custom(format_args!("a list of more than {ELEMS} values")));
+            }
         }
         Ok(list.finish())
     }
@@ -216,6 +221,9 @@ impl List {
         let mut taken = 1;
         if let Some(packed) = self.packed.take() {
             taken = u32::try_from(packed.as_array().len()).unwrap_or(u32::MAX).saturating_add(1);
+            if taken > NODES {
+                return taken;
+            }
             self.others.extend(packed.as_array().iter().filter_map(Json::from_scalar));
         }
         self.others.push(value);

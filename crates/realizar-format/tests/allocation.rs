@@ -7,7 +7,7 @@ mod raw;
 use allocation_counter::{AllocationInfo, measure};
 use bytes::Bytes;
 use raw::{ARRAY, F32, I32, Raw, STRING};
-use realizar_format::parse;
+use realizar_format::{Apr, parse};
 
 const MIB: u64 = 1 << 20;
 
@@ -108,4 +108,70 @@ fn row_024_ten_million_empty_strings_cost_nothing() {
     let file = Raw::header(3, 0, 1).key("k", ARRAY).u32(STRING).u64(COUNT as u64).zeros(8 * COUNT).build();
     let info = measure(|| drop(parse(file).unwrap()));
     assert!(info.bytes_total < 4_096, "{info:?}");
+}
+
+/// At most 64 MiB and twice the header, whatever the header says.
+#[track_caller]
+fn assert_bounded(case: &str, header: usize, refuse: impl FnOnce() -> bool) {
+    let mut refused = false;
+    let info = measure(|| refused = refuse());
+    assert!(refused, "{case}");
+    let limit = 64 * MIB + 2 * header as u64;
+    assert!(info.bytes_max <= limit, "{case}: {} bytes, the limit is {limit}", info.bytes_max);
+}
+
+#[test]
+fn row_073_a_refused_safetensors_header_takes_little_memory() {
+    let tensor = r#":{"dtype":"I8","shape":[0],"data_offsets":[0,0]}"#;
+    let entries: Vec<_> = (0..1_048_576).map(|name| format!("\"{name}\"{tensor}")).collect();
+    let texts: Vec<_> = (0..1_000_000).map(|key| format!("\"{key}\":\"\"")).collect();
+    for (case, header) in [
+        ("last tensor twice", format!("{{{},\"0\"{tensor}}}", entries[1..].join(","))),
+        ("data", format!("{{{}}}", entries.join(","))),
+        ("words", format!("[{}]", vec!["\"data_offsets\""; 1_000_000].join(","))),
+        ("metadata", format!("{{\"__metadata__\":{{{},\"0\":\"\"}}}}", texts.join(","))),
+    ] {
+        let header = header.replace("{\"1\":{", "{\"0\":{");
+        let mut file = (header.len() as u64).to_le_bytes().to_vec();
+        file.extend(header.as_bytes());
+        file.push(0);
+        let file = Bytes::from(file);
+        assert_bounded(case, header.len(), || realizar_format::Safetensors::parse(file).is_err());
+    }
+}
+
+/// A file of `.apr` with this metadata, and with a footer that is wrong.
+fn apr(metadata: &str) -> Bytes {
+    let mut writer = apr_format::v2::AprV2Header::new();
+    (writer.metadata_offset, writer.metadata_size) = (64, u32::try_from(metadata.len()).unwrap());
+    writer.tensor_index_offset = 64 + metadata.len().next_multiple_of(64) as u64;
+    writer.data_offset = writer.tensor_index_offset;
+    writer.update_checksum();
+    let mut file = writer.to_bytes().to_vec();
+    file.extend(metadata.as_bytes());
+    file.resize(file.len().next_multiple_of(64), 0);
+    file.extend([1, 2, 3, 4]);
+    file.into()
+}
+
+#[test]
+fn row_090_refused_metadata_takes_little_memory() {
+    let list = |element: &str, count: usize| format!("{{\"a\":[{}]}}", vec![element; count].join(","));
+    let leaves: Vec<_> = (0..2_000).map(|leaf| format!("\"{leaf}\":0")).collect();
+    for (case, metadata, words) in [
+        ("numbers", list("0", 16_000_000), "a list of more than 4194304 values"),
+        ("strings", list("\"\"", 10_000_000), "a list of more than 4194304 values"),
+        ("objects", list("{}", 10_000_000), "more than 262144 values"),
+        ("lists", list("[]", 10_000_000), "more than 262144 values"),
+        ("spilled", list("0", 4_000_000).replace("]}", ",\"\"]}"), "more than 262144 values"),
+        ("names", format!("{{\"{}\":{{{}}}}}", "x".repeat(1 << 20), leaves.join(",")), "bytes of names"),
+        ("good", list("0", 4_000_000), "footer_crc32"),
+    ] {
+        let file = apr(&metadata);
+        let mut shown = String::new();
+        assert_bounded(case, metadata.len(), || {
+            Apr::parse(file).map_err(|error| shown = error.to_string()).is_err()
+        });
+        assert!(shown.contains(words), "{case}: {shown}");
+    }
 }

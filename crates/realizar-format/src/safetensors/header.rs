@@ -8,6 +8,7 @@
 //! Offsets count from the start of the data. Together the tensors cover all of it: no gap, no overlap.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -43,30 +44,22 @@ pub(crate) struct Header {
 impl Header {
     /// Parses and checks the JSON text for a file with `data_bytes` of data.
     pub(crate) fn parse(text: &str, data_bytes: u64) -> Result<Self, FormatError> {
-        let raw = json::parse_with(text, || Place::new("header", START), Top)?;
-        let locate = |name: &str, nth| Locator { text, name }.find(nth);
-        let mut names: Vec<&str> = raw.metadata.iter().map(|(key, _)| &**key).collect();
-        names.sort_unstable();
-        if let Some(key) = repeated(&names) {
-            let at = Place::named("duplicate_key", locate(key, 1), key.as_bytes());
-            return Err(FormatError::Duplicate { at, first: locate(key, 0) });
+        // Every tensor has this member, so there is room for all without growing, which would take twice the memory.
+        let most = text.matches("\"data_offsets\"").count();
+        let fault = Cell::new(None);
+        let parsed =
+            json::parse_with(text, || Place::new("header", START), Top { text, most, fault: &fault });
+        if let Some(fault) = fault.take() {
+            return Err(fault);
         }
-        let mut names: Vec<&str> = raw.tensors.iter().map(|tensor| &*tensor.name).collect();
-        names.sort_unstable();
-        if let Some(name) = repeated(&names) {
-            let at = Place::named("duplicate_tensor", locate(name, 1), name.as_bytes());
-            return Err(FormatError::Duplicate { at, first: locate(name, 0) });
-        }
-        let check = |tensor: RawTensor<'_>| {
-            let at = |field| Place::named(field, locate(&tensor.name, 0), tensor.name.as_bytes());
-            tensor.check(at)
-        };
-        let mut entries = raw.tensors.into_iter().map(check).collect::<Result<Vec<_>, _>>()?;
+        let Self { metadata, mut entries } = parsed?;
+        check_names("duplicate_key", text, metadata.iter().map(|(key, _)| &**key))?;
+        check_names("duplicate_tensor", text, entries.iter().map(|entry| &*entry.name))?;
         entries.sort_unstable_by(|a, b| (a.start, a.end, &a.name).cmp(&(b.start, b.end, &b.name)));
         let mut covered = 0;
         for entry in &entries {
             if entry.start != covered {
-                let at = Place::named("data_offsets", locate(&entry.name, 0), entry.name.as_bytes());
+                let at = Place::named("data_offsets", locate(text, &entry.name, 0), entry.name.as_bytes());
                 let what = if entry.start > covered { "a gap" } else { "an overlap" };
                 let found = format!("{what}: data from {}", entry.start);
                 return Err(FormatError::invalid(
@@ -85,42 +78,42 @@ impl Header {
                 format!("{covered}"),
             ));
         }
-        Ok(Self { metadata: raw.metadata, entries })
+        Ok(Self { metadata, entries })
     }
 }
 
-/// The first of two equal neighbours.
-fn repeated<'a>(sorted: &[&'a str]) -> Option<&'a str> {
-    sorted.windows(2).find_map(|pair| pair.first().filter(|first| pair.last() == Some(*first))).copied()
+/// Refuses two of one name.
+fn check_names<'a>(
+    field: &'static str,
+    text: &str,
+    names: impl Iterator<Item = &'a str>,
+) -> Result<(), FormatError> {
+    let mut names: Vec<&str> = names.collect();
+    names.sort_unstable();
+    let twice = names.windows(2).find_map(|pair| pair.first().filter(|first| pair.last() == Some(*first)));
+    let Some(name) = twice else { return Ok(()) };
+    let at = Place::named(field, locate(text, name, 1), name.as_bytes());
+    Err(FormatError::Duplicate { at, first: locate(text, name, 0) })
 }
 
-/// Finds where a name stands in the header; used for messages only.
-struct Locator<'a> {
-    text: &'a str,
-    name: &'a str,
-}
-
-impl Locator<'_> {
-    /// The offset in the file of occurrence `nth`; the start of the header for names written with escapes.
-    fn find(&self, nth: usize) -> u64 {
-        let quoted = format!("\"{}\"", self.name);
-        let found = self.text.match_indices(&quoted).nth(nth).map_or(0, |(at, _)| at);
-        START.saturating_add(found as u64)
-    }
+/// The offset in the file of occurrence `nth` of a name; the start of the header for names written with escapes. Used
+/// for messages only.
+fn locate(text: &str, name: &str, nth: usize) -> u64 {
+    let quoted = format!("\"{name}\"");
+    let found = text.match_indices(&quoted).nth(nth).map_or(0, |(at, _)| at);
+    START.saturating_add(found as u64)
 }
 
 /// What the JSON says about a tensor, before any of it is believed.
 #[derive(Debug)]
 struct RawTensor<'a> {
-    name: Cow<'a, str>,
     dtype: Cow<'a, str>,
     dims: Dims,
     offsets: [u64; 2],
 }
 
 impl RawTensor<'_> {
-    fn check(&self, at: impl Fn(&'static str) -> Place) -> Result<Entry, FormatError> {
-        let name = &*self.name;
+    fn check(&self, name: &str, at: impl Fn(&'static str) -> Place) -> Result<Entry, FormatError> {
         if name.len() as u64 > limits::SAFETENSORS_NAME_BYTES {
             let (found, limit) = (name.len() as u64, limits::SAFETENSORS_NAME_BYTES);
             return Err(FormatError::TooLarge { at: at("tensor_name_len"), found, limit });
@@ -175,12 +168,6 @@ impl RawTensor<'_> {
     }
 }
 
-#[derive(Debug, Default)]
-struct RawHeader<'a> {
-    metadata: Vec<(Box<str>, Box<str>)>,
-    tensors: Vec<RawTensor<'a>>,
-}
-
 /// Dimensions as they come; `len` counts on when there are too many.
 #[derive(Debug, Default)]
 struct Dims {
@@ -220,26 +207,33 @@ fn inside<E: serde::de::Error>(name: &str, error: &E) -> E {
     E::custom(format_args!("`{}`: {error}", Escaped(name.as_bytes())))
 }
 
-/// The whole header.
-struct Top;
+/// The whole header, with at `most` so many tensors. What is wrong with a tensor goes to `fault`, since the errors of
+/// the JSON library have no room for it.
+struct Top<'t> {
+    text: &'t str,
+    most: usize,
+    fault: &'t Cell<Option<FormatError>>,
+}
 
-impl<'de> DeserializeSeed<'de> for Top {
-    type Value = RawHeader<'de>;
+impl<'de> DeserializeSeed<'de> for Top<'_> {
+    type Value = Header;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_map(self)
     }
 }
 
-impl<'de> Visitor<'de> for Top {
-    type Value = RawHeader<'de>;
+impl<'de> Visitor<'de> for Top<'_> {
+    type Value = Header;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut header = RawHeader::default();
+        let mut header = Header::default();
+        let most = self.most.min(usize::try_from(limits::TENSOR_COUNT).unwrap_or(usize::MAX));
+        header.entries.try_reserve_exact(most).map_err(A::Error::custom)?;
         let mut has_metadata = false;
         while let Some(name) = map.next_key_seed(Str)? {
             if name == "__metadata__" {
@@ -249,11 +243,18 @@ impl<'de> Visitor<'de> for Top {
                 header.metadata = map.next_value_seed(Texts).map_err(|error| inside(&name, &error))?;
                 continue;
             }
-            if header.tensors.len() as u64 >= limits::TENSOR_COUNT {
+            if header.entries.len() as u64 >= limits::TENSOR_COUNT {
                 return Err(A::Error::custom(format_args!("more than {} tensors", limits::TENSOR_COUNT)));
             }
             let tensor = map.next_value_seed(Tensor(PhantomData)).map_err(|error| inside(&name, &error))?;
-            header.tensors.push(RawTensor { name, ..tensor });
+            let at = |field| Place::named(field, locate(self.text, &name, 0), name.as_bytes());
+            match tensor.check(&name, at) {
+                Ok(entry) => header.entries.push(entry),
+                Err(fault) => {
+                    self.fault.set(Some(fault));
+                    return Err(A::Error::custom("a tensor is wrong"));
+                }
+            }
         }
         Ok(header)
     }
@@ -324,7 +325,6 @@ impl<'de> Visitor<'de> for Tensor<'de> {
         }
         let missing = |field| A::Error::missing_field(field);
         Ok(RawTensor {
-            name: Cow::Borrowed(""),
             dtype: dtype.ok_or_else(|| missing("dtype"))?,
             dims: dims.ok_or_else(|| missing("shape"))?,
             offsets: offsets.ok_or_else(|| missing("data_offsets"))?,
