@@ -1,0 +1,165 @@
+//! What the routes need of an engine, and nothing more.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use realizar_engine::{AnswerOptions, ChatMessage, EngineError, Finish, SubmitError, Timings, Token, Usage};
+use serde_json::{Map, Value};
+
+/// A model that answers requests. [`Served`](crate::Served) is the engine as one; tests bring their own.
+///
+/// No method may wait for the compute thread.
+pub trait Backend: fmt::Debug + Send + Sync + 'static {
+    /// What the model is.
+    fn facts(&self) -> &Facts;
+
+    /// How busy it is.
+    fn load(&self) -> Load;
+
+    /// Text to ids. `add_special` adds what begins a text; special tokens that are written out count as such.
+    ///
+    /// # Errors
+    /// The tokenizer cannot encode the text.
+    fn encode(&self, text: &str, add_special: bool) -> Result<Vec<u32>, EngineError>;
+
+    /// Ids to text; special tokens leave none.
+    ///
+    /// # Errors
+    /// An id that is not in the vocabulary.
+    fn decode(&self, ids: &[u32]) -> Result<String, EngineError>;
+
+    /// A conversation as the text that the model was trained on.
+    ///
+    /// # Errors
+    /// No template, or one that refuses this conversation.
+    fn render(&self, chat: &Chat) -> Result<String, EngineError>;
+
+    /// A conversation as tokens.
+    ///
+    /// # Errors
+    /// As [`render`](Self::render), or the text cannot be encoded.
+    fn render_ids(&self, chat: &Chat) -> Result<Vec<u32>, EngineError>;
+
+    /// Queues a request. It ends when the answer is dropped.
+    ///
+    /// # Errors
+    /// A full queue, a prompt that does not fit, an option that cannot be followed.
+    fn submit(&self, job: Job) -> Result<Box<dyn Answer>, SubmitError>;
+
+    /// The vector of a text, of length 1.
+    ///
+    /// # Errors
+    /// The model makes none, or the text is too long for it.
+    fn embed(&self, ids: &[u32]) -> Result<Vec<f32>, EngineError>;
+}
+
+/// An answer that is being written.
+pub trait Answer: Send {
+    /// What has come since the last call; never waits.
+    fn next(&mut self) -> Next;
+}
+
+/// The next part of an answer.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Next {
+    /// A token, with the text that it completes.
+    Token(Token),
+    /// The end.
+    Finished {
+        /// Why it ended.
+        finish: Finish,
+        /// What it took.
+        usage: Usage,
+        /// How long it took.
+        timings: Timings,
+    },
+    /// The end, without an answer.
+    Failed(EngineError),
+    /// Nothing yet; the job's `wake` is called when there is more.
+    Pending,
+    /// There was an end before.
+    Closed,
+}
+
+/// A conversation for the template.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Chat {
+    /// The messages.
+    pub messages: Vec<ChatMessage>,
+    /// Whether the assistant's turn is opened.
+    pub add_generation_prompt: bool,
+    /// Further variables.
+    pub extra: Map<String, Value>,
+}
+
+/// A request for one answer.
+pub struct Job {
+    /// The prompt.
+    pub prompt: Vec<u32>,
+    /// How to answer.
+    pub options: AnswerOptions,
+    /// The time that the whole answer may take.
+    pub deadline: Duration,
+    /// Called when [`Answer::next`] has something new.
+    pub wake: Arc<dyn Fn() + Send + Sync>,
+}
+
+impl fmt::Debug for Job {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let job = &self;
+        out.debug_struct("Job").field("prompt", &job.prompt.len()).field("options", &job.options).finish()
+    }
+}
+
+/// What a model is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facts {
+    /// The name under which it is served.
+    pub id: String,
+    /// The name of its architecture.
+    pub architecture: String,
+    /// Tokens that a sequence may hold.
+    pub context: usize,
+    /// Number of token ids.
+    pub vocab: usize,
+    /// Number of weights.
+    pub parameters: u64,
+    /// When it was loaded, in seconds of Unix time.
+    pub created: u64,
+    /// Whether it makes embeddings instead of text.
+    pub embeddings: bool,
+}
+
+/// How busy a model is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Requests that wait.
+    pub queued: usize,
+    /// How many may wait.
+    pub queue_limit: usize,
+    /// Requests that are being answered.
+    pub running: usize,
+    /// Blocks of the key/value memory.
+    pub kv_blocks: usize,
+    /// Those that no sequence uses.
+    pub kv_blocks_free: usize,
+    /// Tokens of prompts since the start.
+    pub prompt_tokens: u64,
+    /// Tokens of answers since the start.
+    pub generated_tokens: u64,
+    /// Steps since the start.
+    pub steps: u64,
+}
+
+impl Load {
+    /// Whether a further request would be turned away.
+    pub(crate) fn full(&self) -> Option<SubmitError> {
+        (self.queued >= self.queue_limit).then_some(SubmitError::QueueFull {
+            waiting: self.queued,
+            limit: self.queue_limit,
+            retry_after: Duration::from_secs(1),
+        })
+    }
+}

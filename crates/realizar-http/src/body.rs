@@ -1,0 +1,171 @@
+//! Bodies: reading one under limits of size and time, and writing one whole or piece by piece.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::{Buf, Bytes};
+use http_body::{Frame, SizeHint};
+use http_body_util::BodyExt;
+use tokio::sync::mpsc;
+
+use crate::limits::Limits;
+use crate::pace::Paced;
+use crate::record::Record;
+use crate::refusal::Refusal;
+
+/// Reads a request's body. Trailers are dropped.
+pub(crate) async fn read<B>(body: B, limits: &Limits) -> Result<Vec<u8>, Refusal>
+where
+    B: http_body::Body,
+{
+    let mut body = std::pin::pin!(body);
+    let start = Instant::now();
+    let mut bytes = Vec::new();
+    loop {
+        let gap = limits.body_gap.min(limits.body_time.saturating_sub(start.elapsed()));
+        let frame = match tokio::time::timeout(gap, body.frame()).await {
+            Err(_) => return Err(Refusal::BodyTimeout),
+            Ok(None) => return Ok(bytes),
+            Ok(Some(frame)) => frame.map_err(|_| Refusal::BodyBroken)?,
+        };
+        let Ok(mut data) = frame.into_data() else { continue };
+        if bytes.len() + data.remaining() > limits.body_bytes {
+            return Err(Refusal::BodyTooLarge { limit: limits.body_bytes });
+        }
+        while data.has_remaining() {
+            let chunk = data.chunk();
+            let taken = chunk.len();
+            bytes.extend_from_slice(chunk);
+            data.advance(taken);
+        }
+        if too_slow(bytes.len(), start.elapsed(), limits) {
+            return Err(Refusal::BodyTimeout);
+        }
+    }
+}
+
+/// One byte in every gap would hold a connection for hours.
+fn too_slow(bytes: usize, elapsed: Duration, limits: &Limits) -> bool {
+    let counted = elapsed.saturating_sub(limits.body_grace).as_secs_f64();
+    #[expect(clippy::cast_precision_loss, reason = "a rate for a comparison")]
+    let owed = counted * limits.body_rate as f64;
+    #[expect(clippy::cast_precision_loss, reason = "a rate for a comparison")]
+    let came = bytes as f64;
+    came < owed
+}
+
+/// The body of a response. It is whole, or it is written while it is read: then nobody works ahead of a slow reader,
+/// and when the connection goes away, dropping the body ends the work.
+pub struct Body {
+    content: Content,
+    /// Closes the books on the request when the body is gone, and tells the connection.
+    kept: Option<(Record, Option<Paced>)>,
+}
+
+enum Content {
+    Whole(Bytes),
+    Written { work: Option<Pin<Box<dyn Future<Output = ()> + Send>>>, pieces: mpsc::Receiver<Bytes> },
+}
+
+/// Where the work behind a body puts its pieces.
+#[derive(Debug, Clone)]
+pub(crate) struct Pen(mpsc::Sender<Bytes>);
+
+impl Pen {
+    /// Hands over a piece; returns when there is room for the next.
+    pub(crate) async fn write(&self, piece: impl Into<Bytes>) {
+        // The receiver lives as long as the work that calls this: both are parts of one body.
+        let _ = self.0.send(piece.into()).await;
+    }
+}
+
+impl Body {
+    pub(crate) fn whole(bytes: impl Into<Bytes>) -> Self {
+        Self { content: Content::Whole(bytes.into()), kept: None }
+    }
+
+    /// A body whose pieces come from `work`, which runs only while the body is polled.
+    pub(crate) fn written<F>(work: impl FnOnce(Pen) -> F) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let (pen, pieces) = mpsc::channel(1);
+        let work: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(work(Pen(pen)));
+        Self { content: Content::Written { work: Some(work), pieces }, kept: None }
+    }
+
+    pub(crate) fn keep(mut self, mut record: Record, paced: Option<Paced>) -> Self {
+        if matches!(self.content, Content::Whole(_)) {
+            record.complete();
+        }
+        self.kept = Some((record, paced));
+        self
+    }
+
+    /// The bytes of a body that is not a stream.
+    #[must_use]
+    pub fn bytes(&self) -> Option<&Bytes> {
+        match &self.content {
+            Content::Whole(bytes) => Some(bytes),
+            Content::Written { .. } => None,
+        }
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Body").field("bytes", &self.bytes().map(Bytes::len)).finish_non_exhaustive()
+    }
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let this = self.get_mut();
+        match &mut this.content {
+            Content::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Content::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            Content::Written { work, pieces } => {
+                let done = match work {
+                    Some(running) => running.as_mut().poll(cx).is_ready(),
+                    None => true,
+                };
+                if done {
+                    // Drops the pen too, so that the last piece is followed by the end.
+                    *work = None;
+                }
+                match pieces.poll_recv(cx) {
+                    // The work waits for room in the channel, which this made.
+                    Poll::Ready(Some(piece)) => Poll::Ready(Some(Ok(Frame::data(piece)))),
+                    Poll::Ready(None) => {
+                        if let Some((record, _)) = &mut this.kept {
+                            record.complete();
+                        }
+                        Poll::Ready(None)
+                    }
+                    Poll::Pending => Poll::Pending,
+                }
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(&self.content, Content::Whole(bytes) if bytes.is_empty())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.content {
+            Content::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Content::Written { .. } => SizeHint::default(),
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! `/generate`, its stream and its batch: a prompt goes in, the prompt with its continuation comes out.
+
+use http::{Response, StatusCode};
+use realizar_engine::{AnswerOptions, SampleOptions};
+use serde_json::{Value, json};
+
+use crate::answers::{Answers, Event, Whole};
+use crate::app::App;
+use crate::body::{Body, Pen};
+use crate::fields::Fields;
+use crate::openai::{check_model, max_tokens, stop_strings};
+use crate::refusal::Refusal;
+use crate::routes::{self, Call};
+use crate::sse;
+
+use super::tokens::texts;
+
+const MAX_TOKENS: usize = 50;
+const MAX_BATCH: usize = 128;
+
+/// `{prompt}` gives `{token_ids, text, num_generated, finish_reason}`.
+pub(crate) async fn generate(app: &App, call: Call) -> Result<Response<Body>, Refusal> {
+    let fields = Fields::of(&call.map);
+    let prompt = fields.text("prompt")?.ok_or_else(|| fields.missing("prompt"))?.to_owned();
+    let (prompts, answers) = start(app, &call, vec![prompt]).await?;
+    let results = results(&prompts, &answers.collect().await?);
+    Ok(routes::json(StatusCode::OK, results.first().unwrap_or(&Value::Null)))
+}
+
+/// `{prompts}` gives `{results}` in the same order.
+pub(crate) async fn batch_generate(app: &App, call: Call) -> Result<Response<Body>, Refusal> {
+    let fields = Fields::of(&call.map);
+    let prompts = texts(fields, "prompts")?;
+    if prompts.len() > MAX_BATCH {
+        return Err(fields.wrong("prompts", &json!(prompts), format!("a list of 1 to {MAX_BATCH}")));
+    }
+    let (prompts, answers) = start(app, &call, prompts).await?;
+    let results = results(&prompts, &answers.collect().await?);
+    Ok(routes::json(StatusCode::OK, &json!({ "results": results })))
+}
+
+/// `{prompt}` gives an event `token` for each token, and an event `done`.
+pub(crate) async fn stream_generate(app: &App, call: Call) -> Result<Response<Body>, Refusal> {
+    let fields = Fields::of(&call.map);
+    let prompt = fields.text("prompt")?.ok_or_else(|| fields.missing("prompt"))?.to_owned();
+    let (_, answers) = start(app, &call, vec![prompt]).await?;
+    let keep_alive = app.shared.settings.limits.keep_alive;
+    let body = Body::written(|pen| async move {
+        if let Err(refusal) = write(answers, &pen, keep_alive).await {
+            pen.write(sse::event("error", &refusal.to_native())).await;
+        }
+    });
+    Ok(routes::events(body))
+}
+
+async fn write(mut answers: Answers, pen: &Pen, keep_alive: std::time::Duration) -> Result<(), Refusal> {
+    loop {
+        match answers.next_within(keep_alive).await? {
+            Err(_) => pen.write(sse::COMMENT).await,
+            Ok(Some(Event::Token(_, token))) => {
+                pen.write(sse::event("token", &json!({ "token_id": token.id, "text": token.text }))).await;
+            }
+            Ok(Some(Event::Finished(_, end))) => {
+                let done = json!({
+                    "num_generated": end.usage.completion_tokens,
+                    "finish_reason": end.finish.name(),
+                });
+                pen.write(sse::event("done", &done)).await;
+            }
+            Ok(None) => return Ok(()),
+        }
+    }
+}
+
+/// A prompt with its tokens.
+struct Prompt {
+    text: String,
+    ids: Vec<u32>,
+}
+
+/// Reads the options, encodes the prompts and submits them all.
+async fn start(app: &App, call: &Call, texts: Vec<String>) -> Result<(Vec<Prompt>, Answers), Refusal> {
+    let fields = Fields::of(&call.map);
+    check_model(app, fields)?;
+    let options = options(app, fields)?;
+    if let Some(full) = app.shared.backend.load().full() {
+        return Err(full.into());
+    }
+    let prompts = app
+        .blocking(move |backend| {
+            let encode = |text: String| Ok(Prompt { ids: backend.encode(&text, true)?, text });
+            texts.into_iter().map(encode).collect::<Result<Vec<Prompt>, Refusal>>()
+        })
+        .await?;
+    let ids: Vec<Vec<u32>> = prompts.iter().map(|prompt| prompt.ids.clone()).collect();
+    let answers = Answers::submit(&app.shared, &ids, 1, &options, &call.tally)?;
+    Ok((prompts, answers))
+}
+
+/// Options by strategy: `greedy` looks at no other number, the others at temperature and their own.
+fn options(app: &App, fields: Fields<'_>) -> Result<AnswerOptions, Refusal> {
+    let mut sampling = SampleOptions::greedy();
+    let temperature = fields.number("temperature", 0.0..=100.0)?.unwrap_or(1.0);
+    let top_k = fields.count("top_k", 1..=i32::MAX.cast_unsigned())?.unwrap_or(50);
+    let top_p = fields.number("top_p", 0.0..=1.0)?.unwrap_or(0.9);
+    match fields.text("strategy")? {
+        None | Some("greedy") => {}
+        Some("top_k") => {
+            sampling.temperature = temperature;
+            sampling.top_k = u32::try_from(top_k).unwrap_or(u32::MAX);
+        }
+        Some("top_p") => (sampling.temperature, sampling.top_p) = (temperature, top_p),
+        Some(other) => return Err(fields.wrong("strategy", &Value::from(other), "greedy, top_k or top_p")),
+    }
+    sampling.seed = match fields.integer("seed", i64::MIN..=i64::MAX)? {
+        Some(seed) => seed.cast_unsigned(),
+        None => app.fresh_seed(),
+    };
+    let max_tokens = max_tokens(fields, &["max_tokens"])?.or(Some(MAX_TOKENS));
+    let stop = stop_strings(fields)?;
+    Ok(AnswerOptions { sampling, max_tokens, stop, ignore_eos: false, logprobs: None })
+}
+
+fn results(prompts: &[Prompt], parts: &[Whole]) -> Vec<Value> {
+    let result = |(prompt, part): (&Prompt, &Whole)| {
+        let ids: Vec<u32> =
+            prompt.ids.iter().copied().chain(part.tokens.iter().map(|token| token.id)).collect();
+        json!({
+            "token_ids": ids,
+            "text": format!("{}{}", prompt.text, part.text),
+            "num_generated": part.end.usage.completion_tokens,
+            "finish_reason": part.end.finish.name(),
+        })
+    };
+    prompts.iter().zip(parts).map(result).collect()
+}

@@ -1,0 +1,88 @@
+//! Text to ids, ids to text, and conversations to text.
+
+use http::{Response, StatusCode};
+use serde_json::{Value, json};
+
+use crate::app::App;
+use crate::body::Body;
+use crate::fields::Fields;
+use crate::openai::{check_model, conversation, token_ids};
+use crate::refusal::Refusal;
+use crate::routes::{self, Call};
+
+/// Texts of one request.
+pub(super) const MAX_BATCH: usize = 2048;
+
+/// `{text}` gives `{token_ids, num_tokens}`; `{content}` is llama-server's dialect and gives `{tokens}`.
+pub(crate) async fn tokenize(app: &App, call: Call) -> Result<Response<Body>, Refusal> {
+    let fields = Fields::of(&call.map);
+    check_model(app, fields)?;
+    let foreign = fields.get("text").is_none() && fields.get("content").is_some();
+    let name = if foreign { "content" } else { "text" };
+    let text = fields.text(name)?.ok_or_else(|| fields.missing(name))?.to_owned();
+    let special = add_special(fields, !foreign)?;
+    let ids = app.blocking(move |backend| Ok(backend.encode(&text, special)?)).await?;
+    let body =
+        if foreign { json!({ "tokens": ids }) } else { json!({ "num_tokens": ids.len(), "token_ids": ids }) };
+    Ok(routes::json(StatusCode::OK, &body))
+}
+
+/// Whether the beginning of a text is marked.
+fn add_special(fields: Fields<'_>, default: bool) -> Result<bool, Refusal> {
+    if fields.boolean("parse_special")? == Some(false) {
+        let (param, what) =
+            (fields.path("parse_special"), "special tokens that are written out count as such");
+        return Err(Refusal::Unsupported { param, what });
+    }
+    Ok(fields.boolean("add_special")?.unwrap_or(default))
+}
+
+/// `{token_ids}` gives `{text}`; `{tokens}` is llama-server's dialect and gives `{content}`.
+pub(crate) async fn detokenize(app: &App, call: Call) -> Result<Response<Body>, Refusal> {
+    let fields = Fields::of(&call.map);
+    check_model(app, fields)?;
+    let foreign = fields.get("token_ids").is_none() && fields.get("tokens").is_some();
+    let name = if foreign { "tokens" } else { "token_ids" };
+    let list = fields.list(name, 0..=1 << 20)?.ok_or_else(|| fields.missing(name))?;
+    let ids = token_ids(list, name, app.shared.backend.facts().vocab)?;
+    let text = app.blocking(move |backend| Ok(backend.decode(&ids)?)).await?;
+    let body = if foreign { json!({ "content": text }) } else { json!({ "text": text }) };
+    Ok(routes::json(StatusCode::OK, &body))
+}
+
+/// `{messages}` gives `{prompt}`: what the model would read.
+pub(crate) async fn apply_template(app: &App, call: Call) -> Result<Response<Body>, Refusal> {
+    let fields = Fields::of(&call.map);
+    check_model(app, fields)?;
+    let chat = conversation(fields)?;
+    let prompt = app.blocking(move |backend| Ok(backend.render(&chat)?)).await?;
+    Ok(routes::json(StatusCode::OK, &json!({ "prompt": prompt })))
+}
+
+/// `{texts}` gives `{results: [{token_ids, num_tokens}]}` in the same order.
+pub(crate) async fn batch_tokenize(app: &App, call: Call) -> Result<Response<Body>, Refusal> {
+    let fields = Fields::of(&call.map);
+    check_model(app, fields)?;
+    let texts = texts(fields, "texts")?;
+    let special = add_special(fields, true)?;
+    let results = app
+        .blocking(move |backend| {
+            let entry = |text: &String| {
+                let ids = backend.encode(text, special)?;
+                Ok(json!({ "num_tokens": ids.len(), "token_ids": ids }))
+            };
+            texts.iter().map(entry).collect::<Result<Vec<Value>, Refusal>>()
+        })
+        .await?;
+    Ok(routes::json(StatusCode::OK, &json!({ "results": results })))
+}
+
+/// A list of at least one string.
+pub(super) fn texts(fields: Fields<'_>, name: &str) -> Result<Vec<String>, Refusal> {
+    let list = fields.list(name, 1..=MAX_BATCH)?.ok_or_else(|| fields.missing(name))?;
+    let each = list.iter().enumerate().map(|(at, value)| {
+        let text = value.as_str().map(str::to_owned);
+        text.ok_or_else(|| Refusal::field(format!("{}[{at}]", fields.path(name)), value, "a string"))
+    });
+    each.collect()
+}

@@ -1,0 +1,234 @@
+//! `POST /v1/chat/completions`.
+
+use http::Response;
+use realizar_engine::{ChatMessage, Token};
+use serde_json::{Map, Value, json};
+
+use crate::answers::Answers;
+use crate::app::App;
+use crate::backend::Chat;
+use crate::body::Body;
+use crate::fields::Fields;
+use crate::refusal::Refusal;
+use crate::routes::Call;
+
+use super::stream::{Part, Shape, View, finite, lossy, respond, top_entry};
+use super::{Defaults, answer_options, check_model};
+
+const MAX_MESSAGES: usize = 8192;
+const ROLES: &[&str] = &["system", "developer", "user", "assistant", "tool", "function"];
+const ROLE_LIST: &str = "one of system, developer, user, assistant, tool, function";
+/// Variables of the template that are not the client's to set.
+const RESERVED: &[&str] =
+    &["messages", "add_generation_prompt", "bos_token", "eos_token", "tools", "raise_exception"];
+
+/// Fields that would change the answer in a way that is not built; ignoring them would be a lie.
+pub(super) const UNSUPPORTED: &[(&str, &str)] = &[
+    ("chat_template", "templates come from the model or the operator"),
+    ("functions", "tools are not built in yet"),
+    ("function_call", "tools are not built in yet"),
+    ("grammar", "grammars are not built in yet"),
+    ("json_schema", "grammars are not built in yet"),
+    ("audio", "there is no audio output"),
+];
+
+const SHAPE: Shape =
+    Shape { id: "chatcmpl-", objects: ("chat.completion", "chat.completion.chunk"), choice, logprobs };
+
+/// Answers a conversation.
+pub(crate) async fn chat(app: &App, call: Call) -> Result<Response<Body>, Refusal> {
+    let fields = Fields::of(&call.map);
+    check_model(app, fields)?;
+    refuse_unsupported(fields)?;
+    let chat = conversation(fields)?;
+    let mut options = answer_options(app, fields, Defaults { temperature: 1.0, max_tokens: None })?;
+    let top = fields.count("top_logprobs", 0..=20)?;
+    let logprobs = fields.boolean("logprobs")?.unwrap_or(false);
+    if let (Some(_), false, Some(value)) = (top, logprobs, fields.get("top_logprobs")) {
+        return Err(fields.wrong("top_logprobs", value, "left out unless logprobs is true"));
+    }
+    options.logprobs = logprobs.then_some(top.unwrap_or(0));
+    let choices = fields.count("n", 1..=128)?.unwrap_or(1);
+    let (stream, include_usage) = stream_fields(fields)?;
+    if let Some(full) = app.shared.backend.load().full() {
+        return Err(full.into());
+    }
+    let prompt = app.blocking(move |backend| Ok(backend.render_ids(&chat)?)).await?;
+    let answers = Answers::submit(&app.shared, &[prompt], choices, &options, &call.tally)?;
+    let view = View { shape: SHAPE, stream, include_usage, logprobs, choices };
+    respond(app, answers, view, Vec::new()).await
+}
+
+/// `stream` and `stream_options.include_usage`.
+pub(super) fn stream_fields(fields: Fields<'_>) -> Result<(bool, bool), Refusal> {
+    let stream = fields.boolean("stream")?.unwrap_or(false);
+    let Some(options) = fields.object("stream_options")? else { return Ok((stream, false)) };
+    if !stream {
+        let value = Value::Object(options.clone());
+        return Err(fields.wrong("stream_options", &value, "left out unless stream is true"));
+    }
+    let path = fields.path("stream_options");
+    let include = Fields::at(options, &path).boolean("include_usage")?;
+    Ok((stream, include.unwrap_or(false)))
+}
+
+fn refuse_unsupported(fields: Fields<'_>) -> Result<(), Refusal> {
+    for (name, what) in UNSUPPORTED {
+        if fields.get(name).is_some() {
+            return Err(Refusal::Unsupported { param: fields.path(name), what });
+        }
+    }
+    let off = fields.get("tool_choice").and_then(Value::as_str) == Some("none");
+    if fields.list("tools", 0..=512)?.is_some_and(|tools| !tools.is_empty()) && !off {
+        return Err(Refusal::Unsupported { param: fields.path("tools"), what: "tools are not built in yet" });
+    }
+    if let Some(format) = fields.object("response_format")? {
+        let path = fields.path("response_format");
+        let inside = Fields::at(format, &path);
+        match inside.text("type")? {
+            Some("text") => {}
+            Some("json_object" | "json_schema") => {
+                return Err(Refusal::Unsupported { param: path, what: "grammars are not built in yet" });
+            }
+            Some(other) => {
+                return Err(inside.wrong("type", &Value::from(other), "text, json_object or json_schema"));
+            }
+            None => return Err(inside.missing("type")),
+        }
+    }
+    Ok(())
+}
+
+/// The messages and what else the template sees.
+pub(crate) fn conversation(fields: Fields<'_>) -> Result<Chat, Refusal> {
+    let messages = messages(fields)?;
+    let mut extra = Map::new();
+    if let Some(variables) = fields.object("chat_template_kwargs")? {
+        let path = fields.path("chat_template_kwargs");
+        let inside = Fields::at(variables, &path);
+        inside.boolean("enable_thinking")?;
+        if let Some(name) = RESERVED.iter().find(|name| variables.contains_key(**name)) {
+            return Err(Refusal::Unsupported { param: inside.path(name), what: "the server sets it" });
+        }
+        extra.clone_from(variables);
+    }
+    if fields.boolean("continue_final_message")? == Some(true) {
+        let param = fields.path("continue_final_message");
+        return Err(Refusal::Unsupported { param, what: "answers begin a turn of their own" });
+    }
+    let add_generation_prompt = fields.boolean("add_generation_prompt")?.unwrap_or(true);
+    Ok(Chat { messages, add_generation_prompt, extra })
+}
+
+fn messages(fields: Fields<'_>) -> Result<Vec<ChatMessage>, Refusal> {
+    let list = fields.list("messages", 1..=MAX_MESSAGES)?.ok_or_else(|| fields.missing("messages"))?;
+    let each = list.iter().enumerate().map(|(at, value)| {
+        let path = format!("{}[{at}]", fields.path("messages"));
+        let Some(map) = value.as_object() else { return Err(Refusal::field(path, value, "an object")) };
+        message(Fields::at(map, &path))
+    });
+    each.collect()
+}
+
+fn message(fields: Fields<'_>) -> Result<ChatMessage, Refusal> {
+    let role = fields.text("role")?.ok_or_else(|| fields.missing("role"))?;
+    if !ROLES.contains(&role) {
+        return Err(fields.wrong("role", &Value::from(role), ROLE_LIST));
+    }
+    // The newer word for the same role; templates know the older one.
+    let role = if role == "developer" { "system" } else { role };
+    let mut extra = Map::new();
+    for name in ["name", "tool_call_id", "reasoning_content"] {
+        if let Some(text) = fields.text(name)? {
+            extra.insert(name.to_owned(), Value::from(text));
+        }
+    }
+    if let Some(calls) = fields.list("tool_calls", 0..=512)? {
+        let calls: Result<Vec<Value>, Refusal> =
+            calls.iter().enumerate().map(|call| tool_call(fields, call)).collect();
+        extra.insert("tool_calls".to_owned(), Value::Array(calls?));
+    }
+    let content = match fields.get("content") {
+        Some(value) => text_of(fields, value)?,
+        None if role == "assistant" && extra.contains_key("tool_calls") => String::new(),
+        None => return Err(fields.missing("content")),
+    };
+    Ok(ChatMessage { role: role.to_owned(), content, extra })
+}
+
+/// A string, or a list of text parts.
+fn text_of(fields: Fields<'_>, value: &Value) -> Result<String, Refusal> {
+    match value {
+        Value::String(text) => Ok(text.clone()),
+        Value::Array(parts) => {
+            let mut text = String::new();
+            for (at, part) in parts.iter().enumerate() {
+                let path = format!("{}[{at}]", fields.path("content"));
+                let Some(part) = part.as_object() else {
+                    return Err(Refusal::field(path, part, "an object"));
+                };
+                let inside = Fields::at(part, &path);
+                match inside.text("type")?.ok_or_else(|| inside.missing("type"))? {
+                    "text" => text.push_str(inside.text("text")?.ok_or_else(|| inside.missing("text"))?),
+                    "image_url" | "input_audio" | "file" => {
+                        return Err(Refusal::Unsupported { param: path, what: "this model reads text only" });
+                    }
+                    other => return Err(inside.wrong("type", &Value::from(other), "text")),
+                }
+            }
+            Ok(text)
+        }
+        _ => Err(fields.wrong("content", value, "a string or a list of parts")),
+    }
+}
+
+/// An earlier call of a tool. On the wire its arguments are a text that holds JSON; templates want the object.
+fn tool_call(fields: Fields<'_>, (at, value): (usize, &Value)) -> Result<Value, Refusal> {
+    let path = format!("{}[{at}]", fields.path("tool_calls"));
+    let Some(map) = value.as_object() else { return Err(Refusal::field(path, value, "an object")) };
+    let call = Fields::at(map, &path);
+    let function = call.object("function")?.ok_or_else(|| call.missing("function"))?;
+    let path = call.path("function");
+    let function = Fields::at(function, &path);
+    let name = function.text("name")?.ok_or_else(|| function.missing("name"))?;
+    let text = function.text("arguments")?.unwrap_or("{}");
+    let arguments: Value = serde_json::from_str(text)
+        .map_err(|_| function.wrong("arguments", &Value::from(text), "a string that holds JSON"))?;
+    let id = call.text("id")?;
+    Ok(json!({ "id": id, "type": "function", "function": { "name": name, "arguments": arguments } }))
+}
+
+fn choice(part: Part<'_>) -> Option<Value> {
+    Some(match part {
+        Part::Open => json!({
+            "index": 0, "delta": { "role": "assistant", "content": null }, "logprobs": null, "finish_reason": null,
+        }),
+        Part::Text(text, logprobs) => json!({
+            "index": 0, "delta": { "content": text }, "logprobs": logprobs, "finish_reason": null,
+        }),
+        Part::End(reason, logprobs) => json!({
+            "index": 0, "delta": {}, "logprobs": logprobs, "finish_reason": reason,
+        }),
+        Part::Whole(text, reason, logprobs) => json!({
+            "index": 0,
+            "message": { "role": "assistant", "content": text, "refusal": null },
+            "logprobs": logprobs,
+            "finish_reason": reason,
+        }),
+    })
+}
+
+fn logprobs(tokens: &[Token], _: usize) -> Value {
+    let entry = |token: &Token| {
+        let logprob = token.logprob.as_ref()?;
+        let top: Vec<Value> = logprob.top.iter().map(top_entry).collect();
+        Some(json!({
+            "token": lossy(&logprob.bytes),
+            "logprob": finite(logprob.logprob),
+            "bytes": logprob.bytes,
+            "id": token.id,
+            "top_logprobs": top,
+        }))
+    };
+    json!({ "content": tokens.iter().filter_map(entry).collect::<Vec<Value>>(), "refusal": null })
+}

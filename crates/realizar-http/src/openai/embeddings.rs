@@ -1,0 +1,74 @@
+//! `POST /v1/embeddings`.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::{Response, StatusCode};
+use serde_json::{Value, json};
+
+use crate::app::App;
+use crate::body::Body;
+use crate::fields::Fields;
+use crate::refusal::Refusal;
+use crate::routes::{self, Call};
+
+use super::check_model;
+use super::completions::{Prompt, prompts};
+
+const MAX_INPUTS: usize = 2048;
+
+/// Vectors of texts.
+pub(crate) async fn embeddings(app: &App, call: Call) -> Result<Response<Body>, Refusal> {
+    let fields = Fields::of(&call.map);
+    check_model(app, fields)?;
+    let facts = app.shared.backend.facts();
+    let inputs = prompts(fields, "input", facts.vocab)?;
+    if inputs.len() > MAX_INPUTS {
+        return Err(fields.wrong("input", &Value::from(inputs.len()), format!("at most {MAX_INPUTS}")));
+    }
+    let packed = match fields.text("encoding_format")? {
+        None | Some("float") => false,
+        Some("base64") => true,
+        Some(other) => return Err(fields.wrong("encoding_format", &Value::from(other), "float or base64")),
+    };
+    if fields.integer("dimensions", 1..=i64::from(i32::MAX))?.is_some() {
+        return Err(Refusal::Unsupported { param: fields.path("dimensions"), what: "vectors are not cut" });
+    }
+    if !facts.embeddings {
+        return Err(Refusal::NoEmbeddings);
+    }
+    let context = facts.context;
+    let vectors = app
+        .blocking(move |backend| {
+            let mut tokens = 0;
+            let mut vectors = Vec::with_capacity(inputs.len());
+            for input in inputs {
+                let ids = match input {
+                    Prompt::Text(text) => backend.encode(&text, true)?,
+                    Prompt::Ids(ids) => ids,
+                };
+                if ids.len() > context {
+                    return Err(Refusal::ContextLength { tokens: ids.len(), context });
+                }
+                tokens += ids.len();
+                vectors.push(backend.embed(&ids)?);
+            }
+            Ok((vectors, tokens))
+        })
+        .await?;
+    let (vectors, tokens) = vectors;
+    call.tally.prompt(tokens);
+    let data = vectors.iter().enumerate().map(|(index, vector)| {
+        let embedding = if packed { json!(pack(vector)) } else { json!(vector) };
+        json!({ "object": "embedding", "index": index, "embedding": embedding })
+    });
+    let data: Vec<Value> = data.collect();
+    let usage = json!({ "prompt_tokens": tokens, "total_tokens": tokens });
+    let answer = json!({ "object": "list", "data": data, "model": facts.id, "usage": usage });
+    Ok(routes::json(StatusCode::OK, &answer))
+}
+
+/// Little-endian f32, as the official client unpacks them.
+fn pack(vector: &[f32]) -> String {
+    let bytes: Vec<u8> = vector.iter().flat_map(|number| number.to_le_bytes()).collect();
+    STANDARD.encode(bytes)
+}

@@ -1,0 +1,312 @@
+//! Full queues, clients that leave, failures, and the end of the server.
+
+use std::io::{Read, Write};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use realizar_http::{Access, Keys, LogSink, Phase, RequestLog, Settings};
+
+use crate::client::{KINDS, each, eventually, post, quick, read_reply, settings, start};
+use crate::scripted::{QUEUE, Scripted};
+
+const CHAT: &str = "/v1/chat/completions";
+
+fn chat(word: &str, more: &str) -> String {
+    format!(r#"{{"messages":[{{"role":"user","content":"{word}"}}]{more}}}"#)
+}
+
+#[test]
+fn row_154_a_full_queue_is_refused_at_once_and_says_when_to_come_back() {
+    each(|kind, server| {
+        server.queued.store(QUEUE, Ordering::SeqCst);
+        let routes = [
+            (CHAT, chat("x", "")),
+            ("/v1/completions", r#"{"prompt":"crash the tokenizer"}"#.to_owned()),
+            ("/generate", r#"{"prompt":"crash the tokenizer"}"#.to_owned()),
+        ];
+        for (path, body) in routes {
+            let began = Instant::now();
+            let reply = server.post(path, &body);
+            assert_eq!((reply.status, reply.code().as_str()), (429, "queue_full"), "{path} over {kind:?}");
+            assert_eq!(reply.header("retry-after"), Some("1"), "{path} over {kind:?}");
+            assert!(began.elapsed() < Duration::from_millis(500), "{path}: {:?}", began.elapsed());
+        }
+        server.queued.store(0, Ordering::SeqCst);
+        assert_eq!(server.post(CHAT, &chat("x", "")).status, 200, "{kind:?}");
+    });
+}
+
+#[test]
+fn rows_162_to_165_a_client_that_leaves_takes_its_work_with_it() {
+    each(|kind, server| {
+        let cases = [
+            ("streaming", chat("forever", r#","stream":true"#), 1),
+            ("streaming, three answers", chat("forever", r#","stream":true,"n":3"#), 3),
+            ("before the first token", chat("silent", r#","stream":true"#), 1),
+            ("not streaming", chat("silent", ""), 1),
+            ("not streaming, three answers", chat("silent", r#","n":3"#), 3),
+        ];
+        for (name, body, answers) in cases {
+            let mut stream = server.connect();
+            stream.write_all(post(CHAT, &body).as_bytes()).unwrap();
+            eventually("the answers begin", || server.live() == answers);
+            let began = Instant::now();
+            drop(stream);
+            eventually("they are cancelled", || server.live() == 0);
+            assert!(began.elapsed() < Duration::from_secs(1), "{name} over {kind:?}: {:?}", began.elapsed());
+        }
+        eventually("the books are closed", || server.app.active() == 0);
+    });
+}
+
+#[test]
+fn a_silent_stream_is_kept_alive_with_comments() {
+    each(|kind, server| {
+        let mut stream = server.connect();
+        stream.write_all(post(CHAT, &chat("silent", r#","stream":true"#)).as_bytes()).unwrap();
+        let mut text = String::new();
+        let mut buffer = [0; 4096];
+        while text.matches("\n:\n\n").count() < 2 {
+            let count = stream.read(&mut buffer).unwrap();
+            text.push_str(std::str::from_utf8(&buffer[..count]).unwrap());
+        }
+        let (role, comment) = (text.find(r#""role":"assistant""#), text.find("\n:\n\n"));
+        assert!(role.is_some() && role < comment, "the role comes at once, over {kind:?}: {text}");
+    });
+}
+
+#[test]
+fn failures_are_told_inside_and_outside_of_streams() {
+    each(|kind, server| {
+        let reply = server.post(CHAT, &chat("fail", ""));
+        assert_eq!((reply.status, reply.code().as_str()), (500, "generation_failed"), "{kind:?}");
+        assert_eq!(reply.header("x-should-retry"), Some("false"), "{kind:?}");
+        let reply = server.post(CHAT, &chat("late", ""));
+        assert_eq!((reply.status, reply.code().as_str()), (503, "deadline"), "{kind:?}");
+        let reply = server.post(CHAT, &chat("fail", r#","stream":true"#));
+        let last = reply.body.trim_end().rsplit("\n\n").next().unwrap();
+        assert_eq!(reply.status, 200, "{kind:?}");
+        assert!(last.starts_with(r#"data: {"error":{"message":"the answer failed"#), "{kind:?}: {last}");
+        let reply = server.post("/stream/generate", r#"{"prompt":"fail"}"#);
+        let last = reply.body.trim_end().rsplit("\n\n").next().unwrap();
+        assert!(last.starts_with("event: error\ndata: {\"error\":\"the answer failed"), "{kind:?}: {last}");
+        assert_eq!(server.live(), 0, "{kind:?}");
+    });
+}
+
+#[test]
+fn row_184_a_panic_is_one_failed_request() {
+    each(|kind, server| {
+        for (path, body) in
+            [(CHAT, chat("panic", "")), ("/tokenize", r#"{"text":"crash the tokenizer"}"#.to_owned())]
+        {
+            let reply = server.post(path, &body);
+            assert_eq!((reply.status, reply.code().as_str()), (500, "internal"), "{path} over {kind:?}");
+        }
+        let mut stream = server.connect();
+        stream.write_all(post(CHAT, &chat("panic", r#","stream":true"#)).as_bytes()).unwrap();
+        let mut all = Vec::new();
+        let _ = stream.read_to_end(&mut all);
+        assert!(!String::from_utf8_lossy(&all).contains("[DONE]"), "{kind:?}");
+        eventually("nothing is left", || server.live() == 0 && server.app.active() == 0);
+        assert_eq!(server.get("/livez").status, 200, "{kind:?}");
+    });
+}
+
+#[test]
+fn row_160_health_answers_while_requests_wait() {
+    each(|kind, server| {
+        let mut waiting = Vec::new();
+        for _ in 0..50 {
+            let mut stream = server.connect();
+            stream.write_all(post(CHAT, &chat("silent", "")).as_bytes()).unwrap();
+            waiting.push(stream);
+        }
+        eventually("fifty wait", || server.live() == 50);
+        let mut times: Vec<Duration> = (0..100)
+            .map(|_| {
+                let began = Instant::now();
+                assert_eq!(server.get("/health").status, 200);
+                began.elapsed()
+            })
+            .collect();
+        times.sort();
+        assert!(times[98] < Duration::from_millis(250), "{kind:?}: {:?}", times[98]);
+        drop(waiting);
+        eventually("nothing is left", || server.live() == 0);
+    });
+}
+
+#[test]
+fn draining_refuses_new_work_and_finishes_what_runs() {
+    for kind in KINDS {
+        let server = start(*kind, Scripted::new(), settings(quick()));
+        let mut running = server.connect();
+        running.write_all(post(CHAT, &chat("silent", r#","stream":true"#)).as_bytes()).unwrap();
+        eventually("it runs", || server.live() == 1);
+        let app = server.app.clone();
+        let ending = server.runtime.spawn(async move { app.shut_down(Duration::from_millis(800)).await });
+        eventually("it drains", || server.app.phase() == Phase::Draining);
+        assert_eq!(server.get("/livez").status, 200, "{kind:?}");
+        for path in ["/readyz", "/health"] {
+            assert_eq!(server.get(path).status, 503, "{path} over {kind:?}");
+        }
+        let reply = server.post(CHAT, &chat("x", ""));
+        assert_eq!((reply.status, reply.code().as_str()), (503, "draining"), "{kind:?}");
+        assert!(reply.closed && reply.header("retry-after").is_some(), "{kind:?}: {reply:?}");
+        // Its time is over: the stream ends, and says why.
+        let reply = read_reply(&mut running);
+        let last = reply.body.trim_end().rsplit("\n\n").next().unwrap();
+        assert!(last.contains(r#""code":"draining""#), "{kind:?}: {last}");
+        server.runtime.block_on(ending).unwrap();
+        server.runtime.block_on(server.serving).unwrap().unwrap();
+        assert!(std::net::TcpStream::connect(server.address).is_err(), "{kind:?}");
+    }
+}
+
+#[test]
+fn an_idle_server_stops_at_once() {
+    for kind in KINDS {
+        let server = start(*kind, Scripted::new(), settings(quick()));
+        let _idle = server.connect();
+        sleep(Duration::from_millis(20));
+        let began = Instant::now();
+        server.runtime.block_on(server.app.shut_down(Duration::from_secs(30)));
+        server.runtime.block_on(server.serving).unwrap().unwrap();
+        assert!(began.elapsed() < Duration::from_secs(5), "{kind:?}: {:?}", began.elapsed());
+    }
+}
+
+#[test]
+fn row_175_every_route_but_the_public_ones_needs_a_key_however_it_is_spelt() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keys");
+    std::fs::write(&path, "0123456789abcdef\n").unwrap();
+    #[cfg(unix)]
+    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    for kind in KINDS {
+        let keys = Keys::read(&path).unwrap();
+        let server = start(*kind, Scripted::new(), Settings { keys, ..settings(quick()) });
+        for path in ["/", "/health", "/livez", "/readyz"] {
+            assert_eq!(server.get(path).status, 200, "{path}");
+        }
+        let closed = [
+            "/metrics",
+            "/v1/models",
+            "/v1/models/scripted",
+            "/v1/chat/completions",
+            "/v1/completions",
+            "/v1/embeddings",
+            "/tokenize",
+            "/detokenize",
+            "/apply-template",
+            "/generate",
+            "/stream/generate",
+            "/batch/tokenize",
+            "/batch/generate",
+        ];
+        for path in closed {
+            let spellings = [
+                path.to_owned(),
+                format!("/{path}"),
+                format!("{path}/"),
+                path.to_uppercase(),
+                format!("{path}?x=y"),
+                format!("{path}%00"),
+                path.replace("/v1", "/v1/."),
+                path.replace('e', "%65"),
+                format!("{path};x"),
+            ];
+            for spelling in spellings {
+                for method in ["GET", "POST", "HEAD", "OPTIONS"] {
+                    let request = format!(
+                        "{method} {spelling} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+                    );
+                    let mut stream = server.connect();
+                    stream.write_all(request.as_bytes()).unwrap();
+                    let mut text = String::new();
+                    stream.read_to_string(&mut text).unwrap();
+                    let status = &text[9..12];
+                    assert!(status == "401" || status == "429", "{method} {spelling} over {kind:?}: {text}");
+                }
+            }
+        }
+        let request = "GET /v1/models HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer 0123456789abcdef\r\nconnection: close\r\n\r\n";
+        assert_eq!(server.raw(request.as_bytes()).status, 200, "{kind:?}");
+    }
+}
+
+#[test]
+fn rows_176_and_177_foreign_hosts_and_pages_are_kept_out() {
+    for kind in KINDS {
+        let access = Access { origins: vec!["https://app.example".to_owned()], ..Access::default() };
+        let server = start(*kind, Scripted::new(), Settings { access, ..settings(quick()) });
+        let with = |fields: &str| {
+            server.raw(
+                format!("POST /tokenize HTTP/1.1\r\n{fields}\r\ncontent-type: application/json\r\ncontent-length: 12\r\nconnection: close\r\n\r\n{{\"text\":\"x\"}}").as_bytes(),
+            )
+        };
+        assert_eq!(with("host: evil.example").code(), "host_not_allowed");
+        assert_eq!(with("host: localhost\r\norigin: https://evil.example").code(), "origin_not_allowed");
+        assert_eq!(with("host: localhost\r\nsec-fetch-site: cross-site").code(), "origin_not_allowed");
+        let reply = with("host: localhost\r\norigin: https://app.example");
+        assert_eq!(
+            (reply.status, reply.header("access-control-allow-origin")),
+            (200, Some("https://app.example"))
+        );
+        assert_eq!(reply.header("vary"), Some("Origin"));
+        assert_eq!(with("host: localhost").header("access-control-allow-origin"), None);
+        let ask = |origin: &str| {
+            server.raw(
+                format!("OPTIONS /tokenize HTTP/1.1\r\nhost: localhost\r\norigin: {origin}\r\naccess-control-request-method: POST\r\nconnection: close\r\n\r\n").as_bytes(),
+            )
+        };
+        let reply = ask("https://app.example");
+        assert_eq!(
+            (reply.status, reply.header("access-control-allow-methods")),
+            (204, Some("GET, POST")),
+            "{kind:?}"
+        );
+        assert_eq!(ask("https://evil.example").status, 403, "{kind:?}");
+    }
+}
+
+#[test]
+fn row_182_logs_tell_of_requests_and_never_of_what_is_in_them() {
+    for kind in KINDS {
+        let lines: Arc<Mutex<Vec<RequestLog>>> = Arc::default();
+        let sink = Arc::clone(&lines);
+        let log = LogSink::new(move |log| sink.lock().unwrap().push(log.clone()));
+        let server = start(*kind, Scripted::new(), Settings { log: Some(log), ..settings(quick()) });
+        let canary = "canary-4711";
+        server.post(CHAT, &chat(canary, r#","stream":true"#));
+        server.post("/tokenize", &format!(r#"{{"text":"{canary}"}}"#));
+        server.post("/generate", &format!(r#"{{"prompt":7,"x":"{canary}"}}"#));
+        server.get(&format!("/{canary}"));
+        eventually("four are told of", || lines.lock().unwrap().len() == 4);
+        let lines = lines.lock().unwrap().clone();
+        let seen: Vec<_> =
+            lines.iter().map(|log| (log.method, log.route, log.status, log.code, log.complete)).collect();
+        assert_eq!(
+            seen,
+            [
+                ("POST", CHAT, 200, None, true),
+                ("POST", "/tokenize", 200, None, true),
+                ("POST", "/generate", 400, Some("invalid_value"), true),
+                ("GET", "unknown", 404, Some("unknown_route"), true),
+            ],
+            "{kind:?}"
+        );
+        assert_eq!((lines[0].prompt_tokens, lines[0].completion_tokens), (29, 4), "{kind:?}");
+        let metrics = server.get("/metrics").body;
+        assert!(!format!("{lines:?}{metrics}").contains(canary), "{kind:?}");
+        assert!(
+            metrics.contains("realizar_requests_total{route=\"/tokenize\",status=\"200\"} 1"),
+            "{metrics}"
+        );
+        assert!(metrics.contains("realizar_time_to_first_token_seconds_count 1"), "{metrics}");
+        assert!(metrics.contains("realizar_inter_token_latency_seconds_count 3"), "{metrics}");
+    }
+}
