@@ -1,18 +1,22 @@
 //! What a block of weights means: every ggml block format, bit for bit.
 //!
 //! ```
-//! use realizar_quant::{decode, encode, DType};
+//! use realizar_quant::{DType, decode, encode};
 //!
-//! let row = [0.5, -1.0, 2.0, 0.25];
-//! let mut bytes = vec![0; DType::F16.row_bytes(row.len()).ok_or("no whole row")?];
-//! encode(DType::F16, &row, None, &mut bytes)?;
-//! let mut back = [0.0; 4];
-//! decode(DType::F16, &bytes, &mut back)?;
-//! assert_eq!(back, row);
+//! let dtype: DType = "q8_0".parse()?;
+//! let row: [f32; 64] = std::array::from_fn(|i| i as f32 / 8.0);
+//! let mut blocks = vec![0; dtype.row_bytes(row.len()).ok_or("no whole number of blocks")?];
+//! encode(dtype, &row, None, &mut blocks)?;
+//!
+//! let mut back = [0.0; 64];
+//! decode(dtype, &blocks, &mut back)?;
+//! assert!(row.iter().zip(back).all(|(x, y)| (x - y).abs() < 0.04));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! The crate knows neither files nor threads nor tensors' names: rows in, rows out.
+//! [`decode`] gives the floats of ggml's reference to the last bit, [`encode`] its bytes, with and without importance
+//! weights. [`Recipe`] knows the mixes of types that users ask for (`Q4_K_M`, ...). The crate knows no files, threads
+//! or kernels; what kernels need of a block is public: [`k_scales`], [`q3_k_scales`], the grids and the values.
 
 #![forbid(unsafe_code)]
 

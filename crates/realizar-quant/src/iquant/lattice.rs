@@ -18,6 +18,8 @@ pub(crate) enum Found<'a> {
 pub(crate) struct Lattice<const D: usize> {
     /// The levels of the points.
     points: Vec<[u8; D]>,
+    /// `2 level + 1` of the points, the values that IQ2 and IQ3 scale.
+    odd: Vec<[f32; D]>,
     levels: usize,
     /// For each place, in the number system of `levels`: the point's index, or the complement of a place in `near`.
     places: Vec<i32>,
@@ -54,7 +56,9 @@ impl Lattice<4> {
 impl<const D: usize> Lattice<D> {
     /// Every place that is no point gets the points at the `shells` smallest distances from it.
     fn new(points: Vec<[u8; D]>, levels: usize, shells: usize) -> Self {
-        let mut lattice = Self { points, levels, places: vec![-1; levels.pow(D as u32)], near: Vec::new() };
+        let odd = points.iter().map(|point| point.map(|level| f32::from(2 * level + 1))).collect();
+        let places = vec![-1; levels.pow(D as u32)];
+        let mut lattice = Self { points, odd, levels, places, near: Vec::new() };
         for (index, point) in lattice.points.iter().enumerate() {
             let place = lattice.place(point);
             lattice.places[place] = index as i32;
@@ -81,20 +85,33 @@ impl<const D: usize> Lattice<D> {
         let distance = |point: &[u8; D]| -> u16 {
             point.iter().zip(&levels).map(|(p, l)| u16::from(p.abs_diff(*l)).pow(2)).sum()
         };
-        let mut distances: Vec<(u16, u16)> =
-            self.points.iter().zip(0..).map(|(point, index)| (distance(point), index)).collect();
-        let mut present: Vec<u16> = distances.iter().map(|&(distance, _)| distance).collect();
-        present.sort_unstable();
-        present.dedup();
-        let furthest = present[shells.min(present.len()) - 1];
-        distances.retain(|&(distance, _)| distance <= furthest);
-        distances.sort_unstable();
-        distances.into_iter().map(|(_, index)| index).collect()
+        let distances: Vec<u16> = self.points.iter().map(distance).collect();
+        // No distance is larger than 4 x 7^2.
+        let mut present = [false; 197];
+        for &distance in &distances {
+            present[usize::from(distance)] = true;
+        }
+        let shells = present
+            .iter()
+            .zip(0..)
+            .filter(|(present, _)| **present)
+            .map(|(_, distance)| distance)
+            .take(shells);
+        let furthest = shells.last().unwrap_or_default();
+        let mut near: Vec<(u16, u16)> =
+            distances.into_iter().zip(0..).filter(|near| near.0 <= furthest).collect();
+        near.sort_unstable();
+        near.into_iter().map(|(_, index)| index).collect()
     }
 
     /// The levels of a point.
     pub(crate) fn point(&self, index: u16) -> &[u8; D] {
         &self.points[usize::from(index)]
+    }
+
+    /// The levels of a point as odd numbers.
+    pub(crate) fn odd(&self, index: u16) -> &[f32; D] {
+        &self.odd[usize::from(index)]
     }
 
     /// The point with these levels, or those around it.
@@ -106,10 +123,10 @@ impl<const D: usize> Lattice<D> {
     }
 
     /// Of the points with these indices the first with the least error.
-    pub(crate) fn best(&self, near: &[u16], error: impl Fn(&[u8; D]) -> f32) -> u16 {
+    pub(crate) fn best(&self, near: &[u16], error: impl Fn(u16) -> f32) -> u16 {
         let (mut best, mut least) = (near[0], f32::MAX);
         for &index in near {
-            let error = error(self.point(index));
+            let error = error(index);
             if error < least {
                 (best, least) = (index, error);
             }

@@ -205,8 +205,8 @@ impl<const G: usize, const D: usize> Fit<'_, G, D> {
             Found::Point(index) => (index, true),
             Found::Near(near) => {
                 let best = self.lattice.best(near, |point| {
-                    point.iter().zip(x).zip(roots).fold(0.0, |error, ((&level, &x), &root)| {
-                        let difference = scale * f32::from(2 * level + 1) - x;
+                    self.lattice.odd(point).iter().zip(x).zip(roots).fold(0.0, |error, ((&q, &x), &root)| {
+                        let difference = scale * q - x;
                         error + root * difference * difference
                     })
                 });
@@ -219,8 +219,8 @@ impl<const G: usize, const D: usize> Fit<'_, G, D> {
     fn products(&self, points: &[u16; 8]) -> (f32, f32) {
         let (mut sum_qx, mut sum_q2) = (0.0, 0.0);
         for (cell, &index) in points.iter().enumerate().take(G / D) {
-            for (i, &level) in self.lattice.point(index).iter().enumerate() {
-                let (w, q) = (self.weights[cell * D + i], f32::from(2 * level + 1));
+            for (i, &q) in self.lattice.odd(index).iter().enumerate() {
+                let w = self.weights[cell * D + i];
                 sum_qx += w * self.magnitudes[cell * D + i] * q;
                 sum_q2 += w * q * q;
             }

@@ -147,7 +147,7 @@ fn place<const G: usize>(
             Found::Near(near) => {
                 all_on_grid = false;
                 IQ1.best(near, |point| {
-                    point.iter().zip(x).zip(w).fold(0.0, |error, ((&level, &x), &w)| {
+                    IQ1.point(point).iter().zip(x).zip(w).fold(0.0, |error, ((&level, &x), &w)| {
                         let difference = cut.scale * values(cell)[usize::from(level)] - x;
                         error + w * difference * difference
                     })

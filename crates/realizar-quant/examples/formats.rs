@@ -1,0 +1,62 @@
+//! Prints what each format costs and keeps: bits per weight, error on gaussian weights, speed on one core.
+//!
+//! `cargo run --release -p realizar-quant --example formats`
+
+#![expect(clippy::print_stdout, reason = "an example shows its result")]
+
+use std::time::{Duration, Instant};
+
+use realizar_quant::{Codec, DType, Importance, QuantError, decode, encode};
+
+/// Columns of the row that is encoded.
+const COLUMNS: usize = 8192;
+
+fn main() -> Result<(), QuantError> {
+    let row = gaussian(COLUMNS);
+    let importance = vec![1.0; COLUMNS];
+    println!("| format | bits per weight | RMS error, % | encode, GB/s of f32 | decode, GB/s of f32 |");
+    println!("|---|---|---|---|---|");
+    for codec in DType::ALL.into_iter().filter_map(Codec::of).filter(|codec| codec.encodes()) {
+        let dtype = codec.dtype;
+        let Some(bytes) = dtype.row_bytes(COLUMNS) else { continue };
+        let (mut blocks, mut back) = (vec![0; bytes], vec![0.0; COLUMNS]);
+        let weights = (codec.importance == Importance::Needed).then_some(&importance[..]);
+        let encoding = fastest(|| encode(dtype, &row, weights, &mut blocks))?;
+        let decoding = fastest(|| decode(dtype, &blocks, &mut back))?;
+        let sum: f64 = row.iter().zip(&back).map(|(x, y)| f64::from(x - y).powi(2)).sum();
+        let rms = 100.0 * (sum / COLUMNS as f64).sqrt();
+        let speed = |time: Duration| (4 * COLUMNS) as f64 / time.as_secs_f64() / 1e9;
+        println!(
+            "| {dtype} | {:.3} | {rms:.2} | {:.2} | {:.1} |",
+            dtype.bits_per_weight(),
+            speed(encoding),
+            speed(decoding)
+        );
+    }
+    Ok(())
+}
+
+/// The shortest of many runs: what the machine can do when nothing disturbs it.
+fn fastest(mut run: impl FnMut() -> Result<(), QuantError>) -> Result<Duration, QuantError> {
+    let started = Instant::now();
+    let mut best = Duration::MAX;
+    while started.elapsed() < Duration::from_millis(200) {
+        let start = Instant::now();
+        run()?;
+        best = best.min(start.elapsed());
+    }
+    Ok(best)
+}
+
+/// Normal numbers of standard deviation 1, always the same.
+fn gaussian(len: usize) -> Vec<f32> {
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let mut uniform = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        ((state >> 40) as f64 + 0.5) / f64::from(1 << 24)
+    };
+    let normal = |_| ((-2.0 * uniform().ln()).sqrt() * (std::f64::consts::TAU * uniform()).cos()) as f32;
+    (0..len).map(normal).collect()
+}
