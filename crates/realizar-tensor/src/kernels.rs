@@ -15,7 +15,7 @@ use crate::scratch::Scratch;
 /// Calling any of them is safe: a table is handed out only after the CPU features it needs were detected.
 /// All of them obey the determinism rule of the crate: an output element depends on the element's own inputs and on
 /// the table, never on what else is computed in the same call.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Kernels {
     pub(crate) isa: Isa,
     pub(crate) name: &'static str,
@@ -91,6 +91,11 @@ impl Kernels {
             let mut tables: Vec<&'static Self> = Vec::new();
             #[cfg(target_arch = "x86_64")]
             tables.extend(crate::x86::tables());
+            #[cfg(feature = "trueno")]
+            {
+                let best = tables.first().copied().unwrap_or(&crate::scalar::TABLE);
+                tables.push(crate::trueno::table(best));
+            }
             tables.extend([&crate::scalar::TABLE]);
             tables
         })
@@ -100,6 +105,14 @@ impl Kernels {
     #[must_use]
     pub fn detect() -> &'static Self {
         Self::available()[0]
+    }
+
+    /// The best table with Trueno's f32 products and norms in place of ours.
+    #[cfg(feature = "trueno")]
+    #[must_use]
+    pub fn trueno() -> &'static Self {
+        let plain = Self::available().iter().copied().find(|table| !table.name.ends_with("+trueno"));
+        crate::trueno::table(plain.unwrap_or(&crate::scalar::TABLE))
     }
 
     /// The best table of one level, if this machine has it.

@@ -40,6 +40,9 @@ mod pool;
 mod rows;
 mod scalar;
 mod scratch;
+#[cfg(feature = "trueno")]
+#[expect(unsafe_code, reason = "the dot products of Trueno's backends are unsafe functions")]
+mod trueno;
 mod vector;
 #[cfg(target_arch = "x86_64")]
 #[expect(unsafe_code, reason = "vector loads and stores, and calls of feature-gated functions")]

@@ -230,3 +230,20 @@ fn types_are_shared_between_threads() {
     check::<TensorError>();
     check::<&'static Kernels>();
 }
+
+#[cfg(feature = "trueno")]
+#[test]
+fn trueno_is_one_of_the_tables() {
+    let table = Kernels::trueno();
+    assert!(table.name().ends_with("+trueno"), "{}", table.name());
+    assert!(Kernels::available().iter().any(|other| std::ptr::eq(*other, table)));
+    // Rows that Trueno does not take give what ours give.
+    for bad in [f32::NAN, 1e30] {
+        let (x, gain) = (rows_of(4, &[bad, 1.0, 2.0, 3.0]), Vector::from_vec(vec![1.0; 4]));
+        let (mut compute, mut out) = (compute(table, 1), empty(1, 4));
+        compute.rms_norm(&x, &gain, 1e-5, &mut out);
+        assert_eq!(out.read()[1].is_nan(), bad.is_nan());
+        compute.layer_norm(&x, &gain, Some(&gain), 1e-5, &mut out);
+        assert_eq!(out.read()[1].is_nan(), bad.is_nan());
+    }
+}
