@@ -68,13 +68,18 @@ fn shards_are_one_source() {
 fn configuration_is_metadata_and_texts_are_companions() {
     let config = r#"{"architectures":["LlamaForCausalLM"],"hidden_size":64,"rms_norm_eps":1e-5,"rope_theta":10000,
         "rope_scaling":{"factor":8.0,"kind":null},"tie_word_embeddings":true,"eos_token_id":[1,2],"mixed":[1,2.5],
-        "layers":[{"a":1},"b"],"big":18446744073709551615,"negative":-3,"none":null,"empty":[],"nothing":{}}"#;
+        "layers":[{"a":1},"b"],"big":18446744073709551615,"negative":-3,"none":null,"empty":[],"nothing":{},
+        "bools":[true,false],"spilled":[true,1],"halves":[0.5,"x"],"huge":[18446744073709551615,1]}"#;
     let folder = whole(config);
     let at = |name| folder.path().join(name);
     fs::write(at("generation_config.json"), r#"{"eos_token_id":2,"do_sample":false}"#).unwrap();
     fs::write(at("tokenizer.json"), b"not looked at").unwrap();
     let source = open(folder.path()).unwrap();
-    let expected: [(&str, Value<'_>); 12] = [
+    let expected: [(&str, Value<'_>); 16] = [
+        ("config.spilled.0", Value::Bool(true)),
+        ("config.halves.0", Value::F64(0.5)),
+        ("config.halves.1", Value::from("x")),
+        ("config.spilled.1", Value::I64(1)),
         ("config.hidden_size", Value::I64(64)),
         ("config.rms_norm_eps", Value::F64(1e-5)),
         ("config.rope_theta", Value::I64(10_000)),
@@ -97,6 +102,8 @@ fn configuration_is_metadata_and_texts_are_companions() {
     assert_eq!(array("config.eos_token_id").to_u32s(), Some(vec![1, 2]));
     assert_eq!(array("config.mixed").to_f32s(), Some(vec![1.0, 2.5]));
     assert!(array("config.empty").is_empty());
+    assert_eq!(array("config.bools").to_bools(), Some(vec![true, false]));
+    assert_eq!(array("config.huge").to_f32s(), Some(vec![u64::MAX as f32, 1.0]));
     for key in ["config.none", "config.nothing", "config.rope_scaling.kind", "hidden_size"] {
         assert_eq!(source.metadata(key), None, "{key}");
     }
