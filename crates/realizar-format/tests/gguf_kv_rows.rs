@@ -215,8 +215,8 @@ fn row_025_a_million_short_strings_parse_quickly() {
         raw = raw.text(b"token");
     }
     let file = raw.build();
-    // The bound is for a release build; a debug build on a busy machine gets eight times as long.
-    let bound = Duration::from_millis(if cfg!(debug_assertions) { 2_000 } else { 250 });
+    // The bound is for a release build; a debug build on a busy machine gets twenty times as long.
+    let bound = Duration::from_millis(if cfg!(debug_assertions) { 5_000 } else { 250 });
     let start = Instant::now();
     parse(file).unwrap();
     assert!(start.elapsed() <= bound, "{:?}", start.elapsed());

@@ -12,7 +12,9 @@ use realizar_format::{Access, FormatError, Gguf, TensorSource, open, open_with, 
 fn refuse(path: &Path) -> FormatError {
     let start = Instant::now();
     let error = open(path).expect_err("must be refused");
-    assert!(start.elapsed() < Duration::from_millis(100), "{error} took {:?}", start.elapsed());
+    // A debug build on a busy machine gets twenty times as long.
+    let bound = Duration::from_millis(if cfg!(debug_assertions) { 2_000 } else { 100 });
+    assert!(start.elapsed() < bound, "{error} took {:?}", start.elapsed());
     assert_eq!(error.path(), Some(path), "{error}");
     assert!(
         error.to_string().contains(&path.display().to_string()) && !error.to_string().contains('\n'),
