@@ -5,7 +5,7 @@ use realizar_tensor::{AttentionSpec, Compute, HeadCols, Product, Rows};
 use crate::arch::{Norm, QkNorm};
 use crate::buffers::{Buffers, LatentBuffers};
 use crate::config::{Config, LatentConfig};
-use crate::transformer::{Input, Pass, Step, apply_norm};
+use crate::transformer::{Input, Paging, Pass, Step, apply_norm};
 use crate::weights::{Attention, AttentionInput, HeadWeights, LatentWeights, NormWeights};
 
 impl Pass {
@@ -20,7 +20,7 @@ impl Pass {
     ) {
         let windowed = config.has_window(layer);
         let rope = config.layer_rope(layer).and(self.ropes[usize::from(windowed)].as_ref());
-        let Self { compute, kv, buffers, temperatures, alibi, .. } = self;
+        let Self { compute, cache, buffers, temperatures, alibi, .. } = self;
         let Buffers { x, normed, input: own, branch, q, k, v, heads, latent, .. } = buffers;
         let input = input.of(x, normed, own);
         match (&weights.input, config.latent.zip(latent.as_mut())) {
@@ -37,9 +37,9 @@ impl Pass {
         if config.query_temperature.is_some() {
             compute.scale_rows(q, temperatures);
         }
-        // Without a past, all layers take turns in the one layer of the cache.
-        let kv_layer = layer.min(kv.shape().layers - 1);
-        compute.kv_append(kv, kv_layer, k, v, step.slots);
+        let Paging { slots, spans } = if cache.in_window(layer) { step.window } else { step.full };
+        let (store, place) = cache.layer(layer);
+        compute.kv_append(store, place, k, v, slots);
         let spec = AttentionSpec {
             heads: config.heads,
             scale: config.attention_scale,
@@ -49,7 +49,7 @@ impl Pass {
             sinks: weights.sinks.as_ref(),
             alibi: alibi.as_ref(),
         };
-        compute.attention(q, kv, kv_layer, step.spans, &spec, heads);
+        compute.attention(q, store, place, spans, &spec, heads);
         let heads = match (&weights.input, config.latent.zip(latent.as_mut())) {
             (AttentionInput::Latent(weights), Some((shape, buffers))) => {
                 let from = HeadCols { stride: shape.kv_rank, offset: 0 };

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use realizar_tensor::{AttentionSpan, BlockId, KV_BLOCK, Kernels, KvType, Pool, Slot};
+use realizar_tensor::{AttentionSpan, BlockId, KV_BLOCK, Kernels, Pool, Slot};
 
+use crate::cache::CachePlan;
 use crate::error::ModelError;
 use crate::model::Model;
-use crate::plan::{Sizes, at_least_one, check_positions, kv_shape};
+use crate::plan::{Sizes, at_least_one, check_positions};
 use crate::pooling::{Pooling, normalise, pool};
-use crate::transformer::{Pass, Step};
+use crate::transformer::{Paging, Pass, Step};
 
 /// How an encoder runs its model.
 #[derive(Debug, Clone)]
@@ -40,11 +41,10 @@ impl Encoder {
         let EncoderOptions { pool, kernels, max_tokens } = options;
         at_least_one("max_tokens", max_tokens)?;
         check_positions(model.config(), "max_tokens", max_tokens)?;
-        let kv_blocks = max_tokens.div_ceil(KV_BLOCK);
-        let kv_shape = kv_shape(model.config(), 1, KvType::F32);
-        let sizes = Sizes { kv_shape, kv_blocks, logit_rows: 1 };
-        let mut pass = Pass::new(&model, (pool, kernels), &sizes, max_tokens, max_tokens)?;
-        let blocks = (0..kv_blocks).filter_map(|_| pass.kv.alloc()).collect();
+        let sizes = Sizes { cache: CachePlan::without_past(model.config(), max_tokens), logit_rows: 1 };
+        let mut pass = Pass::new(&model, (pool, kernels), sizes, max_tokens, max_tokens)?;
+        let full = &mut pass.cache.full;
+        let blocks = (0..full.total_blocks()).filter_map(|_| full.alloc()).collect();
         Ok(Self { model, max_tokens, pass, blocks })
     }
 
@@ -76,7 +76,8 @@ impl Encoder {
         let slots: Vec<Slot> = positions.iter().map(slot).collect();
         let blocks = &self.blocks[..tokens.len().div_ceil(KV_BLOCK)];
         let spans = [AttentionSpan { rows: 0..tokens.len(), first_pos: 0, blocks }];
-        let step = Step { ids: tokens, positions: &positions, slots: &slots, spans: &spans };
+        let full = Paging { slots: &slots, spans: &spans };
+        let step = Step { ids: tokens, positions: &positions, full, window: full };
         self.pass.run(&self.model, step);
         self.pass.norm_output(&self.model);
         let width = self.model.config().hidden;

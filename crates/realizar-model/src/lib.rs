@@ -34,6 +34,7 @@ mod arch;
 mod attention;
 mod binder;
 mod buffers;
+mod cache;
 mod config;
 mod dialect;
 mod encoder;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use realizar_tensor::{Compute, Kernels, KvStore, Pool, Rope, TensorError, Vector};
+use realizar_tensor::{Compute, Kernels, Pool, Rope, Vector};
 
 use crate::arch::Position;
 use crate::buffers::Buffers;
@@ -19,12 +19,11 @@ impl Pass {
     pub(crate) fn new(
         model: &Model,
         (pool, kernels): (Arc<Pool>, &'static Kernels),
-        sizes: &Sizes,
+        sizes: Sizes,
         rows: usize,
         context: usize,
     ) -> Result<Self, ModelError> {
         let config = model.config();
-        let compute = |source: TensorError| ModelError::Compute { source };
         let rope = |rope: &Option<RopeConfig>| {
             rope.as_ref().map(|rope| rotation(rope, config, &model.weights, context))
         };
@@ -34,7 +33,7 @@ impl Pass {
         let types = if config.arch.token_types { rows } else { 0 };
         Ok(Self {
             compute: engine,
-            kv: KvStore::new(sizes.kv_shape, sizes.kv_blocks).map_err(compute)?,
+            cache: sizes.cache.allocate()?,
             buffers: Buffers::new(config, rows, sizes.logit_rows),
             ropes: [rope(&config.rope), rope(&config.window_rope)],
             alibi: (config.arch.position == Position::Alibi)

@@ -1,9 +1,10 @@
 //! What a session will need, told before anything is allocated.
 
-use realizar_tensor::{Compute, KV_BLOCK, KvShape, KvStore, KvType};
+use realizar_tensor::{Compute, KV_BLOCK};
 
 use crate::arch::Position;
 use crate::buffers::Buffers;
+use crate::cache::CachePlan;
 use crate::config::Config;
 use crate::error::ModelError;
 use crate::model::Model;
@@ -25,10 +26,9 @@ pub struct MemoryPlan {
 const FEWEST_LOGIT_ROWS: usize = 8;
 
 /// Sizes of a session, checked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Sizes {
-    pub(crate) kv_shape: KvShape,
-    pub(crate) kv_blocks: usize,
+    pub(crate) cache: CachePlan,
     pub(crate) logit_rows: usize,
 }
 
@@ -44,24 +44,19 @@ impl Sizes {
         let kv_blocks = kv_blocks.unwrap_or(all);
         at_least_one("kv_blocks", kv_blocks)?;
         let logit_rows = max_sequences.clamp(FEWEST_LOGIT_ROWS.min(chunk), chunk);
-        Ok(Self { kv_shape: kv_shape(config, config.layers, kv), kv_blocks, logit_rows })
+        let cache = CachePlan::new(config, kv, kv_blocks, (max_sequences, context, chunk));
+        Ok(Self { cache, logit_rows })
     }
 
     pub(crate) fn plan(&self, model: &Model, chunk: usize) -> Result<MemoryPlan, ModelError> {
         let refused = ModelError::Memory { what: "keys and values", bytes: u64::MAX };
         Ok(MemoryPlan {
-            kv_bytes: KvStore::bytes_needed(&self.kv_shape, self.kv_blocks).ok_or(refused)?,
+            kv_bytes: self.cache.bytes().ok_or(refused)?,
             scratch_bytes: Buffers::bytes(model.config(), chunk, self.logit_rows)
                 + Compute::reserved_bytes(chunk, widest(model.config())) as u64,
             weights_bytes: model.weights_bytes(),
         })
     }
-}
-
-/// What the cache holds of one token.
-pub(crate) fn kv_shape(config: &Config, layers: usize, dtype: KvType) -> KvShape {
-    let Config { kv_heads, head_dim, value_dim, .. } = *config;
-    KvShape { layers, kv_heads, head_dim_k: head_dim, head_dim_v: value_dim, dtype }
 }
 
 /// Learned positions end where the model's context ends.

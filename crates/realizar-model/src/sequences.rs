@@ -2,6 +2,7 @@
 
 use realizar_tensor::{BlockId, KV_BLOCK, KvStore, Slot};
 
+use crate::cache::Cache;
 use crate::error::ModelError;
 
 /// Names a sequence of a [`crate::Session`], until it is closed.
@@ -15,10 +16,21 @@ pub struct SeqId {
 /// The tokens of one sequence that are in the cache.
 #[derive(Debug)]
 pub(crate) struct Sequence {
-    /// Blocks of the positions from 0 on. Room for the whole context is reserved.
-    pub(crate) blocks: Vec<BlockId>,
+    /// Blocks of the layers that see everything.
+    pub(crate) full: Table,
+    /// Blocks of the layers with a window, where those have a store of their own.
+    pub(crate) window: Table,
     /// Tokens in the cache.
     pub(crate) len: usize,
+}
+
+/// Blocks of a sequence in one store, by position.
+#[derive(Debug)]
+pub(crate) struct Table {
+    /// Blocks of the positions from 0 on, the first `passed` of them given back. Room for the whole context is reserved.
+    blocks: Vec<BlockId>,
+    /// Blocks before every window.
+    passed: usize,
 }
 
 /// All sequences of a session.
@@ -35,31 +47,49 @@ impl SeqId {
     }
 }
 
-impl Sequence {
-    /// Cache blocks that `adding` more tokens need from the store, counting a block that must be copied.
-    pub(crate) fn blocks_needed(&self, kv: &KvStore, adding: usize) -> usize {
-        let new = (self.len + adding).div_ceil(KV_BLOCK) - self.len.div_ceil(KV_BLOCK);
-        new + usize::from(self.shared_tail(kv))
+impl Table {
+    fn new(context: usize) -> Self {
+        Self { blocks: Vec::with_capacity(context.div_ceil(KV_BLOCK)), passed: 0 }
+    }
+
+    /// Blocks that `adding` tokens after `len` need from the store, counting a block that must be copied.
+    pub(crate) fn needed(&self, kv: &KvStore, len: usize, adding: usize) -> usize {
+        let new = (len + adding).div_ceil(KV_BLOCK) - len.div_ceil(KV_BLOCK);
+        new + usize::from(self.shared_tail(kv, len))
     }
 
     /// Whether the next token goes into a block that another sequence holds as well.
-    fn shared_tail(&self, kv: &KvStore) -> bool {
-        let partial = !self.len.is_multiple_of(KV_BLOCK);
+    fn shared_tail(&self, kv: &KvStore, len: usize) -> bool {
+        let partial = !len.is_multiple_of(KV_BLOCK);
         partial && self.blocks.last().is_some_and(|block| kv.holders(*block) > 1)
     }
 
-    /// Takes the blocks for `adding` more tokens; the store has as many as [`Self::blocks_needed`] said.
-    pub(crate) fn take_blocks(&mut self, kv: &mut KvStore, adding: usize) {
-        if self.shared_tail(kv)
+    /// Takes the blocks for `adding` tokens after `len`; the store has as many as [`Self::needed`] said.
+    pub(crate) fn take(&mut self, kv: &mut KvStore, len: usize, adding: usize) {
+        if self.shared_tail(kv, len)
             && let Some(tail) = self.blocks.last_mut()
             && let Some(copy) = kv.copy_block(*tail)
         {
             kv.release(std::mem::replace(tail, copy));
         }
-        while self.blocks.len() * KV_BLOCK < self.len + adding {
+        while self.blocks.len() * KV_BLOCK < len + adding {
             let Some(block) = kv.alloc() else { return };
             self.blocks.push(block);
         }
+    }
+
+    /// Gives back the blocks that lie wholly before position `first`.
+    pub(crate) fn pass(&mut self, kv: &mut KvStore, first: usize) {
+        let passed = (first / KV_BLOCK).clamp(self.passed, self.blocks.len());
+        for block in &self.blocks[self.passed..passed] {
+            kv.release(*block);
+        }
+        self.passed = passed;
+    }
+
+    /// The blocks of the positions before `end`.
+    pub(crate) fn until(&self, end: usize) -> &[BlockId] {
+        &self.blocks[..end.div_ceil(KV_BLOCK)]
     }
 
     /// Where the key and value of a position go.
@@ -67,9 +97,32 @@ impl Sequence {
         Slot { block: self.blocks[pos / KV_BLOCK], offset: (pos % KV_BLOCK) as u32 }
     }
 
+    /// Gives back the blocks behind position `len`.
     fn cut(&mut self, kv: &mut KvStore, len: usize) {
-        for block in self.blocks.drain(len.div_ceil(KV_BLOCK)..) {
+        let keep = len.div_ceil(KV_BLOCK).min(self.blocks.len());
+        for block in self.blocks.drain(keep..).skip(self.passed.saturating_sub(keep)) {
             kv.release(block);
+        }
+        self.passed = self.passed.min(keep);
+    }
+
+    /// Holds the same blocks as another.
+    fn share(&mut self, kv: &mut KvStore, other: &Self) {
+        other.blocks[other.passed..].iter().for_each(|block| kv.retain(*block));
+        self.blocks.extend_from_slice(&other.blocks);
+        self.passed = other.passed;
+    }
+}
+
+impl Sequence {
+    fn new(context: usize) -> Self {
+        Self { full: Table::new(context), window: Table::new(context), len: 0 }
+    }
+
+    fn cut(&mut self, kv: &mut Cache, len: usize) {
+        self.full.cut(&mut kv.full, len);
+        if let Some((store, _)) = &mut kv.window {
+            self.window.cut(store, len);
         }
         self.len = len;
     }
@@ -84,7 +137,7 @@ impl Sequences {
         let limit = self.places.len();
         let free = self.places.iter_mut().enumerate().find(|(_, (_, sequence))| sequence.is_none());
         let (index, (generation, place)) = free.ok_or(ModelError::TooManySequences { limit })?;
-        *place = Some(Sequence { blocks: Vec::with_capacity(self.context.div_ceil(KV_BLOCK)), len: 0 });
+        *place = Some(Sequence::new(self.context));
         *generation += 1;
         Ok(SeqId { index, generation: *generation })
     }
@@ -99,33 +152,34 @@ impl Sequences {
         place.and_then(|(_, sequence)| sequence.as_mut()).ok_or(ModelError::UnknownSequence { seq: id.index })
     }
 
-    pub(crate) fn close(&mut self, kv: &mut KvStore, id: SeqId) -> Result<(), ModelError> {
+    pub(crate) fn close(&mut self, kv: &mut Cache, id: SeqId) -> Result<(), ModelError> {
         self.get_mut(id)?.cut(kv, 0);
         self.places[id.index].1 = None;
         Ok(())
     }
 
-    pub(crate) fn truncate(&mut self, kv: &mut KvStore, id: SeqId, wanted: usize) -> Result<(), ModelError> {
+    pub(crate) fn truncate(&mut self, kv: &mut Cache, id: SeqId, wanted: usize) -> Result<(), ModelError> {
         let sequence = self.get_mut(id)?;
-        if wanted > sequence.len {
-            return Err(ModelError::Truncate { seq: id.index, len: sequence.len, wanted });
+        let (len, passed) = (sequence.len, sequence.window.passed * KV_BLOCK);
+        let seen = kv.window.as_ref().map_or(wanted, |(_, window)| wanted.saturating_sub(window - 1));
+        if wanted > len || (wanted > 0 && seen < passed) {
+            return Err(ModelError::Truncate { seq: id.index, len, wanted });
         }
         sequence.cut(kv, wanted);
         Ok(())
     }
 
-    pub(crate) fn fork(&mut self, kv: &mut KvStore, id: SeqId) -> Result<SeqId, ModelError> {
+    pub(crate) fn fork(&mut self, kv: &mut Cache, id: SeqId) -> Result<SeqId, ModelError> {
         self.get(id)?;
         let copy = self.open()?;
+        let mut sequence = Sequence::new(self.context);
         let source = self.get(id)?;
-        let len = source.len;
-        let blocks = source.blocks.clone();
-        let sequence = self.get_mut(copy)?;
-        for block in blocks {
-            kv.retain(block);
-            sequence.blocks.push(block);
+        sequence.full.share(&mut kv.full, &source.full);
+        if let Some((store, _)) = &mut kv.window {
+            sequence.window.share(store, &source.window);
         }
-        sequence.len = len;
+        sequence.len = source.len;
+        *self.get_mut(copy)? = sequence;
         Ok(copy)
     }
 }

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use realizar_tensor::{AttentionSpan, KV_BLOCK, Kernels, KvType, Pool, Slot};
+use realizar_tensor::{AttentionSpan, Kernels, KvType, Pool, Slot};
 
+use crate::cache::Cache;
 use crate::error::ModelError;
 use crate::logits::Logits;
 use crate::model::Model;
 use crate::plan::{MemoryPlan, Sizes};
-use crate::sequences::{SeqId, Sequences};
-use crate::transformer::{Pass, Step};
+use crate::sequences::{SeqId, Sequences, Table};
+use crate::transformer::{Paging, Pass, Step};
 
 /// How a session runs its model.
 #[derive(Debug, Clone)]
@@ -26,7 +27,7 @@ pub struct SessionOptions {
     pub chunk: usize,
     /// Sequences that can be open at once.
     pub max_sequences: usize,
-    /// Cache blocks of [`KV_BLOCK`] tokens for all sequences together; `None`: as many as they can need.
+    /// Cache blocks of 64 tokens for all sequences together; `None`: as many as they can need.
     pub kv_blocks: Option<usize>,
 }
 
@@ -73,9 +74,17 @@ pub struct Session {
 struct RowLists {
     ids: Vec<u32>,
     positions: Vec<u32>,
-    slots: Vec<Slot>,
+    full: PagingLists,
+    /// Used where layers with a window have their own store.
+    window: PagingLists,
     pieces: Vec<Piece>,
     wanted: Vec<usize>,
+}
+
+/// Rows and the blocks of a store.
+#[derive(Debug, Default)]
+struct PagingLists {
+    slots: Vec<Slot>,
     spans: Vec<AttentionSpan<'static>>,
 }
 
@@ -107,7 +116,7 @@ impl Session {
         let sizes = Sizes::of(&model, &options)?;
         sizes.plan(&model, options.chunk)?;
         let SessionOptions { pool, kernels, context, chunk, max_sequences, .. } = options;
-        let pass = Pass::new(&model, (pool, kernels), &sizes, chunk, context)?;
+        let pass = Pass::new(&model, (pool, kernels), sizes, chunk, context)?;
         Ok(Self {
             model,
             context,
@@ -140,7 +149,7 @@ impl Session {
     ///
     /// The sequence is not open.
     pub fn close(&mut self, seq: SeqId) -> Result<(), ModelError> {
-        self.sequences.close(&mut self.pass.kv, seq)
+        self.sequences.close(&mut self.pass.cache, seq)
     }
 
     /// Tokens of a sequence in the cache.
@@ -154,11 +163,15 @@ impl Session {
 
     /// Forgets all but the first `len` tokens of a sequence.
     ///
+    /// Layers with a window keep only what the next token can see. A sequence can always be emptied, and cut back to
+    /// where a [`Self::forward`] of at most a chunk began; farther back it may be refused, and its tokens must be run
+    /// again.
+    ///
     /// # Errors
     ///
-    /// The sequence is not open, or shorter.
+    /// The sequence is not open or shorter, or what the next token would see is gone.
     pub fn truncate(&mut self, seq: SeqId, len: usize) -> Result<(), ModelError> {
-        self.sequences.truncate(&mut self.pass.kv, seq, len)
+        self.sequences.truncate(&mut self.pass.cache, seq, len)
     }
 
     /// Opens a sequence with the same tokens. Nothing is copied before one of the two goes on.
@@ -167,19 +180,19 @@ impl Session {
     ///
     /// The sequence is not open, or all sequences of the session are in use.
     pub fn fork(&mut self, seq: SeqId) -> Result<SeqId, ModelError> {
-        self.sequences.fork(&mut self.pass.kv, seq)
+        self.sequences.fork(&mut self.pass.cache, seq)
     }
 
-    /// Cache blocks of [`KV_BLOCK`] tokens that no sequence holds.
+    /// Cache blocks of 64 tokens that no sequence holds.
     #[must_use]
     pub fn free_blocks(&self) -> usize {
-        self.pass.kv.free_blocks()
+        self.pass.cache.full.free_blocks()
     }
 
     /// Cache blocks in all.
     #[must_use]
     pub fn total_blocks(&self) -> usize {
-        self.pass.kv.total_blocks()
+        self.pass.cache.full.total_blocks()
     }
 
     /// Appends tokens to sequences and gives the logits that were asked for, in the batch's order.
@@ -193,7 +206,8 @@ impl Session {
     pub fn forward(&mut self, batch: &[Span<'_>]) -> Result<Logits<'_>, ModelError> {
         self.check(batch)?;
         for span in batch {
-            self.sequences.get_mut(span.seq)?.take_blocks(&mut self.pass.kv, span.tokens.len());
+            let sequence = self.sequences.get_mut(span.seq)?;
+            sequence.full.take(&mut self.pass.cache.full, sequence.len, span.tokens.len());
         }
         let tokens: usize = batch.iter().map(|span| span.tokens.len()).sum();
         let wanted: usize = batch.iter().map(Span::wanted).sum();
@@ -201,7 +215,8 @@ impl Session {
         self.collected.clear();
         let (mut at, mut start) = (0, 0);
         while at < batch.len() {
-            (at, start) = self.rows.fill(batch, (at, start), self.chunk, &self.sequences)?;
+            (at, start) =
+                self.rows.fill(batch, (at, start), self.chunk, &mut self.sequences, &mut self.pass.cache)?;
             self.run_pass(!one_pass)?;
         }
         let vocab = self.model.config().vocab;
@@ -216,18 +231,26 @@ impl Session {
     /// Runs the rows that were gathered, and counts them as cached.
     fn run_pass(&mut self, collect: bool) -> Result<(), ModelError> {
         let Self { model, sequences, pass, rows, collected, .. } = self;
-        let mut spans = recycled(std::mem::take(&mut rows.spans));
+        let mut full = recycled(std::mem::take(&mut rows.full.spans));
+        let mut window = recycled(std::mem::take(&mut rows.window.spans));
+        let split = pass.cache.window.is_some();
         for piece in &rows.pieces {
-            let blocks = &sequences.get(piece.seq)?.blocks;
-            spans.push(AttentionSpan {
-                rows: piece.first_row..piece.first_row + piece.rows,
-                first_pos: piece.first_pos as u32,
-                blocks: &blocks[..(piece.first_pos + piece.rows).div_ceil(KV_BLOCK)],
-            });
+            let sequence = sequences.get(piece.seq)?;
+            full.push(piece.span(&sequence.full));
+            if split {
+                window.push(piece.span(&sequence.window));
+            }
         }
-        let RowLists { ids, positions, slots, .. } = &*rows;
-        pass.run(model, Step { ids, positions, slots, spans: &spans });
-        rows.spans = recycled(spans);
+        let RowLists { ids, positions, .. } = &*rows;
+        let step = Step {
+            ids,
+            positions,
+            full: Paging { slots: &rows.full.slots, spans: &full },
+            window: Paging { slots: &rows.window.slots, spans: &window },
+        };
+        pass.run(model, step);
+        rows.full.spans = recycled(full);
+        rows.window.spans = recycled(window);
         for piece in &rows.pieces {
             sequences.get_mut(piece.seq)?.len += piece.rows;
         }
@@ -260,7 +283,7 @@ impl Session {
             if adding > context - len {
                 return Err(ModelError::ContextFull { seq, len, adding, context });
             }
-            needed += sequence.blocks_needed(&self.pass.kv, adding);
+            needed += sequence.full.needed(&self.pass.cache.full, len, adding);
         }
         if needed > free { Err(ModelError::CacheFull { needed, free }) } else { Ok(()) }
     }
@@ -276,15 +299,31 @@ impl Span<'_> {
     }
 }
 
+impl Piece {
+    fn span<'a>(&self, table: &'a Table) -> AttentionSpan<'a> {
+        AttentionSpan {
+            rows: self.first_row..self.first_row + self.rows,
+            first_pos: self.first_pos as u32,
+            blocks: table.until(self.first_pos + self.rows),
+        }
+    }
+}
+
+impl PagingLists {
+    fn with_capacity(rows: usize) -> Self {
+        Self { slots: Vec::with_capacity(rows), spans: Vec::with_capacity(rows) }
+    }
+}
+
 impl RowLists {
     fn with_capacity(chunk: usize) -> Self {
         Self {
             ids: Vec::with_capacity(chunk),
             positions: Vec::with_capacity(chunk),
-            slots: Vec::with_capacity(chunk),
+            full: PagingLists::with_capacity(chunk),
+            window: PagingLists::with_capacity(chunk),
             pieces: Vec::with_capacity(chunk),
             wanted: Vec::with_capacity(chunk),
-            spans: Vec::with_capacity(chunk),
         }
     }
 
@@ -294,22 +333,29 @@ impl RowLists {
         batch: &[Span<'_>],
         (mut at, mut start): (usize, usize),
         chunk: usize,
-        sequences: &Sequences,
+        sequences: &mut Sequences,
+        cache: &mut Cache,
     ) -> Result<(usize, usize), ModelError> {
-        let Self { ids, positions, slots, pieces, wanted, .. } = self;
+        let Self { ids, positions, full, window, pieces, wanted } = self;
         ids.clear();
         positions.clear();
-        slots.clear();
+        full.slots.clear();
+        window.slots.clear();
         pieces.clear();
         wanted.clear();
         while let Some(span) = batch.get(at).filter(|_| ids.len() < chunk) {
-            let sequence = sequences.get(span.seq)?;
+            let sequence = sequences.get_mut(span.seq)?;
             let left = &span.tokens[start..];
             let rows = left.len().min(chunk - ids.len());
             let (first_row, first_pos) = (ids.len(), sequence.len);
             ids.extend_from_slice(&left[..rows]);
             positions.extend((first_pos..first_pos + rows).map(|pos| pos as u32));
-            slots.extend((first_pos..first_pos + rows).map(|pos| sequence.slot(pos)));
+            full.slots.extend((first_pos..first_pos + rows).map(|pos| sequence.full.slot(pos)));
+            if let Some((store, width)) = &mut cache.window {
+                sequence.window.pass(store, (first_pos + 1).saturating_sub(*width));
+                sequence.window.take(store, first_pos, rows);
+                window.slots.extend((first_pos..first_pos + rows).map(|pos| sequence.window.slot(pos)));
+            }
             pieces.push(Piece { seq: span.seq, first_row, rows, first_pos });
             let ends = rows == left.len();
             match span.logits {

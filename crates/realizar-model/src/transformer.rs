@@ -1,9 +1,10 @@
 //! The forward pass: one for every architecture. What differs is read from [`Config`] and from which weights exist.
 
-use realizar_tensor::{AttentionSpan, Compute, KvStore, Product, Rope, Rows, Slot, Vector};
+use realizar_tensor::{AttentionSpan, Compute, Product, Rope, Rows, Slot, Vector};
 
 use crate::arch::Norm;
 use crate::buffers::Buffers;
+use crate::cache::Cache;
 use crate::config::Config;
 use crate::model::Model;
 use crate::weights::{Layer, NormWeights};
@@ -15,6 +16,15 @@ pub(crate) struct Step<'a> {
     pub(crate) ids: &'a [u32],
     /// Position of each row in its sequence.
     pub(crate) positions: &'a [u32],
+    /// Where each row's key and value go, and what it may see.
+    pub(crate) full: Paging<'a>,
+    /// The same for layers whose keys and values are in the window's store.
+    pub(crate) window: Paging<'a>,
+}
+
+/// Rows and the blocks of a store.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Paging<'a> {
     /// Where each row's key and value go.
     pub(crate) slots: &'a [Slot],
     /// Which rows belong together, and what they may see.
@@ -25,7 +35,7 @@ pub(crate) struct Step<'a> {
 #[derive(Debug)]
 pub(crate) struct Pass {
     pub(crate) compute: Compute,
-    pub(crate) kv: KvStore,
+    pub(crate) cache: Cache,
     pub(crate) buffers: Buffers,
     /// The rotation of layers without and with a window.
     pub(crate) ropes: [Option<Rope>; 2],

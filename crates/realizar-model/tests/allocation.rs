@@ -29,7 +29,7 @@ fn span(seq: SeqId, tokens: &[u32], logits: Want) -> Span<'_> {
 
 #[test]
 fn a_step_allocates_nothing() {
-    for name in ["llama-gqa.gguf", "llama-gqa256-Q4_K.gguf"] {
+    for name in ["llama-gqa.gguf", "llama-gqa256-Q4_K.gguf", "gemma2.gguf"] {
         let mut session = session(name);
         let (a, b) = (session.open().unwrap(), session.open().unwrap());
         let prompt: Vec<u32> = (1..15).collect();

@@ -11,4 +11,5 @@ mod mutants;
 mod sequences;
 mod sources;
 mod trained;
+mod windows;
 mod zoo;

@@ -180,6 +180,7 @@ fn own_models_agree() {
     let mut report = Report(Vec::new());
     for kernels in Kernels::available() {
         exact(&golden::own(), "llama-gqa", kernels, &mut report);
+        exact(&golden::own(), "gemma2", kernels, &mut report);
         let golden = Golden::read(&golden::own(), "llama-gqa256-Q4_K");
         rounded(&golden, &golden, "llama-gqa256-Q4_K", Run { kernels, ..Run::plain() }, &mut report);
     }
