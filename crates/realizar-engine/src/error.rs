@@ -15,7 +15,9 @@ pub enum EngineError {
     #[error("cannot make a tokenizer of {file}")]
     Tokenizer { file: String, source: realizar_tokenize::TokenizeError },
     /// The file describes no tokenizer.
-    #[error("{file} has no tokenizer: metadata key `tokenizer.ggml.model` is missing")]
+    #[error(
+        "{file} has no tokenizer: neither metadata key `tokenizer.ggml.model` nor a tokenizer.json or tokenizer.model beside it"
+    )]
     NoTokenizer { file: String },
     /// The chat template is broken, or failed while it was rendered.
     #[error("chat template{}: {message}", line.map(|line| format!(", line {line}")).unwrap_or_default())]

@@ -16,6 +16,9 @@ pub struct Loaded {
     tokenizer: Arc<Tokenizer>,
     template: TemplateState,
     name: String,
+    /// How templates write the tokens that begin and end a text.
+    bos: String,
+    eos: String,
 }
 
 /// A template that does not compile is no reason to refuse a model, but chat with it is refused.
@@ -35,15 +38,19 @@ impl Loaded {
         let model = Model::load(source)
             .map_err(|error| EngineError::Load { file: file_name(source), source: Box::new(error) })?;
         let tokenizer = vocab::tokenizer(source, compat)?;
-        let name = source.get_str("general.name").ok().flatten().unwrap_or("model").to_owned();
-        let mut loaded = Self {
-            model: Arc::new(model),
-            tokenizer: Arc::new(tokenizer),
-            template: TemplateState::Missing,
-            name,
-        };
-        if let Some(text) = source.get_str("tokenizer.chat_template")? {
-            loaded.template = match loaded.compile(text) {
+        let of_path =
+            source.path().and_then(|path| path.file_name()).map(|name| name.to_string_lossy().into_owned());
+        let name = source
+            .get_str("general.name")?
+            .map(str::to_owned)
+            .or(of_path)
+            .unwrap_or_else(|| "model".to_owned());
+        let bos = special_text(source, &tokenizer, tokenizer.bos(), "bos_token");
+        let eos = special_text(source, &tokenizer, tokenizer.eos(), "eos_token");
+        let (model, tokenizer) = (Arc::new(model), Arc::new(tokenizer));
+        let mut loaded = Self { model, tokenizer, template: TemplateState::Missing, name, bos, eos };
+        if let Some(text) = template_text(source)? {
+            loaded.template = match loaded.compile(&text) {
                 Ok(template) => TemplateState::Ready(Arc::new(template)),
                 Err(error) => TemplateState::Broken(Arc::new(error)),
             };
@@ -65,27 +72,13 @@ impl Loaded {
     /// # Errors
     /// No template has this name.
     pub fn with_named_template(mut self, name: &str) -> Result<Self, EngineError> {
-        let template = ChatTemplate::named(
-            name,
-            &self.special(self.tokenizer.bos()),
-            &self.special(self.tokenizer.eos()),
-        )?;
+        let template = ChatTemplate::named(name, &self.bos, &self.eos)?;
         self.template = TemplateState::Ready(Arc::new(template));
         Ok(self)
     }
 
     fn compile(&self, source: &str) -> Result<ChatTemplate, EngineError> {
-        ChatTemplate::compile(
-            source,
-            &self.special(self.tokenizer.bos()),
-            &self.special(self.tokenizer.eos()),
-        )
-    }
-
-    /// The text of a special token, as templates write it.
-    fn special(&self, id: Option<TokenId>) -> String {
-        let bytes = id.and_then(|id| self.tokenizer.token_bytes(id, true).ok());
-        bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+        ChatTemplate::compile(source, &self.bos, &self.eos)
     }
 
     /// The weights and their configuration.
@@ -159,10 +152,33 @@ impl Loaded {
         add_special: bool,
     ) -> Result<Vec<TokenId>, EngineError> {
         let text = self.render(prompt)?;
-        let bos = self.special(self.tokenizer.bos());
-        let has_bos = !bos.is_empty() && text.starts_with(&bos);
+        let has_bos = !self.bos.is_empty() && text.starts_with(&self.bos);
         self.tokenize(&text, add_special && !has_bos)
     }
+}
+
+/// The text of a special token: of the vocabulary, or as the files beside the weights name it.
+fn special_text(source: &dyn TensorSource, tokenizer: &Tokenizer, id: Option<TokenId>, key: &str) -> String {
+    if let Some(bytes) = id.and_then(|id| tokenizer.token_bytes(id, true).ok()) {
+        return String::from_utf8_lossy(&bytes).into_owned();
+    }
+    let keys = ["tokenizer_config", "special_tokens_map"]
+        .map(|file| [format!("{file}.{key}"), format!("{file}.{key}.content")]);
+    let found = keys.iter().flatten().find_map(|key| source.get_str(key).ok().flatten());
+    found.unwrap_or_default().to_owned()
+}
+
+/// The text of the chat template, wherever the format keeps it.
+fn template_text(source: &dyn TensorSource) -> Result<Option<String>, EngineError> {
+    if let Some(text) = source.companion("chat_template.jinja") {
+        return Ok(Some(String::from_utf8_lossy(&text).into_owned()));
+    }
+    let in_metadata = match source.get_str("tokenizer.chat_template")? {
+        Some(text) => Some(text),
+        // A list of named templates is not a text; its models carry a file as well.
+        None => source.get_str("tokenizer_config.chat_template").ok().flatten(),
+    };
+    Ok(in_metadata.map(str::to_owned))
 }
 
 /// How a file is called in errors.

@@ -1,19 +1,35 @@
-//! A tokenizer out of a model file's metadata.
+//! The tokenizer of a model file: out of its metadata, or from a file beside its weights.
 
 use realizar_format::{FormatError, TensorSource};
-use realizar_tokenize::{Compat, GgufVocab, Tokenizer};
+use realizar_tokenize::{Compat, GgufVocab, TokenizeError, Tokenizer};
 
 use crate::EngineError;
+use crate::load::file_name;
 
-/// Makes the tokenizer that a model file describes. The file need not hold weights.
+/// Makes the tokenizer that a model file describes, or that lies beside its weights. The file need not hold weights.
 ///
 /// # Errors
-/// [`EngineError::NoTokenizer`] when the file describes none; a key of the wrong type, or a vocabulary that the tokenizer
-/// refuses, with the file's name where there is one.
+/// [`EngineError::NoTokenizer`] when there is none; a key of the wrong type, or a vocabulary that the tokenizer refuses,
+/// with the file's name where there is one.
 pub fn tokenizer(source: &dyn TensorSource, compat: Compat) -> Result<Tokenizer, EngineError> {
-    let Some(model) = source.get_str("tokenizer.ggml.model")? else {
-        return Err(EngineError::NoTokenizer { file: crate::load::file_name(source) });
+    let made = if let Some(model) = source.get_str("tokenizer.ggml.model")? {
+        from_metadata(source, model, compat)?
+    } else if let Some(json) = source.companion("tokenizer.json") {
+        Tokenizer::from_json(&json)
+    } else if let Some(pieces) = source.companion("tokenizer.model") {
+        Tokenizer::from_sentencepiece(&pieces)
+    } else {
+        return Err(EngineError::NoTokenizer { file: file_name(source) });
     };
+    made.map_err(|error| EngineError::Tokenizer { file: file_name(source), source: error })
+}
+
+/// The tokenizer of a GGUF file; the inner error is the vocabulary's.
+fn from_metadata(
+    source: &dyn TensorSource,
+    model: &str,
+    compat: Compat,
+) -> Result<Result<Tokenizer, TokenizeError>, FormatError> {
     let strings = |key| -> Result<Vec<&[u8]>, FormatError> {
         let array = source.get_array(key)?;
         Ok(array.and_then(|array| array.strings()).map(Iterator::collect).unwrap_or_default())
@@ -51,6 +67,5 @@ pub fn tokenizer(source: &dyn TensorSource, compat: Compat) -> Result<Tokenizer,
         name: source.get_str("general.name")?,
         architecture: source.get_str("general.architecture")?,
     };
-    Tokenizer::from_gguf(&vocab, compat)
-        .map_err(|error| EngineError::Tokenizer { file: crate::load::file_name(source), source: error })
+    Ok(Tokenizer::from_gguf(&vocab, compat))
 }
