@@ -1,6 +1,8 @@
 //! The one type that users hold.
 
 use std::borrow::Cow;
+use std::num::NonZeroUsize;
+use std::panic::resume_unwind;
 use std::sync::Mutex;
 
 use crate::bpe::BpeScratch;
@@ -154,6 +156,32 @@ impl Tokenizer {
         Ok(count.0)
     }
 
+    /// Ids of many texts, in their order, on up to `threads` threads.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::encode`], for the first text that has one.
+    pub fn encode_batch(
+        &self,
+        texts: &[&[u8]],
+        options: EncodeOptions,
+        threads: NonZeroUsize,
+    ) -> Result<Vec<Vec<TokenId>>, TokenizeError> {
+        let each = |texts: &[&[u8]]| -> Vec<Result<Vec<TokenId>, TokenizeError>> {
+            texts.iter().map(|text| self.encode(text, options)).collect()
+        };
+        let share = texts.len().div_ceil(threads.get());
+        if share >= texts.len() || cfg!(target_family = "wasm") {
+            return each(texts).into_iter().collect();
+        }
+        std::thread::scope(|scope| {
+            let workers: Vec<_> = texts.chunks(share).map(|part| scope.spawn(move || each(part))).collect();
+            // A panic of a worker goes on in the caller.
+            let parts =
+                workers.into_iter().map(|worker| worker.join().unwrap_or_else(|panic| resume_unwind(panic)));
+            parts.flatten().collect()
+        })
+    }
+
     fn encode_into(
         &self,
         text: &[u8],
@@ -254,7 +282,11 @@ impl Tokenizer {
         self.check(id, 0)?;
         Ok(match &self.inner {
             Inner::Gguf(inner) => inner.piece(id, keep_special),
-            Inner::SentencePiece(inner, _) => Cow::Owned(inner.piece(id, keep_special)),
+            Inner::SentencePiece(inner, _) => {
+                let mut out = Vec::new();
+                inner.push_piece(id, keep_special, &mut false, &mut out);
+                Cow::Owned(out)
+            }
             Inner::Tiktoken(inner, _) => match inner.special(id) {
                 Some(_) if !keep_special => Cow::Borrowed(&[]),
                 _ => Cow::Borrowed(inner.text_of(id)),
@@ -262,6 +294,40 @@ impl Tokenizer {
             #[cfg(feature = "hf")]
             Inner::Hf(inner, _) => Cow::Owned(inner.decode(&[id], keep_special)?.into_bytes()),
         })
+    }
+
+    /// Appends the bytes that a token adds to a stream; false where that depends on the tokens around it. `first`
+    /// says that nothing has come before that counts, and is kept up to date.
+    pub(crate) fn stream_piece(
+        &self,
+        id: TokenId,
+        keep_special: bool,
+        first: &mut bool,
+        out: &mut Vec<u8>,
+    ) -> Result<bool, TokenizeError> {
+        self.check(id, 0)?;
+        match &self.inner {
+            Inner::Gguf(inner) => {
+                let piece = inner.piece(id, keep_special);
+                let strip = *first && inner.strips_first_space();
+                out.extend_from_slice(piece.strip_prefix(b" ").filter(|_| strip).unwrap_or(&piece));
+                *first = false;
+            }
+            Inner::SentencePiece(inner, _) => inner.push_piece(id, keep_special, first, out),
+            Inner::Tiktoken(..) => out.extend_from_slice(&self.token_bytes(id, keep_special)?),
+            #[cfg(feature = "hf")]
+            Inner::Hf(inner, _) => return Ok(inner.push_bytes(id, keep_special, out)),
+        }
+        Ok(true)
+    }
+
+    /// Whether decoding leaves the token out unless special tokens are kept.
+    pub(crate) fn is_hidden(&self, id: TokenId) -> bool {
+        match &self.inner {
+            #[cfg(feature = "hf")]
+            Inner::Hf(inner, _) => inner.is_special(id),
+            _ => self.token_bytes(id, false).is_ok_and(|bytes| bytes.is_empty()),
+        }
     }
 
     fn check(&self, id: TokenId, index: usize) -> Result<(), TokenizeError> {
@@ -376,13 +442,5 @@ impl Tokenizer {
     #[must_use]
     pub fn stream(&self) -> StreamDecoder<'_> {
         StreamDecoder::new(self)
-    }
-
-    pub(crate) fn strips_first_space(&self) -> bool {
-        match &self.inner {
-            Inner::Gguf(inner) => inner.strips_first_space(),
-            Inner::SentencePiece(inner, _) => inner.strips_first_space(),
-            _ => false,
-        }
     }
 }

@@ -1,9 +1,10 @@
 //! WordPiece: the longest piece that fits, from left to right, or the whole word is unknown.
 
+use crate::TokenId;
 use crate::bpe::chars;
 use crate::sink::Sink;
 use crate::trie::Trie;
-use crate::{TokenId, unicode};
+use crate::unicode::{self, BertClass};
 
 /// Pieces for the beginning of a word and for the rest of it.
 #[derive(Debug, Clone)]
@@ -53,10 +54,7 @@ impl WordPiece {
 
 /// Whether BERT makes a word of the character alone.
 pub(crate) fn is_bert_punctuation(code: u32) -> bool {
-    match char::from_u32(code) {
-        Some(char) if char.is_ascii() => char.is_ascii_punctuation(),
-        _ => unicode::is(code, unicode::PUNCTUATION),
-    }
+    unicode::bert_class(code, BertClass::Punctuation)
 }
 
 /// Calls `emit` with the words of a text, cut at white space and around whatever `alone` accepts.

@@ -95,3 +95,31 @@ fn scripts() {
         + "];\n";
     check("generated_scripts.rs", &text);
 }
+
+#[test]
+fn bert_classes() {
+    use unicode_categories::UnicodeCategories as _;
+
+    let ranges = |holds: fn(char) -> bool| {
+        let of = |code: u32| char::from_u32(code).is_some_and(|char| !char.is_ascii() && holds(char));
+        let runs = ranges(of);
+        let ends = runs.iter().skip(1).map(|run| run.0 - 1);
+        let pairs = runs.iter().zip(ends).filter(|(run, _)| run.1);
+        pairs.map(|(run, end)| (run.0, format!("0x{end:X}"))).collect::<Vec<_>>()
+    };
+    let table = |name: &str, holds| {
+        let body = body(&ranges(holds));
+        format!("\n#[rustfmt::skip]\npub(crate) static {name}: &[(u32, u32)] = &[\n{body}];\n")
+    };
+    let text = header(
+        "Characters outside ASCII as BERT's tokenizers class them, by a Unicode table older than ours.",
+        "unicode_categories 0.1",
+    )
+    .trim_end()
+    .to_owned()
+        + "\n"
+        + &table("PUNCTUATION", |char| char.is_punctuation())
+        + &table("NONSPACING", |char| char.is_mark_nonspacing())
+        + &table("CONTROL", |char| char.is_other());
+    check("generated_bert.rs", &text);
+}

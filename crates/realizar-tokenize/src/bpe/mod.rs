@@ -165,7 +165,7 @@ impl Bpe {
         }
         self.merges.reserve(total);
         let mut joined = Vec::new();
-        let (mut unusable, mut example, mut expected) = (0, None, 0);
+        let (mut unusable, mut example, mut expected) = (0, None, 0u32);
         for (rank, (parts, source)) in merges.enumerate() {
             let Some((left, right)) = parts.filter(|(left, right)| !left.is_empty() && !right.is_empty())
             else {
@@ -176,12 +176,10 @@ impl Bpe {
             joined.clear();
             joined.extend_from_slice(left);
             joined.extend_from_slice(right.strip_prefix(self.affixes.prefix.as_slice()).unwrap_or(right));
-            // Merges mostly come in the order of the tokens that they make.
-            let merged = if self.pieces.text(expected) == joined {
-                Some(expected)
-            } else {
-                self.pieces.find_by_hash(&joined)
-            };
+            // Merges mostly come in the order of the tokens that they make, some tokens several times.
+            let near =
+                [expected, expected.wrapping_sub(1)].into_iter().find(|id| self.pieces.text(*id) == joined);
+            let merged = near.or_else(|| self.pieces.find_by_hash(&joined));
             let mut part =
                 |part: &[u8]| self.pieces.find_by_hash(part).unwrap_or_else(|| self.pieces.intern(part));
             let (left, right) = (part(left), part(right));

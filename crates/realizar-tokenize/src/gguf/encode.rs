@@ -9,6 +9,7 @@ use crate::sink::Sink;
 use crate::special::Fragment;
 use crate::spm::SPACE;
 use crate::text::{Prepared, Relocate};
+use crate::unicode::BertClass;
 use crate::unicode::normal::Form;
 use crate::wordpiece::{bert_words, is_bert_punctuation};
 use crate::{EncodeOptions, TokenId, TokenizeError, unicode};
@@ -155,7 +156,12 @@ impl GgufTokenizer {
         let original = self.is_original_on(part);
         let dropped = |code: u32| {
             let kept = original && matches!(code, 9 | 10 | 13) || !original && unicode::is_space(code);
-            code == 0 || code == 0xFFFD || (unicode::is(code, unicode::BERT_CONTROL) && !kept)
+            let control = if original {
+                unicode::bert_class(code, BertClass::Control)
+            } else {
+                unicode::is(code, unicode::LLAMA_CONTROL)
+            };
+            code == 0 || code == 0xFFFD || (control && !kept)
         };
         if !original {
             text.rewrite(|code, out| {
@@ -175,7 +181,7 @@ impl GgufTokenizer {
         if model.strip_accents {
             text.normalize(Form::Nfd);
             text.rewrite(|code, out| {
-                if !unicode::is(code, unicode::NONSPACING) {
+                if !unicode::bert_class(code, BertClass::Nonspacing) {
                     unicode::push_code(out, code);
                 }
             });

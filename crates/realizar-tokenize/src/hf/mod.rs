@@ -13,7 +13,7 @@ mod pretokenize;
 
 use crate::bpe::BpeScratch;
 use crate::sink::Sink;
-use crate::{EncodeOptions, TokenId, TokenizeError, Warning};
+use crate::{EncodeOptions, TokenId, TokenizeError, Warning, bytelevel};
 use added::AddedTokens;
 use aligned::Aligned;
 use decode::Decoder;
@@ -172,6 +172,16 @@ impl HfTokenizer {
             padding.apply(&mut encoding);
         }
         Ok(encoding)
+    }
+
+    /// Appends the bytes of a token, where they do not depend on others.
+    pub(crate) fn push_bytes(&self, id: TokenId, keep_special: bool, out: &mut Vec<u8>) -> bool {
+        let Some(Decoder::ByteLevel) = &self.decoder else { return false };
+        let text = self.text(id);
+        if (keep_special || !self.is_special(id)) && !bytelevel::unspell(text, out) {
+            out.extend_from_slice(text);
+        }
+        true
     }
 
     /// The words that a text without added tokens is cut into.

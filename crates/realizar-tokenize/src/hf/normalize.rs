@@ -8,6 +8,7 @@ use super::aligned::Aligned;
 use super::json::At;
 use crate::charsmap::CharsMap;
 use crate::pattern::{Dialect, Matcher, Pattern};
+use crate::unicode::BertClass;
 use crate::unicode::normal::{self, Form};
 use crate::{TokenizeError, base64, bytelevel, unicode};
 
@@ -121,7 +122,7 @@ impl Normalizer {
                 }
                 if *strip_accents {
                     form(text, Form::Nfd);
-                    text.filter(|char| !unicode::is(char as u32, unicode::NONSPACING));
+                    text.filter(|char| !unicode::bert_class(char as u32, BertClass::Nonspacing));
                 }
                 if *lowercase {
                     text.map(char::to_lowercase);
@@ -164,7 +165,7 @@ fn form(text: &mut Aligned<'_>, form: Form) {
 
 fn is_bert_dropped(char: char) -> bool {
     matches!(char, '\0' | '\u{FFFD}')
-        || (!matches!(char, '\t' | '\n' | '\r') && unicode::is(char as u32, unicode::BERT_CONTROL))
+        || (!matches!(char, '\t' | '\n' | '\r') && unicode::bert_class(char as u32, BertClass::Control))
 }
 
 fn around_ideograph(char: char) -> Vec<(char, isize)> {

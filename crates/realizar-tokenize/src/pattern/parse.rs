@@ -388,11 +388,14 @@ impl Parser<'_> {
     }
 }
 
-/// Word characters.
+/// Word characters: letters, marks, decimal and letter-like numbers, connectors, and the circled letters, which are
+/// symbols but alphabetic.
 pub(crate) fn word() -> Set {
     Set::Any(vec![
-        Set::Categories(unicode::LETTER | unicode::MARK | unicode::NUMBER & !(1 << 10) | unicode::CONNECTOR),
-        Set::Predicate(|code| char::from_u32(code).is_some_and(char::is_alphabetic)),
+        Set::Categories(
+            unicode::LETTER | unicode::MARK | (unicode::NUMBER & !(1 << 10)) | unicode::CONNECTOR,
+        ),
+        Set::Ranges(vec![(0x24B6, 0x24E9), (0x1_F130, 0x1_F149), (0x1_F150, 0x1_F169), (0x1_F170, 0x1_F189)]),
     ])
 }
 

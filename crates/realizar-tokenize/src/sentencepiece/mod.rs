@@ -247,25 +247,29 @@ impl SentencePiece {
         let mut bytes: Vec<u8> = Vec::new();
         let mut first = true;
         for id in ids {
-            let text = self.texts.text(*id);
-            let kind = self.kinds.get(*id as usize).copied().unwrap_or(Kind::Unused);
-            if let Some(byte) = byte_token(text).filter(|_| kind == Kind::Byte) {
-                bytes.push(byte);
-                continue;
-            }
-            flush_bytes(&mut bytes, &mut out, &mut first);
-            match kind {
-                Kind::Control if !keep_special => continue,
-                Kind::Control => out.extend_from_slice(text),
-                Kind::Unknown => {
-                    out.extend_from_slice(self.unk_surface.as_bytes());
-                    first = false;
-                }
-                _ => self.push_surface(text, &mut first, &mut out),
+            if self.kinds.get(*id as usize) == Some(&Kind::Byte) {
+                self.push_piece(*id, keep_special, &mut first, &mut bytes);
+            } else {
+                flush_bytes(&mut bytes, &mut out);
+                self.push_piece(*id, keep_special, &mut first, &mut out);
             }
         }
-        flush_bytes(&mut bytes, &mut out, &mut first);
+        flush_bytes(&mut bytes, &mut out);
         out
+    }
+
+    /// Appends the bytes of one piece. `first` says that the text is still empty.
+    pub(crate) fn push_piece(&self, id: TokenId, keep_special: bool, first: &mut bool, out: &mut Vec<u8>) {
+        let text = self.texts.text(id);
+        let before = out.len();
+        match self.kinds.get(id as usize) {
+            Some(Kind::Byte) => out.extend(byte_token(text)),
+            Some(Kind::Control) if !keep_special => {}
+            Some(Kind::Control) => out.extend_from_slice(text),
+            Some(Kind::Unknown) => out.extend_from_slice(self.unk_surface.as_bytes()),
+            _ => return self.push_surface(text, first, out),
+        }
+        *first &= out.len() == before;
     }
 
     fn push_surface(&self, text: &[u8], first: &mut bool, out: &mut Vec<u8>) {
@@ -283,40 +287,16 @@ impl SentencePiece {
         }
     }
 
-    /// The bytes of one token on its own.
-    pub(crate) fn piece(&self, id: TokenId, keep_special: bool) -> Vec<u8> {
-        let text = self.texts.text(id);
-        match self.kinds.get(id as usize) {
-            Some(Kind::Byte) => byte_token(text).into_iter().collect(),
-            Some(Kind::Control) => {
-                if keep_special {
-                    text.to_vec()
-                } else {
-                    Vec::new()
-                }
-            }
-            Some(Kind::Unknown) => self.unk_surface.clone().into_bytes(),
-            _ => {
-                let mut out = Vec::new();
-                self.push_surface(text, &mut false, &mut out);
-                out
-            }
-        }
-    }
-
-    pub(crate) fn strips_first_space(&self) -> bool {
+    fn strips_first_space(&self) -> bool {
         self.add_dummy_prefix || self.remove_extra_whitespaces
     }
 }
 
 /// Bytes that are UTF-8 become text, each other byte U+FFFD.
-fn flush_bytes(bytes: &mut Vec<u8>, out: &mut Vec<u8>, first: &mut bool) {
+fn flush_bytes(bytes: &mut Vec<u8>, out: &mut Vec<u8>) {
     for chunk in bytes.utf8_chunks() {
         out.extend_from_slice(chunk.valid().as_bytes());
         chunk.invalid().iter().for_each(|_| out.extend_from_slice("\u{FFFD}".as_bytes()));
-    }
-    if !bytes.is_empty() {
-        *first = false;
     }
     bytes.clear();
 }

@@ -4,6 +4,7 @@
 //! bytes. [`sanitize`] makes any byte string so; everything behind it may rely on it, though nothing breaks if
 //! it is not so.
 
+mod generated_bert;
 mod generated_categories;
 mod generated_scripts;
 pub(crate) mod normal;
@@ -33,9 +34,8 @@ pub(crate) const SYMBOL: u32 = 0b1111 << 18;
 /// White space outside ASCII.
 pub(crate) const WIDE_SPACE: u32 = (0b111 << 22) | (1 << NEXT_LINE);
 pub(crate) const CONTROL: u32 = (1 << 25) | (1 << NEXT_LINE);
-/// What BERT drops: Cc, Cf, Cs and Co.
-pub(crate) const BERT_CONTROL: u32 = CONTROL | (0b111 << 26);
-pub(crate) const NONSPACING: u32 = 1 << 5;
+/// What llama.cpp drops from BERT's texts: Cc, Cf, Cs and Co.
+pub(crate) const LLAMA_CONTROL: u32 = CONTROL | (0b111 << 26);
 pub(crate) const ALL: u32 = (1 << 31) - 1;
 
 const FLAT: usize = 0x2_0000;
@@ -92,6 +92,28 @@ pub(crate) fn script(code: u32) -> u8 {
 pub(crate) fn is_bert_ideograph(code: u32) -> bool {
     matches!(code, 0x4E00..=0x9FFF | 0x3400..=0x4DBF | 0x2_0000..=0x2_A6DF | 0x2_A700..=0x2_B73F
         | 0x2_B740..=0x2_B81F | 0x2_B920..=0x2_CEAF | 0xF900..=0xFAFF | 0x2_F800..=0x2_FA1F)
+}
+
+/// Whether BERT's tokenizers take a character for punctuation, a nonspacing mark, or something to drop.
+pub(crate) fn bert_class(code: u32, class: BertClass) -> bool {
+    let (table, ascii) = match class {
+        BertClass::Punctuation => (generated_bert::PUNCTUATION, PUNCTUATION | SYMBOL),
+        BertClass::Nonspacing => (generated_bert::NONSPACING, 0),
+        BertClass::Control => (generated_bert::CONTROL, CONTROL),
+    };
+    if code < 0x80 {
+        return is(code, ascii);
+    }
+    let after = table.partition_point(|range| range.0 <= code);
+    after.checked_sub(1).and_then(|at| table.get(at)).is_some_and(|range| code <= range.1)
+}
+
+/// Classes of [`bert_class`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BertClass {
+    Punctuation,
+    Nonspacing,
+    Control,
 }
 
 /// Bytes of the code point whose first byte is `lead`, as the lead byte promises them.

@@ -1,0 +1,482 @@
+//! Files, vocabularies and calls that are wrong: each is refused, or loads with a warning, and never panics.
+
+use proptest::prelude::*;
+use realizar_tokenize::{Compat, DecodeOptions, EncodeOptions, GgufVocab, TokenizeError, Tokenizer, Warning};
+use serde_json::{Value, json};
+
+use crate::support::{Gguf, roots};
+
+const PLAIN: EncodeOptions = EncodeOptions { add_special: false, parse_special: false };
+const SPECIAL: EncodeOptions = EncodeOptions { add_special: true, parse_special: true };
+const SHOWN: DecodeOptions = DecodeOptions { keep_special: true, clean_spaces: true, strip_ends: true };
+
+fn load(vocab: &GgufVocab<'_>) -> Result<Tokenizer, TokenizeError> {
+    Tokenizer::from_gguf(vocab, Compat::Original)
+}
+
+fn byte_level() -> GgufVocab<'static> {
+    GgufVocab {
+        model: "gpt2",
+        pre: Some("gpt-2"),
+        tokens: vec![b"a", b"b", b"ab", b"<|im_end|>", b""],
+        merges: vec![b"a b"],
+        types: Some(vec![1, 1, 1, 3, 1]),
+        ..GgufVocab::default()
+    }
+}
+
+type Refused = fn(&TokenizeError) -> bool;
+
+#[test]
+fn broken_vocabularies_are_refused() {
+    let base = byte_level;
+    let long: &'static [u8] = vec![b'x'; 70_000].leak();
+    let cases: Vec<(&str, GgufVocab<'_>, Refused)> = vec![
+        ("no tokens", GgufVocab { tokens: vec![], ..base() }, |e| {
+            matches!(e, TokenizeError::EmptyVocabulary)
+        }),
+        ("short scores", GgufVocab { scores: Some(vec![0.0]), ..base() }, |e| {
+            matches!(e, TokenizeError::ShortArray { found: 1, expected: 5, .. })
+        }),
+        ("short types", GgufVocab { types: Some(vec![]), ..base() }, |e| {
+            matches!(e, TokenizeError::ShortArray { .. })
+        }),
+        ("unknown model", GgufVocab { model: "nope", ..base() }, |e| {
+            matches!(e, TokenizeError::UnknownModel { .. })
+        }),
+        ("bos out of range", GgufVocab { bos: Some(9), ..base() }, |e| {
+            matches!(
+                e,
+                TokenizeError::SpecialIdOutOfRange { key: "tokenizer.ggml.bos_token_id", id: 9, vocab: 5 }
+            )
+        }),
+        ("eom out of range", GgufVocab { eom: Some(u32::MAX), ..base() }, |e| {
+            matches!(e, TokenizeError::SpecialIdOutOfRange { .. })
+        }),
+        ("bos wanted, not there", GgufVocab { add_bos: Some(true), ..base() }, |e| {
+            matches!(e, TokenizeError::SpecialIdMissing { .. })
+        }),
+        ("eos wanted, not there", GgufVocab { add_eos: Some(true), ..base() }, |e| {
+            matches!(e, TokenizeError::SpecialIdMissing { .. })
+        }),
+        ("bad byte", GgufVocab { types: Some(vec![1, 1, 6, 3, 1]), ..base() }, |e| {
+            matches!(e, TokenizeError::BadByteToken { id: 2, .. })
+        }),
+        ("merges of nothing", GgufVocab { merges: vec![b"a b", b"x y", b"z", b" "], ..base() }, |e| {
+            matches!(e, TokenizeError::BadMerges { unusable: 3, total: 4, .. })
+        }),
+        ("long token", GgufVocab { tokens: vec![long; 5], ..base() }, |e| {
+            matches!(e, TokenizeError::TooMany { .. })
+        }),
+        ("bert without unk", GgufVocab { model: "bert", types: None, ..base() }, |e| {
+            matches!(e, TokenizeError::SpecialIdMissing { .. })
+        }),
+        ("bert without bos", GgufVocab { model: "bert", unk: Some(0), sep: Some(1), ..base() }, |e| {
+            matches!(e, TokenizeError::SpecialIdMissing { .. })
+        }),
+        (
+            "unigram without unk",
+            GgufVocab { model: "t5", tokens: vec![b"a", b"b"], types: None, ..base() },
+            |e| matches!(e, TokenizeError::SpecialIdMissing { .. }),
+        ),
+        ("rwkv without unk", GgufVocab { model: "rwkv", ..base() }, |e| {
+            matches!(e, TokenizeError::SpecialIdMissing { .. })
+        }),
+        ("plamo2 without bytes", GgufVocab { model: "plamo2", ..base() }, |e| {
+            matches!(e, TokenizeError::NoToken { byte: 0, .. })
+        }),
+        (
+            "bad character map",
+            GgufVocab {
+                model: "t5",
+                precompiled_charsmap: Some(b"xx"),
+                unk: Some(0),
+                eos: Some(1),
+                ..base()
+            },
+            |e| matches!(e, TokenizeError::BadCharsMap { .. }),
+        ),
+    ];
+    for (name, vocab, refused) in cases {
+        match load(&vocab) {
+            Err(error) => assert!(refused(&error), "{name}: {error}"),
+            Ok(_) => panic!("{name} was accepted"),
+        }
+    }
+}
+
+#[test]
+fn odd_vocabularies_load_with_a_warning() {
+    let warned = |vocab: &GgufVocab<'_>, wanted: fn(&Warning) -> bool| {
+        let tokenizer = load(vocab).unwrap();
+        assert!(tokenizer.warnings().iter().any(wanted), "{:?}", tokenizer.warnings());
+        tokenizer
+    };
+    let tokenizer = warned(
+        &GgufVocab { pre: Some("brand-new"), ..byte_level() },
+        |warning| matches!(warning, Warning::UnknownPreTokenizer { name } if name == "brand-new"),
+    );
+    assert!(tokenizer.warnings()[0].to_string().contains("brand-new"));
+    warned(&GgufVocab { pre: None, ..byte_level() }, |warning| {
+        matches!(warning, Warning::MissingPreTokenizer)
+    });
+    warned(&byte_level(), |warning| matches!(warning, Warning::MissingBytes { count: 254 }));
+    let mut merges: Vec<&[u8]> = vec![b"a b"; 200];
+    merges.push(b"x y");
+    warned(&GgufVocab { merges, ..byte_level() }, |warning| {
+        matches!(warning, Warning::UnusableMerges { count: 1, total: 201, .. })
+    });
+    let tokens: Vec<&[u8]> = vec![b"a", b"b", b"a", b"<|im_end|>", b"ab"];
+    let tokenizer = warned(&GgufVocab { tokens, types: None, ..byte_level() }, |warning| {
+        matches!(warning, Warning::DuplicateTokens { count: 1, .. })
+    });
+    // The lowest id encodes, both decode.
+    assert_eq!(tokenizer.encode(b"a", PLAIN).unwrap(), [0]);
+    assert_eq!(tokenizer.decode(&[0, 2], SHOWN).unwrap(), b"aa");
+    // A token that only its text makes a control token.
+    assert!(
+        tokenizer.warnings().iter().any(|warning| matches!(warning, Warning::ControlByText { id: 3, .. }))
+    );
+    assert_eq!(tokenizer.eog_ids(), [3]);
+    assert_eq!(tokenizer.eot(), Some(3));
+    assert_eq!(tokenizer.encode(b"<|im_end|>", SPECIAL).unwrap(), [3]);
+    assert_eq!(tokenizer.token_text(3), b"<|im_end|>");
+    assert_eq!(tokenizer.token_id(b"<|im_end|>"), Some(3));
+}
+
+#[test]
+fn harmony_and_gemma_repairs() {
+    let tokens: Vec<&[u8]> =
+        vec![b"a", b"<|end|>", b"<|return|>", b"<|call|>", b"<|channel|>", b"<|fim_pad|>", b"<unused1>"];
+    let types = Some(vec![1, 3, 3, 3, 3, 3, 3]);
+    let vocab = GgufVocab { model: "gpt2", pre: Some("gpt-4o"), tokens, types, ..GgufVocab::default() };
+    let tokenizer = load(&vocab).unwrap();
+    assert_eq!(tokenizer.eog_ids(), [2, 3, 5]);
+    // Shown though the file says that it is a control token.
+    assert_eq!(tokenizer.token_bytes(4, false).unwrap().as_ref(), b"<|channel|>");
+    let tokens: Vec<&[u8]> = vec![b"a", b"</s>", b"<|tool_response>"];
+    let vocab = GgufVocab { model: "gpt2", pre: Some("gpt-4o"), tokens, ..GgufVocab::default() };
+    assert_eq!(load(&vocab).unwrap().eog_ids(), [2]);
+}
+
+#[test]
+fn bytes_without_tokens_are_named_where_nothing_stands_for_them() {
+    let tokens: Vec<&[u8]> = vec![b"a", b"\xE2\x96\x81"];
+    let types = Some(vec![1, 1]);
+    let vocab = GgufVocab {
+        model: "llama",
+        tokens,
+        types,
+        add_bos: Some(false),
+        add_space_prefix: Some(false),
+        ..GgufVocab::default()
+    };
+    // No unknown token: the default id 0 is taken, as by llama.cpp.
+    assert_eq!(load(&vocab).unwrap().encode(b"ab", PLAIN).unwrap(), [0, 0]);
+    let file = json!({"model": {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "?"}});
+    let tokenizer = Tokenizer::from_json(file.to_string().as_bytes()).unwrap();
+    assert_eq!(tokenizer.encode(b"b", PLAIN), Err(TokenizeError::NoToken { byte: b'b', offset: 0 }));
+}
+
+#[test]
+fn ids_outside_the_vocabulary_are_named() {
+    let tokenizer = load(&byte_level()).unwrap();
+    assert_eq!(
+        tokenizer.decode(&[0, 5], SHOWN),
+        Err(TokenizeError::IdOutOfRange { id: 5, index: 1, vocab: 5 })
+    );
+    assert!(tokenizer.token_bytes(u32::MAX, true).is_err());
+    assert_eq!(tokenizer.token_text(77), b"");
+    assert_eq!(tokenizer.decode(&[4], SHOWN).unwrap(), b"[EMPTY_4]");
+    assert!(tokenizer.encode_pair("a", None, PLAIN, false).unwrap().is_none());
+}
+
+fn file() -> Value {
+    json!({
+        "added_tokens": [{"id": 3, "content": "<s>", "special": true}],
+        "normalizer": {"type": "NFC"},
+        "pre_tokenizer": {"type": "ByteLevel"},
+        "post_processor": {"type": "ByteLevel"},
+        "decoder": {"type": "ByteLevel"},
+        "model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2}, "merges": ["a b"]},
+    })
+}
+
+#[test]
+fn broken_tokenizer_json_is_refused_with_the_path() {
+    let mut nested = json!({"type": "Lowercase"});
+    let mut nested_pre = json!({"type": "Whitespace"});
+    let mut nested_post = json!({"type": "ByteLevel"});
+    let mut nested_decoder = json!({"type": "Fuse"});
+    for _ in 0..20 {
+        nested = json!({"type": "Sequence", "normalizers": [nested]});
+        nested_pre = json!({"type": "Sequence", "pretokenizers": [nested_pre]});
+        nested_post = json!({"type": "Sequence", "processors": [nested_post]});
+        nested_decoder = json!({"type": "Sequence", "decoders": [nested_decoder]});
+    }
+    let unigram = |vocab: Value, id: u32| json!({"type": "Unigram", "unk_id": id, "vocab": vocab});
+    let cases: Vec<(&str, &str, Value)> = vec![
+        ("no model", "model", Value::Null),
+        ("unknown model", "model", json!({"type": "Nope"})),
+        ("unknown normalizer", "normalizer", json!({"type": "Nope"})),
+        ("unknown pre-tokenizer", "pre_tokenizer", json!({"type": "Nope"})),
+        ("unknown post-processor", "post_processor", json!({"type": "Nope"})),
+        ("unknown decoder", "decoder", json!({"type": "Nope"})),
+        ("nested normalizers", "normalizer", nested),
+        ("nested pre-tokenizers", "pre_tokenizer", nested_pre),
+        ("nested post-processors", "post_processor", nested_post),
+        ("nested decoders", "decoder", nested_decoder),
+        ("type is no text", "normalizer", json!({"type": 3})),
+        ("no type", "normalizer", json!({})),
+        ("bad base64", "normalizer", json!({"type": "Precompiled", "precompiled_charsmap": "!"})),
+        ("bad map", "normalizer", json!({"type": "Precompiled", "precompiled_charsmap": "AAAA"})),
+        (
+            "bad regex",
+            "pre_tokenizer",
+            json!({"type": "Split", "pattern": {"Regex": "("}, "behavior": "Removed"}),
+        ),
+        ("no pattern", "pre_tokenizer", json!({"type": "Split", "pattern": {}, "behavior": "Removed"})),
+        (
+            "bad behavior",
+            "pre_tokenizer",
+            json!({"type": "Split", "pattern": {"String": "a"}, "behavior": "Eaten"}),
+        ),
+        (
+            "bad prepend",
+            "pre_tokenizer",
+            json!({"type": "Metaspace", "replacement": "_", "prepend_scheme": "often"}),
+        ),
+        ("long mark", "pre_tokenizer", json!({"type": "Metaspace", "replacement": "__"})),
+        ("empty added token", "added_tokens", json!([{"id": 1, "content": ""}])),
+        ("added token without id", "added_tokens", json!([{"content": "x"}])),
+        ("high added id", "added_tokens", json!([{"id": 4_000_000_000u32, "content": "x"}])),
+        ("bad flag", "added_tokens", json!([{"id": 1, "content": "x", "special": 1}])),
+        ("vocab is a list", "model", json!({"type": "BPE", "vocab": [], "merges": []})),
+        ("id is a text", "model", json!({"type": "BPE", "vocab": {"a": "0"}, "merges": []})),
+        ("high id", "model", json!({"type": "BPE", "vocab": {"a": 1_000_000_000}, "merges": []})),
+        ("no merges", "model", json!({"type": "BPE", "vocab": {"a": 0}})),
+        ("merges are no list", "model", json!({"type": "BPE", "vocab": {"a": 0}, "merges": 1})),
+        ("a merge is a number", "model", json!({"type": "BPE", "vocab": {"a": 0}, "merges": [1]})),
+        ("merges of nothing", "model", json!({"type": "BPE", "vocab": {"a": 0}, "merges": [["x", "y"]]})),
+        (
+            "unk is not there",
+            "model",
+            json!({"type": "BPE", "vocab": {"a": 0}, "merges": [], "unk_token": "?"}),
+        ),
+        ("wordpiece without unk", "model", json!({"type": "WordPiece", "vocab": {"a": 0}})),
+        ("long token", "model", json!({"type": "WordLevel", "vocab": {"x".repeat(70_000): 0}})),
+        ("unigram entry", "model", unigram(json!([["a"]]), 0)),
+        ("unigram score", "model", unigram(json!([["a", "b"]]), 0)),
+        ("unigram unk", "model", unigram(json!([["a", 0.5]]), 7)),
+        ("unigram without unk", "model", json!({"type": "Unigram", "vocab": []})),
+        (
+            "template letter",
+            "post_processor",
+            json!({"type": "TemplateProcessing", "single": [{"Sequence": {"id": "C"}}],
+            "pair": [], "special_tokens": {}}),
+        ),
+        (
+            "template token",
+            "post_processor",
+            json!({"type": "TemplateProcessing",
+            "single": [{"SpecialToken": {"id": "x"}}], "pair": [], "special_tokens": {}}),
+        ),
+        ("cls is a text", "post_processor", json!({"type": "BertProcessing", "cls": "x", "sep": ["y", 1]})),
+        ("truncation strategy", "truncation", json!({"max_length": 3, "strategy": "Nope"})),
+        ("padding strategy", "padding", json!({})),
+    ];
+    for (name, key, value) in cases {
+        let mut file = file();
+        file[key] = value;
+        assert!(Tokenizer::from_json(file.to_string().as_bytes()).is_err(), "{name} was accepted");
+    }
+    let error = Tokenizer::from_json(br#"{"model": {"type": "Nope"}}"#).map(|_| ()).unwrap_err();
+    assert_eq!(error.to_string(), "model `Nope` is not known, at $.model");
+    assert!(Tokenizer::from_json("[".repeat(100_000).as_bytes()).is_err());
+    assert!(Tokenizer::from_json(&vec![b' '; (64 << 20) + 1]).is_err());
+    assert!(Tokenizer::from_json(file().to_string().as_bytes()).is_ok());
+}
+
+#[test]
+fn what_is_not_applied_is_said() {
+    let mut file = file();
+    file["truncation"] = json!({"max_length": 1});
+    file["padding"] = json!({"strategy": {"Fixed": 4}, "pad_id": 1});
+    file["model"]["dropout"] = json!(0.1);
+    let tokenizer = Tokenizer::from_json(file.to_string().as_bytes()).unwrap();
+    assert_eq!(tokenizer.warnings().len(), 3, "{:?}", tokenizer.warnings());
+    let short = tokenizer.encode_pair("aba", Some("b"), PLAIN, true).unwrap().unwrap();
+    assert_eq!(short.ids.len(), 4);
+    assert_eq!(tokenizer.vocab_len(), 4);
+    assert_eq!(tokenizer.token_id(b"<s>"), Some(3));
+    assert_eq!(tokenizer.token_text(3), b"<s>");
+    assert_eq!(tokenizer.words(b"ab b").unwrap(), [b" ab".to_vec(), b" b".to_vec()]);
+    assert!(
+        !tokenizer.adds_bos()
+            && tokenizer.bos().is_none()
+            && tokenizer.eos().is_none()
+            && tokenizer.eot().is_none()
+    );
+}
+
+#[test]
+fn normaliser_bombs_are_stopped() {
+    let mut file = file();
+    file["normalizer"] =
+        json!({"type": "Replace", "pattern": {"String": "a"}, "content": "x".repeat(1 << 20)});
+    let tokenizer = Tokenizer::from_json(file.to_string().as_bytes()).unwrap();
+    let result = tokenizer.encode(&[b'a'; 100], PLAIN);
+    assert_eq!(result, Err(TokenizeError::NormalizedTooLong { limit: 64 << 20 }));
+    // One of the longest expansions that NFKC has.
+    file["normalizer"] = json!({"type": "NFKC"});
+    let tokenizer = Tokenizer::from_json(file.to_string().as_bytes()).unwrap();
+    assert!(tokenizer.encode("\u{FDFA}".repeat(1000).as_bytes(), PLAIN).is_ok());
+    file["pre_tokenizer"] =
+        json!({"type": "Split", "pattern": {"Regex": "(?:a|aa|aaa)+c"}, "behavior": "Removed"});
+    let tokenizer = Tokenizer::from_json(file.to_string().as_bytes()).unwrap();
+    assert_eq!(tokenizer.encode(&[b'a'; 200], PLAIN), Err(TokenizeError::PatternTooCostly));
+}
+
+#[test]
+fn broken_rank_files_are_refused_with_the_line() {
+    let all: String = (0..=255u8)
+        .map(|byte| {
+            use base64::Engine as _;
+            format!("{} {byte}\n", base64::prelude::BASE64_STANDARD.encode([byte]))
+        })
+        .collect();
+    let load = |text: &str| Tokenizer::from_tiktoken(text.as_bytes(), "gpt2", &[]).map(|_| ());
+    for (name, line) in [
+        ("no rank", "YWI="),
+        ("rank is no number", "YWI= x"),
+        ("high rank", "YWI= 99999999"),
+        ("bad base64", "Y?I= 256"),
+        ("taken", "YWI= 255"),
+        ("empty token", " 256"),
+    ] {
+        let error = load(&format!("{all}{line}\n")).unwrap_err();
+        assert!(matches!(error, TokenizeError::BadRanks { line: 257, .. }), "{name}: {error}");
+    }
+    assert_eq!(load(""), Err(TokenizeError::EmptyVocabulary));
+    assert_eq!(load("YQ== 0"), Err(TokenizeError::NoToken { byte: 0, offset: 0 }));
+    assert!(load(&all).is_ok());
+    let with = |pattern: &str, special: &[(&str, u32)]| {
+        Tokenizer::from_tiktoken(all.as_bytes(), pattern, special).map(|_| ())
+    };
+    assert!(with("(", &[]).is_err());
+    assert!(with("gpt2", &[("x", 3)]).is_err());
+    assert!(with("gpt2", &[("", 300)]).is_err());
+    assert!(with(r"\S+", &[("<|x|>", 300)]).is_ok());
+    let tokenizer = Tokenizer::from_tiktoken(all.as_bytes(), "o200k", &[("<|endoftext|>", 300)]).unwrap();
+    assert_eq!(tokenizer.token_id(b"<|endoftext|>"), Some(300));
+    assert_eq!(tokenizer.token_id(b"a"), Some(97));
+    assert_eq!(tokenizer.words(b"ab c").unwrap(), [b"ab".to_vec(), b" c".to_vec()]);
+    assert_eq!(tokenizer.encode(b"<|endoftext|>\xFF", SPECIAL).unwrap(), [300, 255]);
+    let hidden = DecodeOptions { keep_special: false, ..SHOWN };
+    assert_eq!(tokenizer.decode(&[97, 300], hidden).unwrap(), b"a");
+}
+
+#[test]
+fn broken_sentencepiece_files_are_refused_with_the_place() {
+    for (name, bytes) in [
+        ("cut number", &[0x80][..]),
+        ("long number", &[0xFF; 12]),
+        ("cut piece", &[0x0A, 5, 1]),
+        ("unknown wire type", &[0x0F]),
+        ("piece kind", &[0x0A, 2, 0x18, 9]),
+        ("piece text", &[0x0A, 3, 0x0A, 1, 0xFF]),
+        ("model kind", &[0x12, 2, 0x18, 9]),
+    ] {
+        let error = Tokenizer::from_sentencepiece(bytes).map(|_| ()).unwrap_err();
+        assert!(matches!(error, TokenizeError::BadSentencePiece { .. }), "{name}: {error}");
+    }
+    assert!(matches!(Tokenizer::from_sentencepiece(&[]), Err(TokenizeError::EmptyVocabulary)));
+    // One ordinary piece, fields of every wire type beside it.
+    let piece = [0x0A, 3, 0x0A, 1, b'a', 0x21, 0, 0, 0, 0, 0, 0, 0, 0, 0x25, 0, 0, 0, 0];
+    assert!(matches!(Tokenizer::from_sentencepiece(&piece), Err(TokenizeError::Missing { .. })));
+}
+
+#[test]
+fn word_models_of_sentencepiece() {
+    let field = |number: u8, bytes: &[u8]| [&[number << 3 | 2, bytes.len() as u8], bytes].concat();
+    let piece = |text: &str, kind: u8| field(1, &[field(1, text.as_bytes()), vec![0x18, kind]].concat());
+    for suffix in [0u8, 1] {
+        let marked =
+            |text: &str| if suffix == 1 { format!("{text}\u{2581}") } else { format!("\u{2581}{text}") };
+        let trainer = [vec![0x18, 3], vec![0xC0, 1, suffix]].concat();
+        let file = [
+            piece("<unk>", 2),
+            piece("<s>", 3),
+            piece("</s>", 3),
+            piece(&marked("a"), 1),
+            piece(&marked("bc"), 1),
+            field(2, &trainer),
+        ]
+        .concat();
+        let tokenizer = Tokenizer::from_sentencepiece(&file).unwrap();
+        assert_eq!(tokenizer.encode(b" a  bc a x", PLAIN).unwrap(), [3, 4, 3, 0], "suffix {suffix}");
+        assert_eq!(tokenizer.encode(b"a</s>", SPECIAL).unwrap(), [1, 3, 2]);
+        assert_eq!(tokenizer.bos(), Some(1));
+        assert!(tokenizer.adds_bos());
+        assert_eq!(tokenizer.eog_ids(), [2]);
+        assert_eq!(tokenizer.words(b"a b").unwrap(), [b"a b".to_vec()]);
+        assert_eq!(tokenizer.token_id(b"<unk>"), Some(0));
+        assert_eq!(tokenizer.token_text(1), b"<s>");
+        assert_eq!(tokenizer.token_bytes(0, false).unwrap().as_ref(), " \u{2047} ".as_bytes());
+        assert_eq!(
+            tokenizer.decode(&[1, 3, 0], DecodeOptions { keep_special: false, ..SHOWN }).unwrap()[0],
+            b'a'
+        );
+    }
+}
+
+fn mutated(bytes: &[u8], changes: &[(usize, u8)], cut: usize) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    for (at, value) in changes {
+        let at = at % bytes.len();
+        bytes[at] = *value;
+    }
+    bytes.truncate(bytes.len() - cut % bytes.len().min(64));
+    bytes
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 120, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn damaged_files_never_panic(changes in proptest::collection::vec((any::<usize>(), any::<u8>()), 1..6), cut: usize) {
+        let root = roots("damage").swap_remove(0).join("tokenizers");
+        let read = |name: &str| std::fs::read(root.join(name)).unwrap();
+        let text = "aé 漢🙂 <s> 123\n";
+        let try_out = |tokenizer: Result<Tokenizer, TokenizeError>| {
+            if let Ok(tokenizer) = tokenizer
+                && let Ok(ids) = tokenizer.encode_str(text, SPECIAL)
+            {
+                let _ = tokenizer.decode(&ids, SHOWN);
+            }
+        };
+        for name in ["bytelevel-llama3", "unigram-bytefallback", "wordpiece-bert-uncased", "trunc-pad"] {
+            let bytes = read(&format!("hf/{name}.tokenizer.json"));
+            try_out(Tokenizer::from_json(&mutated(&bytes, &changes, cut)));
+        }
+        for name in ["bpe-bytefallback-identity", "unigram-bytefallback-identity-nodummy"] {
+            let bytes = read(&format!("spm/{name}.model"));
+            try_out(Tokenizer::from_sentencepiece(&mutated(&bytes, &changes, cut)));
+        }
+        let ranks = read("tiktoken/small.tiktoken");
+        try_out(Tokenizer::from_tiktoken(&mutated(&ranks, &changes, cut), "cl100k", &[]));
+    }
+}
+
+#[test]
+fn tokenizers_are_shared_between_threads() {
+    fn shared<T: Send + Sync>(_: &T) {}
+    let root = roots("threads").swap_remove(0);
+    let tokenizer = Gguf::open(&root.join("demo-model/demo-q8_0.gguf")).tokenizer(Compat::Original);
+    shared(&tokenizer);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| assert_eq!(tokenizer.encode_str("Hello", PLAIN).unwrap(), [378, 284, 1189]));
+        }
+    });
+}
