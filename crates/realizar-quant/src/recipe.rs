@@ -5,7 +5,9 @@
 
 use crate::dtype::DType;
 use crate::error::QuantError;
-use table::{ALIASES, FALLBACKS, KEPT, KEPT_NAMES, NEEDS_IMPORTANCE, RECIPES, SEVENTY_BILLION};
+use table::{
+    ALIASES, FALLBACKS, KEPT, KEPT_NAMES, KEPT_OF, NEEDS_IMPORTANCE, Q8_0_OF, RECIPES, SEVENTY_BILLION,
+};
 
 mod table;
 
@@ -210,7 +212,10 @@ impl Plan<'_> {
     fn choose(&mut self, tensor: &TensorFacts<'_>) -> Result<Choice, QuantError> {
         let part = part(tensor.name);
         let kept = Choice { dtype: tensor.dtype, fell_back: false, needs_importance: false };
-        if !may_change(tensor) || self.options.keep_output && part == Part::Output {
+        if !may_change(tensor)
+            || self.listed(KEPT_OF, tensor.name)
+            || self.options.keep_output && part == Part::Output
+        {
             return Ok(kept);
         }
         // A large table beside the embeddings; it follows them unless the user named it.
@@ -240,6 +245,9 @@ impl Plan<'_> {
 
     fn by_rules(&mut self, part: Part, tensor: &TensorFacts<'_>) -> DType {
         let base = self.recipe.base;
+        if self.listed(Q8_0_OF, tensor.name) {
+            return DType::Q8_0;
+        }
         if part == Part::Output || self.tied && part == Part::Embedding {
             return self.output(tensor);
         }
@@ -260,6 +268,12 @@ impl Plan<'_> {
             }
             _ => chosen,
         }
+    }
+
+    /// Whether a table names the tensor for this architecture.
+    fn listed(&self, table: &[(&str, &[&str])], name: &str) -> bool {
+        let ours = table.iter().filter(|(architecture, _)| *architecture == self.model.architecture);
+        ours.flat_map(|(_, fragments)| *fragments).any(|fragment| name.contains(fragment))
     }
 
     /// The type of the output matrix.

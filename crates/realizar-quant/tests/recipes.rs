@@ -140,6 +140,25 @@ fn options_change_the_plan() {
     }
 }
 
+/// Name, type of the plan in an architecture with lists of its own, and in another.
+const LISTED: &[(&str, DType, DType)] = &[
+    ("blk.0.attn_q_a.weight", DType::Q8_0, DType::Q4_K),
+    ("blk.0.attn_k_b.weight", DType::F32, DType::Q4_K),
+    ("blk.0.ffn_up.weight", DType::Q4_K, DType::Q4_K),
+];
+
+#[test]
+fn an_architecture_may_list_weights() {
+    for (name, listed, plain) in LISTED {
+        for (architecture, expected) in [("glm5-next", listed), ("llama", plain)] {
+            let facts = ModelFacts { architecture, layers: 8, heads: 8, kv_heads: 8, experts: 0 };
+            let tensors = [tensor(name, &[512, 256])];
+            let plan = Recipe::named("Q4_K_S").unwrap().plan(&facts, &PLAIN, &tensors).unwrap();
+            assert_eq!(plan[0].dtype, *expected, "{name} of {architecture}");
+        }
+    }
+}
+
 /// Name, shape, type of the plan, whether the row length forced it.
 const FALLBACKS: &[(&str, &[usize], DType, bool)] = &[
     ("blk.0.attn_q.weight", &[64, 512], DType::Q4_K, false),

@@ -281,3 +281,27 @@ pub(super) const KEPT: &[&str] = &[
 
 /// Whole names of weights that keep their type.
 pub(super) const KEPT_NAMES: &[&str] = &["position_embd.weight", "token_types.weight"];
+
+/// Weights that one architecture keeps besides: architecture, parts of names.
+pub(super) const KEPT_OF: &[(&str, &[&str])] = &[(
+    "glm5-next",
+    &[
+        "hc_",
+        "indexer.attn_q_b",
+        "indexer.attn_k",
+        "indexer.proj",
+        "indexer_compressor_gate",
+        "indexer_compressor_ape",
+        "ssm_f_a.weight",
+        "ssm_f_b.weight",
+        "ssm_g_a.weight",
+        "ssm_g_b.weight",
+        "ssm_beta.weight",
+        "attn_kv_a_mqa.weight",
+        "attn_k_b.weight",
+        "attn_v_b.weight",
+    ],
+)];
+
+/// Weights that one architecture has in `Q8_0`, whatever the recipe: architecture, parts of names.
+pub(super) const Q8_0_OF: &[(&str, &[&str])] = &[("glm5-next", &["attn_q_a", "attn_q_b", "nextn.eh_proj"])];
