@@ -22,6 +22,8 @@ struct Cli {
 pub(crate) enum Command {
     /// Write text after a prompt
     Run(commands::run::RunArgs),
+    /// Answer requests over HTTP
+    Serve(commands::serve::ServeArgs),
     /// Scores of the model for given tokens
     Logits(commands::logits::LogitsArgs),
     /// Text to token ids

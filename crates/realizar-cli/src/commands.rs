@@ -6,6 +6,7 @@ pub(crate) mod info;
 pub(crate) mod logits;
 pub(crate) mod perplexity;
 pub(crate) mod run;
+pub(crate) mod serve;
 pub(crate) mod tokenize;
 
 use crate::args::Command;
@@ -15,6 +16,7 @@ use crate::error::CliError;
 pub(crate) fn dispatch(command: Command) -> Result<(), CliError> {
     match command {
         Command::Run(args) => run::run(args),
+        Command::Serve(args) => serve::run(args),
         Command::Logits(args) => logits::run(args),
         Command::Tokenize(args) => tokenize::run(args),
         Command::Detokenize(args) => detokenize::run(args),

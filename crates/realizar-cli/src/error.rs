@@ -17,12 +17,16 @@ pub(crate) enum CliError {
     File { action: &'static str, path: String, source: io::Error },
     #[error("line {line} of standard input: {message}")]
     Line { line: usize, message: String },
+    #[error("cannot serve")]
+    Runtime(#[source] io::Error),
     #[error("cannot handle signals")]
     Signals(#[source] io::Error),
     #[error("cannot write JSON")]
     Json(#[source] serde_json::Error),
     #[error("{0}")]
     Unavailable(String),
+    #[error(transparent)]
+    Http(#[from] realizar_http::HttpError),
     #[error(transparent)]
     Engine(#[from] realizar_engine::EngineError),
     #[error(transparent)]
