@@ -15,6 +15,22 @@ pub(crate) fn load(folder: &Path, name: &str, access: Access) -> Result<Bytes, F
     map::load_path(&resolve(folder, name)?, Links::Refuse, access)
 }
 
+/// As [`load`], for a file that is not large.
+pub(crate) fn load_small(
+    folder: &Path,
+    name: &str,
+    limit: u64,
+    access: Access,
+) -> Result<Bytes, FormatError> {
+    let bytes = load(folder, name, access)?;
+    let found = bytes.len() as u64;
+    if found > limit {
+        let error = FormatError::TooLarge { at: Place::new("file_len", 0), found, limit };
+        return Err(error.in_file(Some(&folder.join(name))));
+    }
+    Ok(bytes)
+}
+
 /// Whether the folder has something by this name, even if it turns out to be of no use.
 pub(crate) fn exists(folder: &Path, name: &str) -> bool {
     folder.join(name).symlink_metadata().is_ok()

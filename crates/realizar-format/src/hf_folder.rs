@@ -16,13 +16,14 @@ use crate::safetensors::Safetensors;
 use crate::source::{Format, TensorSource, TensorView};
 use crate::value::Value;
 
+const CONFIG: &str = "config.json";
 const WHOLE: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
 
 /// A file beside the weights: its name, its largest size, and the prefix of its members in the metadata, if they are
 /// shown there.
 const COMPANIONS: &[(&str, u64, Option<&str>)] = &[
-    ("config.json", limits::CONFIG_BYTES, Some("config.")),
+    (CONFIG, limits::CONFIG_BYTES, Some("config.")),
     ("generation_config.json", limits::CONFIG_BYTES, Some("generation_config.")),
     ("tokenizer_config.json", limits::CONFIG_BYTES, Some("tokenizer_config.")),
     ("special_tokens_map.json", limits::CONFIG_BYTES, Some("special_tokens_map.")),
@@ -36,7 +37,7 @@ const COMPANIONS: &[(&str, u64, Option<&str>)] = &[
 ];
 
 /// A model folder. `config.json` and the other small JSON files are metadata: `hidden_size` of the first is
-/// `config.hidden_size`, nested names are joined by dots. The texts themselves are [`TensorSource::companion`]s.
+/// `config.hidden_size`, nested names are joined by dots; the first shard's own metadata is `__metadata__.`. The texts themselves are [`TensorSource::companion`]s.
 #[derive(Debug)]
 pub struct HfFolder {
     shards: Vec<Safetensors>,
@@ -65,24 +66,52 @@ impl HfFolder {
             let found = "a folder without model.safetensors and without model.safetensors.index.json";
             return Err(FormatError::NotAFile { path: path.to_path_buf(), found });
         };
+        Self::with_companions(shards, path, path, access)
+    }
+
+    /// One file of weights that the user named, in a folder that says more about it.
+    pub(crate) fn around(
+        file: Safetensors,
+        path: &Path,
+        access: Access,
+    ) -> Result<Box<dyn TensorSource>, FormatError> {
+        let folder = path.parent().unwrap_or(Path::new(""));
+        if beside::exists(folder, CONFIG) {
+            Ok(Box::new(Self::with_companions(vec![file], folder, path, access)?))
+        } else {
+            Ok(Box::new(file))
+        }
+    }
+
+    fn with_companions(
+        shards: Vec<Safetensors>,
+        folder: &Path,
+        path: &Path,
+        access: Access,
+    ) -> Result<Self, FormatError> {
         let mut facts = Facts::default();
         let mut companions = BTreeMap::new();
         for (name, limit, prefix) in COMPANIONS {
-            if !beside::exists(path, name) {
+            if !beside::exists(folder, name) {
                 continue;
             }
-            let bytes = small_file(path, name, *limit, access)?;
+            let bytes = beside::load_small(folder, name, *limit, access)?;
             if let Some(prefix) = prefix {
                 let object =
-                    json::parse_object(&bytes, "json", 0).map_err(|e| e.in_file(Some(&path.join(name))))?;
+                    json::parse_object(&bytes, "json", 0).map_err(|e| e.in_file(Some(&folder.join(name))))?;
                 facts.add(prefix, object);
             }
             companions.insert(*name, bytes);
         }
-        let facts = facts.index(|| Place::new("json", 0)).map_err(|error| error.in_file(Some(path)))?;
-        let mut folder = Self { shards, facts, companions, warnings: Vec::new(), path: path.to_path_buf() };
-        folder.warn(path);
-        Ok(folder)
+        if let Some(first) = shards.first() {
+            let text = |key| first.metadata(key).and_then(|value| value.as_str()).unwrap_or_default();
+            let texts = first.metadata_keys().map(|key| (key.into(), Json::Text(text(key).into())));
+            facts.add("__metadata__.", Json::Object(texts.collect()));
+        }
+        let facts = facts.index(|| Place::new("json", 0)).map_err(|error| error.in_file(Some(folder)))?;
+        let mut source = Self { shards, facts, companions, warnings: Vec::new(), path: path.to_path_buf() };
+        source.warn(folder);
+        Ok(source)
     }
 
     /// Names what lies in the folder and is never read or run.
@@ -103,21 +132,11 @@ fn shard(folder: &Path, name: &str, access: Access) -> Result<Safetensors, Forma
     Safetensors::from_file(&folder.join(name), beside::load(folder, name, access)?)
 }
 
-fn small_file(folder: &Path, name: &str, limit: u64, access: Access) -> Result<Bytes, FormatError> {
-    let bytes = beside::load(folder, name, access)?;
-    let found = bytes.len() as u64;
-    if found > limit {
-        let error = FormatError::TooLarge { at: Place::new("file_len", 0), found, limit };
-        return Err(error.in_file(Some(&folder.join(name))));
-    }
-    Ok(bytes)
-}
-
 /// Opens all shards, and holds the index against what they have.
 fn sharded(folder: &Path, access: Access) -> Result<Vec<Safetensors>, FormatError> {
     let index_path = folder.join(INDEX);
     let in_index = |error: FormatError| error.in_file(Some(&index_path));
-    let bytes = small_file(folder, INDEX, limits::LARGE_JSON_BYTES, access)?;
+    let bytes = beside::load_small(folder, INDEX, limits::LARGE_JSON_BYTES, access)?;
     let map = weight_map(&bytes).map_err(in_index)?;
     let at = |tensor: &str| Place::named("weight_map", 0, tensor.as_bytes());
 

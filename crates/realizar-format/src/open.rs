@@ -14,7 +14,8 @@ use crate::sniff::{self, Kind};
 use crate::source::TensorSource;
 
 /// Opens a model file, or a model folder as Hugging Face lays it out, and checks all of it. The format is told from
-/// the content, not from the name.
+/// the content, not from the name. A safetensors file beside a `config.json` is opened together with the texts of its
+/// folder, as [`HfFolder`] has them.
 ///
 /// # Errors
 ///
@@ -34,8 +35,8 @@ pub fn open_with(path: &Path, access: Access) -> Result<Box<dyn TensorSource>, F
             let bytes = map::load(path, &file, len, access)?;
             match sniff::kind(&bytes) {
                 Kind::Gguf => gguf::gather(Gguf::from_file(path, bytes)?, path, access),
-                Kind::Safetensors => Ok(Box::new(Safetensors::from_file(path, bytes)?)),
-                Kind::Apr => Ok(Box::new(Apr::from_file(path, bytes)?)),
+                Kind::Safetensors => HfFolder::around(Safetensors::from_file(path, bytes)?, path, access),
+                Kind::Apr => Ok(Box::new(Apr::from_file(path, bytes, access)?)),
             }
         }
         Opened::Folder => Ok(Box::new(HfFolder::open_with(path, access)?)),

@@ -97,6 +97,20 @@ fn genuine_streams_have_their_own_order() {
     assert_eq!((empty.len(), parse(empty.into()).unwrap().tensors().count()), (196, 0));
 }
 
+#[test]
+fn a_file_without_a_vocabulary_has_the_tokenizer_beside_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (with, without) = (folder.path().join("with.apr"), folder.path().join("without.apr"));
+    std::fs::write(&with, genuine()).unwrap();
+    std::fs::write(&without, AprV2Writer::new(AprV2Metadata::new("")).write().unwrap()).unwrap();
+    assert!(open(&without).unwrap().companion("tokenizer.json").is_none());
+    std::fs::write(folder.path().join("tokenizer.json"), b"text").unwrap();
+    let source = open(&without).unwrap();
+    assert_eq!(source.companion("tokenizer.json").unwrap(), &b"text"[..]);
+    assert!(source.companion("config.json").is_none());
+    assert!(open(&with).unwrap().companion("tokenizer.json").is_none());
+}
+
 /// Everything that a writer can be given.
 fn ours() -> Vec<u8> {
     let mut writer = AprWriter::new();

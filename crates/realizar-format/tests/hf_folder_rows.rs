@@ -116,6 +116,22 @@ fn configuration_is_metadata_and_texts_are_companions() {
 }
 
 #[test]
+fn a_file_of_weights_is_opened_with_its_folder() {
+    let folder = whole(r#"{"hidden_size":64}"#);
+    let path = folder.path().join("other.safetensors");
+    let mut writer = SafetensorsWriter::new();
+    writer.metadata("format", "pt").unwrap();
+    writer.create(&path).unwrap().finish().unwrap().commit().unwrap();
+    let source = open(&path).unwrap();
+    assert_eq!((source.path(), source.tensors().count()), (Some(&*path), 0));
+    assert_eq!(source.require_u32("config.hidden_size").unwrap(), 64);
+    assert_eq!(source.require_str("__metadata__.format").unwrap(), "pt");
+    fs::remove_file(folder.path().join("config.json")).unwrap();
+    let source = open(&path).unwrap();
+    assert_eq!(source.metadata_keys().collect::<Vec<_>>(), ["format"]);
+}
+
+#[test]
 fn row_071_nested_index_and_config() {
     let deep = format!("{}{}", "[".repeat(1_000_000), "]".repeat(1_000_000));
     let folder = sharded(&deep);

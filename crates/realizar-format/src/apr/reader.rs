@@ -7,6 +7,7 @@ use bytes::Bytes;
 use crate::apr::compression;
 use crate::apr::header::{self, ALIGNMENT, Header};
 use crate::apr::record::{self, Record, SMALLEST};
+use crate::beside;
 use crate::cursor::{Cursor, Order};
 use crate::data_writer::pad;
 use crate::error::{FormatError, Place, reserve};
@@ -17,6 +18,9 @@ use crate::map::{self, Access, Links};
 use crate::sniff;
 use crate::source::{Format, TensorSource, TensorView};
 use crate::value::Value;
+
+/// The text beside a file that has no vocabulary of its own.
+const TOKENIZER: &str = "tokenizer.json";
 
 /// One `.apr` file, checked from end to end, its checksums included. Tensors are views into the file, in the order
 /// of their names. The members of the metadata are shown by their names in the file, nested ones joined by dots.
@@ -29,6 +33,7 @@ pub struct Apr {
     data_offset: u64,
     warnings: Vec<String>,
     path: Option<PathBuf>,
+    tokenizer: Option<Bytes>,
 }
 
 impl Apr {
@@ -39,7 +44,7 @@ impl Apr {
     /// The file cannot be opened, is not a regular file, or is not a valid `.apr` file of version 2.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, FormatError> {
         let path = path.as_ref();
-        Self::from_file(path, map::load_path(path, Links::Follow, Access::Map)?)
+        Self::from_file(path, map::load_path(path, Links::Follow, Access::Map)?, Access::Map)
     }
 
     /// Checks a file that is in memory.
@@ -71,8 +76,13 @@ impl Apr {
         }
     }
 
-    pub(crate) fn from_file(path: &Path, bytes: Bytes) -> Result<Self, FormatError> {
-        let file = Self::parse(bytes).map_err(|error| error.in_file(Some(path)))?;
+    /// A file that the user named; without a vocabulary of its own it has the `tokenizer.json` beside it.
+    pub(crate) fn from_file(path: &Path, bytes: Bytes, access: Access) -> Result<Self, FormatError> {
+        let mut file = Self::parse(bytes).map_err(|error| error.in_file(Some(path)))?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        if file.metadata("tokenizer.vocabulary").is_none() && beside::exists(folder, TOKENIZER) {
+            file.tokenizer = Some(beside::load_small(folder, TOKENIZER, limits::LARGE_JSON_BYTES, access)?);
+        }
         Ok(Self { path: Some(path.to_path_buf()), ..file })
     }
 
@@ -84,7 +94,15 @@ impl Apr {
             warnings.push(format!("version 2.{} is newer than 2.0, the one known here", header.minor));
         }
         check_footer(&bytes, data_end, &mut warnings)?;
-        Ok(Self { bytes, facts, entries, data_offset: header.data_offset, warnings, path: None })
+        Ok(Self {
+            bytes,
+            facts,
+            entries,
+            data_offset: header.data_offset,
+            warnings,
+            path: None,
+            tokenizer: None,
+        })
     }
 
     fn record(&self, at: usize) -> Option<Record<'_>> {
@@ -232,6 +250,10 @@ impl TensorSource for Apr {
 
     fn path(&self) -> Option<&Path> {
         self.path.as_deref()
+    }
+
+    fn companion(&self, name: &str) -> Option<Bytes> {
+        self.tokenizer.clone().filter(|_| name == TOKENIZER)
     }
 
     fn warnings(&self) -> &[String] {
