@@ -8,6 +8,7 @@
 
 use realizar_quant::{DType, f16_to_f32, k_scales};
 
+use super::math::Plain;
 use crate::acts::{ActKind, Acts, SUPER, word};
 use crate::kernels::IntegerFormat;
 use crate::matrix::Weights;
@@ -18,27 +19,27 @@ pub(crate) static FORMATS: &[IntegerFormat] = &[
     IntegerFormat {
         dtype: DType::Q4_0,
         kind: ActKind::Block32,
-        product: |w, a, _, out| by_block::<Q4_0>(w, a, out),
+        product: |w, a, _, out| by_block::<Q4_0, Plain>(w, a, out),
     },
     IntegerFormat {
         dtype: DType::Q8_0,
         kind: ActKind::Block32,
-        product: |w, a, _, out| by_block::<Q8_0>(w, a, out),
+        product: |w, a, _, out| by_block::<Q8_0, Plain>(w, a, out),
     },
     IntegerFormat {
         dtype: DType::Q4_K,
         kind: ActKind::Super256,
-        product: |w, a, _, out| by_super::<Q4K>(w, a, out),
+        product: |w, a, _, out| by_super::<Q4K, Plain>(w, a, out),
     },
     IntegerFormat {
         dtype: DType::Q5_K,
         kind: ActKind::Super256,
-        product: |w, a, _, out| by_super::<Q5K>(w, a, out),
+        product: |w, a, _, out| by_super::<Q5K, Plain>(w, a, out),
     },
     IntegerFormat {
         dtype: DType::Q6_K,
         kind: ActKind::Super256,
-        product: |w, a, _, out| by_super::<Q6K>(w, a, out),
+        product: |w, a, _, out| by_super::<Q6K, Plain>(w, a, out),
     },
 ];
 
@@ -79,9 +80,9 @@ impl Block for Q8_0 {
 
 /// 256 weights of a K type.
 pub(crate) struct Super {
-    q: [i8; SUPER],
+    pub(crate) q: [i8; SUPER],
     /// Scales of 16 values each.
-    scales: [i32; 16],
+    pub(crate) scales: [i32; 16],
     /// Minima of 32 values each.
     mins: [i32; 8],
     d: f32,
@@ -179,18 +180,46 @@ fn records<'a>(acts: &Acts<'a>, block: usize) -> impl Iterator<Item = &'a [i32]>
     acts.group(block, 0, acts.tokens).chunks_exact(acts.kind.words())
 }
 
+/// `N` words of a record.
+#[inline(always)]
+fn words<const N: usize>(record: &[i32], at: usize) -> &[i32; N] {
+    let Some(words) = record[at..].first_chunk() else { panic!("a record of {} words", record.len()) };
+    words
+}
+
 fn float(word: i32) -> f32 {
     f32::from_bits(word as u32)
 }
 
+/// Exact sums of int8 products.
+pub(crate) trait Dots8 {
+    /// `q . a` of 32 values; `a` is 8 words of four.
+    fn dot32(q: &[i8; 32], a: &[i32; 8]) -> i32;
+    /// The sum of `scale * (q . a)` over the sixteen blocks of 256 values.
+    fn dot_super(w: &Super, a: &[i32; 64]) -> i32;
+}
+
+impl Dots8 for Plain {
+    #[inline(always)]
+    fn dot32(q: &[i8; 32], a: &[i32; 8]) -> i32 {
+        dot(q, bytemuck::cast_ref::<_, [i8; 32]>(a))
+    }
+
+    #[inline(always)]
+    fn dot_super(w: &Super, a: &[i32; 64]) -> i32 {
+        let a = bytemuck::cast_ref::<_, [i8; SUPER]>(a).as_chunks::<16>().0;
+        let blocks = w.q.as_chunks::<16>().0.iter().zip(a).zip(&w.scales);
+        blocks.map(|((q, a), scale)| scale * dot(q, a)).sum()
+    }
+}
+
 #[inline(always)]
-fn dot<const N: usize>(q: &[i8], a: &[i32]) -> i32 {
-    let (q, a): (&[i8], &[i8]) = (&q[..N], &bytemuck::cast_slice(a)[..N]);
+fn dot<const N: usize>(q: &[i8; N], a: &[i8; N]) -> i32 {
     q.iter().zip(a).map(|(&q, &a)| i32::from(q) * i32::from(a)).sum()
 }
 
 #[inline(always)]
-pub(crate) fn by_block<F: Block>(weights: &Weights<'_>, acts: &Acts<'_>, out: &mut Tile<'_, f32>) {
+pub(crate) fn by_block<F: Block, D: Dots8>(weights: &Weights<'_>, acts: &Acts<'_>, out: &mut Tile<'_, f32>) {
     let mut q = [[0; 32]; 8];
     let mut scales = [0.0; 8];
     for row in 0..weights.rows {
@@ -203,7 +232,7 @@ pub(crate) fn by_block<F: Block>(weights: &Weights<'_>, acts: &Acts<'_>, out: &m
             for (token, record) in records(acts, block).enumerate() {
                 let mut partial = 0.0;
                 for b in 0..blocks {
-                    let sum = dot::<32>(&q[b], &record[b * 8..][..8]) as f32;
+                    let sum = D::dot32(&q[b], words(record, b * 8)) as f32;
                     partial = sum.mul_add(scales[b] * float(record[word::B32_SCALE + b]), partial);
                 }
                 let out = &mut out.row(token)[row];
@@ -214,17 +243,13 @@ pub(crate) fn by_block<F: Block>(weights: &Weights<'_>, acts: &Acts<'_>, out: &m
 }
 
 #[inline(always)]
-pub(crate) fn by_super<F: KType>(weights: &Weights<'_>, acts: &Acts<'_>, out: &mut Tile<'_, f32>) {
+pub(crate) fn by_super<F: KType, D: Dots8>(weights: &Weights<'_>, acts: &Acts<'_>, out: &mut Tile<'_, f32>) {
     let mut w = Super { q: [0; SUPER], scales: [0; 16], mins: [0; 8], d: 0.0, d_min: 0.0 };
     for row in 0..weights.rows {
         for (block, bytes) in weights.row(row).chunks_exact(F::BYTES).enumerate() {
             F::unpack(bytes, &mut w);
             for (token, record) in records(acts, block).enumerate() {
-                let mut sum = 0;
-                for b in 0..16 {
-                    sum += w.scales[b] * dot::<16>(&w.q[b * 16..][..16], &record[b * 4..][..4]);
-                }
-                let mut value = sum as f32 * w.d;
+                let mut value = D::dot_super(&w, words(record, 0)) as f32 * w.d;
                 if F::MINS {
                     let starts = &record[word::S32_MINUS_16..][..8];
                     let mins: i32 = starts.iter().zip(&w.mins).map(|(start, min)| start / -16 * min).sum();

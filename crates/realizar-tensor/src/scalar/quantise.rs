@@ -6,21 +6,27 @@ use crate::acts::{ActKind, SUPER, word};
 #[inline(always)]
 pub(crate) fn quantise(kind: ActKind, x: &[f32], width: usize, block: usize, words: &mut [i32]) {
     let tokens = x.len() / width;
-    let mut padded = [0.0; SUPER];
+    let mut buffer = [0.0; SUPER];
     for (token, row) in x.chunks_exact(width).enumerate() {
-        let part = &row[block * SUPER..width.min((block + 1) * SUPER)];
-        let values = match part.first_chunk::<SUPER>() {
-            Some(whole) => whole,
-            None => {
-                padded[..part.len()].copy_from_slice(part);
-                padded[part.len()..].fill(0.0);
-                &padded
-            }
-        };
+        let values = padded(row, block, &mut buffer);
         let mut record = Record { words, tokens, token };
         match kind {
             ActKind::Block32 => by_block(values, &mut record),
             ActKind::Super256 => by_super(values, &mut record),
+        }
+    }
+}
+
+/// 256-block number `block` of a row: in place, or with zeros behind it in the buffer.
+#[inline(always)]
+pub(crate) fn padded<'a>(row: &'a [f32], block: usize, buffer: &'a mut [f32; SUPER]) -> &'a [f32; SUPER] {
+    let part = &row[block * SUPER..row.len().min((block + 1) * SUPER)];
+    match part.first_chunk() {
+        Some(whole) => whole,
+        None => {
+            buffer[..part.len()].copy_from_slice(part);
+            buffer[part.len()..].fill(0.0);
+            buffer
         }
     }
 }
@@ -106,7 +112,7 @@ fn largest(x: &[f32]) -> u32 {
 /// 32 stay within 16 bits. A value that is not finite makes the scale NaN, and with it every product; values so small
 /// that the inverse overflows count as zero.
 #[inline(always)]
-fn scale_of(largest: u32, heaviest: f32) -> (f32, f32) {
+pub(crate) fn scale_of(largest: u32, heaviest: f32) -> (f32, f32) {
     if largest >= f32::INFINITY.to_bits() || heaviest == f32::INFINITY {
         return (f32::NAN, 0.0);
     }

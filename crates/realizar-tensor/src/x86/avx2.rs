@@ -1,5 +1,8 @@
 //! AVX2 with FMA and F16C: the plain loops, widened by the compiler.
 
+mod float;
+mod integer8;
+
 use realizar_quant::DType;
 
 use crate::acts::{ActKind, Acts};
@@ -9,7 +12,7 @@ use crate::matrix::Weights;
 use crate::pool::Tile;
 use crate::scalar::integer::{self, Block, KType, Q4_0, Q4K, Q5K, Q6K, Q8_0};
 use crate::scalar::math::Fused;
-use crate::scalar::{activation, attention, float, norm, quantise};
+use crate::scalar::{activation, attention, norm, quantise};
 use crate::scratch::Scratch;
 use crate::{Gate, Isa, Kernels};
 
@@ -99,8 +102,9 @@ fn by_super<F: KType>(weights: &Weights<'_>, acts: &Acts<'_>, _: &mut Scratch, o
 mod gated {
     use std::arch::x86_64::{_mm_loadu_si128, _mm256_cvtph_ps, _mm256_storeu_ps};
 
+    use super::integer8::Vectors;
     use super::{ActKind, Acts, Attend, Dots, Fused, Gate, Tile, Weights};
-    use super::{activation, attention, float, integer, norm};
+    use super::{activation, attention, integer, norm};
     use crate::scalar::integer::{Block, KType};
 
     #[target_feature(enable = "avx2,fma,f16c")]
@@ -113,17 +117,17 @@ mod gated {
                 _mm256_storeu_ps(out.as_mut_ptr(), _mm256_cvtph_ps(_mm_loadu_si128(part.as_ptr().cast())))
             };
         }
-        float::widen_f16(rest, out_rest);
+        crate::scalar::float::widen_f16(rest, out_rest);
     }
 
     #[target_feature(enable = "avx2,fma,f16c")]
     pub(super) fn by_block<F: Block>(weights: &Weights<'_>, acts: &Acts<'_>, out: &mut Tile<'_, f32>) {
-        integer::by_block::<F>(weights, acts, out);
+        integer::by_block::<F, Vectors>(weights, acts, out);
     }
 
     #[target_feature(enable = "avx2,fma,f16c")]
     pub(super) fn by_super<F: KType>(weights: &Weights<'_>, acts: &Acts<'_>, out: &mut Tile<'_, f32>) {
-        integer::by_super::<F>(weights, acts, out);
+        integer::by_super::<F, Vectors>(weights, acts, out);
     }
 
     #[target_feature(enable = "avx2,fma,f16c")]
@@ -133,12 +137,12 @@ mod gated {
 
     #[target_feature(enable = "avx2,fma,f16c")]
     pub(super) fn widen_bf16(bytes: &[u8], out: &mut [f32]) {
-        float::widen_bf16(bytes, out);
+        crate::scalar::float::widen_bf16(bytes, out);
     }
 
     #[target_feature(enable = "avx2,fma,f16c")]
     pub(super) fn dots(task: Dots<'_>, out: &mut Tile<'_, f32>) {
-        float::dots::<Fused, 2, 2>(task, out);
+        super::float::dots(task, out);
     }
 
     #[target_feature(enable = "avx2,fma,f16c")]

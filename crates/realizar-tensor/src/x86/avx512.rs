@@ -6,6 +6,7 @@ mod float;
 mod fold;
 mod many;
 mod panel;
+mod quantise;
 mod rows;
 mod unpack;
 
@@ -17,7 +18,7 @@ use crate::kernels::{Dots, IntegerFormat, Peak};
 use crate::matrix::Weights;
 use crate::pool::Tile;
 use crate::scalar::math::Fused;
-use crate::scalar::{activation, norm, quantise};
+use crate::scalar::{activation, norm};
 use crate::scratch::Scratch;
 use crate::{Gate, Isa, Kernels};
 
@@ -48,7 +49,7 @@ static TABLE: Kernels = Kernels {
     ],
     quantise: |kind, x, width, block, words| {
         // SAFETY: see `TABLE`.
-        unsafe { gated::quantise(kind, x, width, block, words) }
+        unsafe { quantise::quantise(kind, x, width, block, words) }
     },
     widen_f16: |bytes, out| {
         // SAFETY: see `TABLE`.
@@ -114,12 +115,7 @@ mod gated {
     /// Rounds of the loops that measure peaks.
     const ROUNDS: usize = 20_000;
 
-    use super::{ActKind, Fused, Gate, activation, norm};
-
-    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
-    pub(super) fn quantise(kind: ActKind, x: &[f32], width: usize, block: usize, words: &mut [i32]) {
-        super::quantise::quantise(kind, x, width, block, words);
-    }
+    use super::{Fused, Gate, activation, norm};
 
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
     pub(super) fn widen_bf16(bytes: &[u8], out: &mut [f32]) {
