@@ -22,6 +22,8 @@ struct Cli {
 pub(crate) enum Command {
     /// Write text after a prompt
     Run(commands::run::RunArgs),
+    /// Talk with a model, line by line
+    Chat(commands::chat::ChatArgs),
     /// Answer requests over HTTP
     Serve(commands::serve::ServeArgs),
     /// Scores of the model for given tokens
@@ -85,6 +87,17 @@ pub(crate) struct ModelArg {
     /// A model file, or `demo` for the built-in model
     #[arg(value_name = "MODEL")]
     pub(crate) model: PathBuf,
+}
+
+/// A tokenizer, by position.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct TokenizerArg {
+    /// A model file or folder, `demo`, a tokenizer.json, a SentencePiece .model file, or ranks (with --pattern)
+    #[arg(value_name = "MODEL")]
+    pub(crate) model: PathBuf,
+    /// MODEL is a tiktoken rank file whose texts are cut by this: gpt2, cl100k, o200k or a regular expression
+    #[arg(long, value_name = "NAME|REGEX")]
+    pub(crate) pattern: Option<String>,
 }
 
 /// What the arguments ask for.

@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 pub(crate) mod bench;
+pub(crate) mod chat;
 pub(crate) mod detokenize;
 pub(crate) mod info;
 pub(crate) mod logits;
@@ -11,11 +12,13 @@ pub(crate) mod tokenize;
 
 use crate::args::Command;
 use crate::error::CliError;
+use crate::interrupt::Interrupt;
 
 /// Does what was asked for.
-pub(crate) fn dispatch(command: Command) -> Result<(), CliError> {
+pub(crate) fn dispatch(command: Command, interrupt: &Interrupt) -> Result<(), CliError> {
     match command {
         Command::Run(args) => run::run(args),
+        Command::Chat(args) => chat::run(args, interrupt),
         Command::Serve(args) => serve::run(args),
         Command::Logits(args) => logits::run(args),
         Command::Tokenize(args) => tokenize::run(args),

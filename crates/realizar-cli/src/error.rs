@@ -15,12 +15,16 @@ pub(crate) enum CliError {
     Stdin(#[source] io::Error),
     #[error("cannot {action} `{}`", path.escape_debug())]
     File { action: &'static str, path: String, source: io::Error },
+    #[error("cannot make a tokenizer of `{}`", path.escape_debug())]
+    Tokenizer { path: String, source: realizar_tokenize::TokenizeError },
     #[error("line {line} of standard input: {message}")]
     Line { line: usize, message: String },
     #[error("cannot serve")]
     Runtime(#[source] io::Error),
     #[error("cannot handle signals")]
     Signals(#[source] io::Error),
+    #[error("the model file was shortened while it was in use: the result is worth nothing")]
+    Torn,
     #[error("cannot write JSON")]
     Json(#[source] serde_json::Error),
     #[error("{0}")]

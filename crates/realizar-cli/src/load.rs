@@ -5,7 +5,7 @@ use std::path::Path;
 use bytes::Bytes;
 use realizar_engine::Loaded;
 use realizar_format::TensorSource;
-use realizar_tokenize::{Compat, Tokenizer};
+use realizar_tokenize::{Compat, TokenizeError, Tokenizer};
 
 use crate::error::CliError;
 use crate::{demo, output};
@@ -23,9 +23,26 @@ pub(crate) fn model(model: &Path) -> Result<Loaded, CliError> {
     Ok(Loaded::new(source(model)?.as_ref(), Compat::Original)?)
 }
 
-/// Loads a tokenizer alone: the file need not hold weights.
-pub(crate) fn tokenizer(model: &Path, compat: Compat) -> Result<Tokenizer, CliError> {
-    Ok(realizar_engine::tokenizer(source(model)?.as_ref(), compat)?)
+/// Makes a tokenizer of a file's bytes.
+type Parse<'a> = &'a dyn Fn(&[u8]) -> Result<Tokenizer, TokenizeError>;
+
+/// Loads a tokenizer alone: from a model that need not hold weights, or from a bare tokenizer file. `pattern` says how a
+/// rank file's texts are cut.
+pub(crate) fn tokenizer(path: &Path, compat: Compat, pattern: Option<&str>) -> Result<Tokenizer, CliError> {
+    let bare: Option<Parse<'_>> = match (path.extension(), &pattern) {
+        _ if path == Path::new(demo::NAME) => None,
+        (_, Some(pattern)) => Some(&|bytes: &[u8]| Tokenizer::from_tiktoken(bytes, pattern, &[])),
+        (Some(ending), None) if ending == "json" => Some(&|bytes: &[u8]| Tokenizer::from_json(bytes)),
+        (Some(ending), None) if ending == "model" => {
+            Some(&|bytes: &[u8]| Tokenizer::from_sentencepiece(bytes))
+        }
+        _ => None,
+    };
+    let Some(parse) = bare else {
+        return Ok(realizar_engine::tokenizer(source(path)?.as_ref(), compat)?);
+    };
+    let bytes = std::fs::read(path).map_err(|error| CliError::file("read", path, error))?;
+    parse(&bytes).map_err(|source| CliError::Tokenizer { path: path.to_string_lossy().into_owned(), source })
 }
 
 /// Tells what was noticed while loading.

@@ -9,13 +9,16 @@ mod commands;
 mod demo;
 mod error;
 mod ids;
+mod interrupt;
 mod load;
 mod output;
+mod sampling;
 mod session;
 
 use std::process::ExitCode;
 
 use crate::error::CliError;
+use crate::interrupt::Interrupt;
 
 fn main() -> ExitCode {
     match run() {
@@ -28,12 +31,14 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<(), CliError> {
-    // Everything that was written is flushed token by token, so an interrupt may end the process at any point.
-    let always = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(true));
-    signal_hook::flag::register_conditional_shutdown(signal_hook::consts::SIGINT, 130, always)
-        .map_err(CliError::Signals)?;
+    let interrupt = Interrupt::install()?;
+    realizar_format::guard_mappings().map_err(CliError::Signals)?;
     match args::parse(std::env::args_os())? {
         args::Parsed::Text(text) => output::print(&text),
-        args::Parsed::Command(command) => commands::dispatch(*command),
+        args::Parsed::Command(command) => {
+            commands::dispatch(*command, &interrupt)?;
+            // What was computed on pages that somebody took away is worth nothing.
+            if realizar_format::torn_pages() > 0 { Err(CliError::Torn) } else { Ok(()) }
+        }
     }
 }

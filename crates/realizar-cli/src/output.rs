@@ -35,3 +35,9 @@ pub(crate) fn note(quiet: bool, message: &str) {
         let _ = writeln!(io::stderr().lock(), "{message}");
     }
 }
+
+/// Asks a person for input, on stderr.
+pub(crate) fn ask(prompt: &str) {
+    let mut err = io::stderr().lock();
+    let _ = write!(err, "{prompt}").and_then(|()| err.flush());
+}

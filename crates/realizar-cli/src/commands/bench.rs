@@ -6,6 +6,7 @@ use std::time::Instant;
 use clap::Args;
 use realizar_engine::Loaded;
 use realizar_model::{Session, Span, Want};
+use realizar_tensor::hardware::{Bounds, measure};
 use serde::Serialize;
 
 use crate::args::{ComputeArgs, positive};
@@ -57,7 +58,7 @@ struct Report {
     threads: usize,
     isa: &'static str,
     results: Vec<TestResult>,
-    hardware: Option<Bounds>,
+    hardware: Hardware,
 }
 
 /// One test.
@@ -66,7 +67,7 @@ struct TestResult {
     test: String,
     batch: usize,
     tokens_per_s: Speed,
-    share_of_bound: Option<f64>,
+    share_of_bound: f64,
 }
 
 /// Tokens per second of all sequences together.
@@ -79,7 +80,7 @@ struct Speed {
 
 /// What the machine can do at best.
 #[derive(Serialize)]
-struct Bounds {
+struct Hardware {
     read_gb_s: f64,
     int8_gmac_s: f64,
     f32_gmac_s: f64,
@@ -87,25 +88,29 @@ struct Bounds {
 
 /// Runs the command.
 pub(crate) fn run(args: BenchArgs) -> Result<(), CliError> {
-    let (threads, isa) = (session::pool(&args.compute)?.threads(), session::kernels()?.isa().name());
-    let mut report = Report { model: None, threads, isa, results: Vec::new(), hardware: None };
+    let (pool, kernels) = (session::pool(&args.compute)?, session::kernels()?);
+    let Bounds { read_gb_s, int8_gmac_s, f32_gmac_s } = measure(&pool, kernels);
+    let hardware = Hardware { read_gb_s, int8_gmac_s, f32_gmac_s };
+    let (threads, isa) = (pool.threads(), kernels.isa().name());
+    let mut report = Report { model: None, threads, isa, results: Vec::new(), hardware };
+    drop(pool);
     if !args.hardware {
         let loaded = load::model(&args.model)?;
         load::warn(&loaded, args.compute.quiet);
         report.model = Some(loaded.name().to_owned());
-        measure(&args, &loaded, &mut report)?;
+        speeds(&args, &loaded, &mut report)?;
     }
     if args.json { output::json_line(&report) } else { output::print(&words(&report)) }
 }
 
-fn measure(args: &BenchArgs, loaded: &Loaded, report: &mut Report) -> Result<(), CliError> {
+fn speeds(args: &BenchArgs, loaded: &Loaded, report: &mut Report) -> Result<(), CliError> {
     let Batches(batches) = &args.batch;
     let most = batches.iter().copied().max().unwrap_or(1);
     let mut session = session::open(loaded, &args.compute, most, args.prompt.max(args.tokens + 1))?;
     let speeds = repeat(args.repeat, || prefill(&mut session, args.prompt))?;
     // A prompt is bound by multiplications: one per weight and token, the embedding table not counted.
     let macs = loaded.model().parameters() as f64 * speeds.median;
-    let share = report.hardware.as_ref().map(|bounds| macs / (bounds.int8_gmac_s * 1e9));
+    let share = macs / (report.hardware.int8_gmac_s * 1e9);
     report.results.push(TestResult {
         test: format!("pp{}", args.prompt),
         batch: 1,
@@ -116,7 +121,7 @@ fn measure(args: &BenchArgs, loaded: &Loaded, report: &mut Report) -> Result<(),
         let speeds = repeat(args.repeat, || decode(&mut session, batch, args.tokens))?;
         // An answer is bound by reading the weights: once per step, whatever the batch.
         let read = loaded.model().weights_bytes() as f64 * speeds.median / batch as f64;
-        let share = report.hardware.as_ref().map(|bounds| read / (bounds.read_gb_s * 1e9));
+        let share = read / (report.hardware.read_gb_s * 1e9);
         report.results.push(TestResult {
             test: format!("tg{}", args.tokens),
             batch,
@@ -167,20 +172,18 @@ fn decode(session: &mut Session, batch: usize, n: usize) -> Result<f64, CliError
 
 /// The report for people.
 fn words(report: &Report) -> String {
-    let mut out = format!("{} threads, {}\n", report.threads, report.isa);
-    if let Some(Bounds { read_gb_s, int8_gmac_s, f32_gmac_s }) = report.hardware {
-        out.push_str(&format!(
-            "reads {read_gb_s:.1} GB/s, {int8_gmac_s:.0} int8 and {f32_gmac_s:.0} f32 GMAC/s\n"
-        ));
-    }
+    let Hardware { read_gb_s, int8_gmac_s, f32_gmac_s } = report.hardware;
+    let mut out = format!(
+        "{} threads, {}: reads {read_gb_s:.1} GB/s, {int8_gmac_s:.0} int8 and {f32_gmac_s:.0} f32 GMAC/s\n",
+        report.threads, report.isa
+    );
     for TestResult { test, batch, tokens_per_s: Speed { median, min, max }, share_of_bound } in
         &report.results
     {
-        out.push_str(&format!("{test:>8} x{batch:<3} {median:10.1} tokens/s ({min:.1} to {max:.1})"));
-        if let Some(share) = share_of_bound {
-            out.push_str(&format!(", {:.0} % of the bound", share * 100.0));
-        }
-        out.push('\n');
+        let share = share_of_bound * 100.0;
+        out.push_str(&format!(
+            "{test:>8} x{batch:<3} {median:10.1} tokens/s ({min:.1} to {max:.1}), {share:.0} % of the bound\n"
+        ));
     }
     out
 }

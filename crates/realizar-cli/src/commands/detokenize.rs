@@ -8,7 +8,7 @@ use clap::Args;
 use realizar_tokenize::{Compat, DecodeOptions};
 use serde::{Deserialize, Serialize};
 
-use crate::args::ModelArg;
+use crate::args::TokenizerArg;
 use crate::error::CliError;
 use crate::ids::{self, Ids};
 use crate::{load, output};
@@ -17,7 +17,7 @@ use crate::{load, output};
 #[derive(Debug, Args)]
 pub(crate) struct DetokenizeArgs {
     #[command(flatten)]
-    model: ModelArg,
+    source: TokenizerArg,
     /// The token ids
     #[arg(long, value_name = "1,2,3", value_parser = ids::parse, required_unless_present = "jsonl")]
     ids: Option<Ids>,
@@ -43,7 +43,7 @@ struct BytesLine {
 
 /// Runs the command.
 pub(crate) fn run(args: DetokenizeArgs) -> Result<(), CliError> {
-    let tokenizer = load::tokenizer(&args.model.model, Compat::Original)?;
+    let tokenizer = load::tokenizer(&args.source.model, Compat::Original, args.source.pattern.as_deref())?;
     let options = DecodeOptions { keep_special: args.keep_special, clean_spaces: false, strip_ends: false };
     if let Some(Ids(ids)) = args.ids {
         return output::write(&tokenizer.decode(&ids, options)?);

@@ -50,7 +50,8 @@ pub(crate) fn run(args: PerplexityArgs) -> Result<(), CliError> {
     load::warn(&loaded, args.compute.quiet);
     let plain = EncodeOptions { add_special: true, parse_special: false };
     let mut ids = loaded.tokenizer().encode(&text, plain)?;
-    let bos = loaded.tokenizer().bos().filter(|_| loaded.tokenizer().adds_bos());
+    // What the model puts before every text, it puts before every chunk.
+    let bos = loaded.tokenizer().encode(b"", plain)?.first().copied();
     let chunk = args.compute.ctx.unwrap_or(CHUNK);
     if chunk < 2 || ids.len() < chunk {
         return Err(CliError::Usage(format!(

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use realizar_tokenize::{Compat, EncodeOptions, TokenizeError, Tokenizer};
 use serde::{Deserialize, Serialize};
 
-use crate::args::ModelArg;
+use crate::args::TokenizerArg;
 use crate::error::CliError;
 use crate::{load, output};
 
@@ -16,7 +16,7 @@ use crate::{load, output};
 #[derive(Debug, Args)]
 pub(crate) struct TokenizeArgs {
     #[command(flatten)]
-    model: ModelArg,
+    source: TokenizerArg,
     /// The text [default: standard input]
     #[arg(value_name = "TEXT")]
     text: Option<String>,
@@ -68,7 +68,8 @@ struct IdsLine {
 
 /// Runs the command.
 pub(crate) fn run(args: TokenizeArgs) -> Result<(), CliError> {
-    let tokenizer = load::tokenizer(&args.model.model, args.compat.to_compat())?;
+    let tokenizer =
+        load::tokenizer(&args.source.model, args.compat.to_compat(), args.source.pattern.as_deref())?;
     let options = EncodeOptions { add_special: !args.no_special, parse_special: args.parse_special };
     if args.jsonl {
         return lines(&tokenizer, options);

@@ -31,12 +31,17 @@ fn json_results() {
         let speed = &result["tokens_per_s"];
         let [min, median, max] = ["min", "median", "max"].map(|key| speed[key].as_f64().expect("a number"));
         assert!(0.0 < min && min <= median && median <= max, "{result}");
+        assert!(result["share_of_bound"].as_f64().is_some_and(|share| share > 0.0), "{result}");
+    }
+    for bound in ["read_gb_s", "int8_gmac_s", "f32_gmac_s"] {
+        assert!(bench["hardware"][bound].as_f64().is_some_and(|value| value > 0.0), "{bound}");
     }
 }
 
 #[test]
 fn hardware_alone_and_words() {
     let hardware = run(&["bench", "--hardware", "--threads", "1", "--json"]).ok("hardware").lines().remove(0);
+    assert!(hardware["hardware"]["read_gb_s"].as_f64().is_some_and(|value| value > 0.0), "{hardware}");
     assert!(hardware["results"].as_array().is_some_and(Vec::is_empty));
     let words = run(&["bench", "-p", "8", "-n", "2", "-b", "1", "-r", "1"]).ok("for people");
     assert!(words.text().contains("pp8") && words.text().contains("tg2"), "{}", words.text());

@@ -8,6 +8,7 @@
 
 mod bad_input;
 mod bench;
+mod chat;
 mod golden;
 mod harness;
 mod info;

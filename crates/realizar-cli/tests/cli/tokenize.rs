@@ -139,3 +139,54 @@ fn bytes_survive_the_round_trip() {
     let bytes = STANDARD.decode(b64).expect("base64");
     assert_eq!(String::from_utf8_lossy(&bytes).trim_start(), text);
 }
+
+#[test]
+fn tokenizer_files_of_every_kind() {
+    let Some(folder) = shared("tokenizers", "bare tokenizer files") else { return };
+    let first = |kind: &str, ending: &str| {
+        let mut files: Vec<_> = std::fs::read_dir(folder.join(kind))
+            .expect("a folder")
+            .filter_map(Result::ok)
+            .map(|e| e.path())
+            .collect();
+        files.sort();
+        files
+            .into_iter()
+            .find(|path| path.to_string_lossy().ends_with(ending))
+            .expect("a file")
+            .to_str()
+            .expect("UTF-8")
+            .to_owned()
+    };
+    let (json, model, ranks) = (first("hf", ".json"), first("spm", ".model"), first("tiktoken", ".tiktoken"));
+    for (name, args) in [
+        ("tokenizer.json", &[json.as_str()][..]),
+        ("SentencePiece", &[&model]),
+        ("tiktoken", &[&ranks, "--pattern", "cl100k"]),
+        ("a folder", &[folder.join("../demo-model/demo-hf").to_str().expect("UTF-8")]),
+    ] {
+        let ids = run(&[&["tokenize", args[0], "Hello world", "--no-special"], &args[1..]].concat())
+            .ok(name)
+            .lines()
+            .remove(0);
+        let list = ids.as_array().expect("ids").iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+        assert!(!list.is_empty(), "{name}");
+        let text = run(&[&["detokenize", args[0], "--ids", &list], &args[1..]].concat()).ok(name);
+        assert!(text.text().to_lowercase().contains("hello"), "{name}: {}", text.text());
+    }
+}
+
+#[test]
+fn tokenizer_files_that_are_none() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for (name, pattern) in
+        [("bad.json", None), ("bad.model", None), ("ranks", Some("cl100k")), ("ranks2", Some("("))]
+    {
+        let path = folder.path().join(name);
+        std::fs::write(&path, b"\x01nothing of the kind").expect("a file");
+        let path = path.to_str().expect("UTF-8");
+        let pattern = pattern.map_or(vec![], |pattern| vec!["--pattern", pattern]);
+        run(&[&["tokenize", path, "x"], &pattern[..]].concat()).refused(name, 1, &[name]);
+    }
+    run(&["tokenize", "/no/such/tokenizer.json", "x"]).refused("missing", 1, &["/no/such/tokenizer.json"]);
+}
