@@ -35,6 +35,24 @@ pub(crate) fn write_f16(block: &mut [u8], at: usize, value: f32) -> f32 {
     f16_to_f32(bits)
 }
 
+/// The largest magnitude of finite numbers, eight at a time.
+#[inline]
+pub(crate) fn magnitude(x: &[f32]) -> f32 {
+    eights(x, 0.0, |largest, x| if largest > x.abs() { largest } else { x.abs() })
+}
+
+/// A fold whose order does not matter, over a multiple of eight elements.
+#[inline]
+pub(crate) fn eights(x: &[f32], start: f32, fold: impl Fn(f32, f32) -> f32) -> f32 {
+    let mut lanes = [start; 8];
+    for x in x.as_chunks::<8>().0 {
+        for (lane, &x) in lanes.iter_mut().zip(x) {
+            *lane = fold(*lane, x);
+        }
+    }
+    lanes.into_iter().fold(start, fold)
+}
+
 /// Eight bytes of `80` (bit set) or `00` from eight bits; the lowest bit makes the lowest byte.
 #[inline]
 pub(crate) const fn spread_bits(bits: u8) -> u64 {

@@ -7,7 +7,7 @@
 //! Codes are E2M1: sign, two bits of exponent, one of mantissa. Their values are kept doubled, as integers, so the
 //! scales here are half of what the formats say.
 
-use crate::block::{decode_blocks, encode_blocks};
+use crate::block::{decode_blocks, encode_blocks, magnitude};
 
 /// The values of the sixteen codes, doubled.
 pub const FP4_VALUES: [i8; 16] = [0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12];
@@ -75,11 +75,6 @@ fn pack_codes<const N: usize>(x: &[f32; N], out: &mut [u8], step: f32) {
     for (i, out) in out.iter_mut().enumerate() {
         *out = (nearest[i] | nearest[i + N / 2] << 4) as u8;
     }
-}
-
-/// The largest magnitude.
-fn magnitude(x: &[f32]) -> f32 {
-    x.iter().fold(0.0, |max, x| if max < x.abs() { x.abs() } else { max })
 }
 
 /// `floor(log2(x))` of a positive number, where the logarithm is rounded to f32 first: just below a power of two it

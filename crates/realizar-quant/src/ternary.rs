@@ -9,7 +9,7 @@
 //! A byte of base-3 digits holds the number `ceil(256 n / 243)`, so that multiplying by 3 pushes the digits out at
 //! the top, first element first.
 
-use crate::block::{decode_blocks, encode_blocks, spread_bits, write_f16};
+use crate::block::{decode_blocks, encode_blocks, magnitude, spread_bits, write_f16};
 use crate::float::read_f16;
 use crate::round::away;
 
@@ -86,7 +86,7 @@ pub(crate) fn encode_q1_0(row: &[f32], _: Option<&[f32]>, out: &mut [u8]) {
 
 /// The largest magnitude, which is the scale of the formats below, and its reciprocal; writes the scale.
 fn scale(row: &[f32], block: &mut [u8], at: usize) -> f32 {
-    let d = row.iter().fold(0.0f32, |max, x| if max > x.abs() { max } else { x.abs() });
+    let d = magnitude(row);
     write_f16(block, at, d);
     if d > 0.0 { 1.0 / d } else { 0.0 }
 }

@@ -1,9 +1,9 @@
 //! Making blocks of 32: by the extremes of the block, or by a weighted search where weights have importance.
 
-use crate::block::{encode_blocks, write_f16};
+use crate::block::{eights, encode_blocks, magnitude, write_f16};
 use crate::lanes::Lanes;
 use crate::round::{away, away_small, truncate};
-use crate::search::{Ladder, affine, extreme, symmetric};
+use crate::search::{Ladder, affine, symmetric};
 
 /// Halves and fifth bits of 32 levels: 16 bytes as in `Q4_0`.
 fn pack(levels: &[u8; 32], out: &mut [u8]) {
@@ -31,8 +31,10 @@ type Block = (f32, f32, [u8; 32]);
 
 /// Without a minimum the extreme becomes `-half`.
 fn by_extreme(x: &[f32; 32], half: f32) -> Block {
-    let (extreme, _) = extreme(&x.map(|x| Lanes([x])));
-    let d = extreme.0[0] / -half;
+    let magnitude = magnitude(x);
+    // The first of equals; a zero is positive.
+    let extreme = x.iter().find(|x| magnitude > 0.0 && x.abs() == magnitude).unwrap_or(&0.0);
+    let d = extreme / -half;
     let inverse = reciprocal(d);
     let top = (2.0 * half - 1.0) as u8;
     let levels = if inverse.is_finite() {
@@ -46,11 +48,12 @@ fn by_extreme(x: &[f32; 32], half: f32) -> Block {
 
 /// With a minimum the range of the block becomes 0 to `top`.
 fn by_range(x: &[f32; 32], top: f32) -> Block {
-    let (mut min, mut max) = (f32::MAX, -f32::MAX);
-    for &x in x {
-        min = if x < min { x } else { min };
-        max = if x > max { x } else { max };
-    }
+    let min = eights(x, f32::MAX, |min, x| if x < min { x } else { min });
+    let max = eights(x, -f32::MAX, |max, x| if x > max { x } else { max });
+    // Of zeros the first counts: its sign is stored.
+    let first =
+        |extreme: f32| if extreme == 0.0 { *x.iter().find(|&&x| x == 0.0).unwrap_or(&0.0) } else { extreme };
+    let (min, max) = (first(min), first(max));
     let d = (max - min) / top;
     let inverse = reciprocal(d);
     let levels = if inverse.is_finite() {
@@ -159,8 +162,7 @@ pub(crate) fn encode_q5_1(row: &[f32], importance: Option<&[f32]>, out: &mut [u8
 
 /// Scale and quants of 8 bits: the largest magnitude becomes 127.
 fn bytes(x: &[f32; 32]) -> (f32, [i8; 32]) {
-    let magnitude = x.iter().fold(0.0f32, |max, x| if max > x.abs() { max } else { x.abs() });
-    let d = magnitude / 127.0;
+    let d = magnitude(x) / 127.0;
     let inverse = reciprocal(d);
     let quants = if inverse.is_finite() {
         x.map(|x| away_small(x * inverse))
