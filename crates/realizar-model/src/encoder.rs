@@ -27,9 +27,14 @@ pub struct EncoderOptions {
 pub struct Encoder {
     model: Arc<Model>,
     max_tokens: usize,
+    /// Tokens that there is room for now.
+    rows: usize,
     pass: Pass,
     blocks: Vec<BlockId>,
 }
+
+/// Room that an encoder has at least.
+const FEWEST_ROWS: usize = 64;
 
 impl Encoder {
     /// Allocates an encoder.
@@ -41,11 +46,20 @@ impl Encoder {
         let EncoderOptions { pool, kernels, max_tokens } = options;
         at_least_one("max_tokens", max_tokens)?;
         check_positions(model.config(), "max_tokens", max_tokens)?;
-        let sizes = Sizes { cache: CachePlan::without_past(model.config(), max_tokens), logit_rows: 1 };
-        let mut pass = Pass::new(&model, (pool, kernels), sizes, max_tokens, max_tokens)?;
-        let full = &mut pass.cache.full;
-        let blocks = (0..full.total_blocks()).filter_map(|_| full.alloc()).collect();
-        Ok(Self { model, max_tokens, pass, blocks })
+        let rows = max_tokens.min(FEWEST_ROWS);
+        let (pass, blocks) = allocate(&model, (pool, kernels), rows, max_tokens)?;
+        Ok(Self { model, max_tokens, rows, pass, blocks })
+    }
+
+    /// Makes room for a text of `tokens`; memory grows to what the longest text needed.
+    fn reserve(&mut self, tokens: usize) -> Result<(), ModelError> {
+        if tokens > self.rows {
+            let rows = tokens.next_power_of_two().min(self.max_tokens);
+            let machine = (self.pass.compute.pool().clone(), self.pass.compute.kernels());
+            (self.pass, self.blocks) = allocate(&self.model, machine, rows, self.max_tokens)?;
+            self.rows = rows;
+        }
+        Ok(())
     }
 
     /// The vector of a text, or with [`Pooling::None`] the vectors of all its tokens, end to end.
@@ -70,6 +84,7 @@ impl Encoder {
         if let Some(&token) = tokens.iter().find(|token| **token as usize >= vocab) {
             return Err(ModelError::UnknownToken { seq: 0, token, vocab });
         }
+        self.reserve(tokens.len())?;
         let positions: Vec<u32> = (0..tokens.len() as u32).collect();
         let slot =
             |pos: &u32| Slot { block: self.blocks[*pos as usize / KV_BLOCK], offset: pos % KV_BLOCK as u32 };
@@ -90,4 +105,18 @@ impl Encoder {
         }
         Ok(vectors)
     }
+}
+
+/// A pass for texts of up to `rows` tokens, and its cache blocks.
+fn allocate(
+    model: &Model,
+    machine: (Arc<Pool>, &'static Kernels),
+    rows: usize,
+    context: usize,
+) -> Result<(Pass, Vec<BlockId>), ModelError> {
+    let sizes = Sizes { cache: CachePlan::without_past(model.config(), rows), logit_rows: 1 };
+    let mut pass = Pass::new(model, machine, sizes, rows, context)?;
+    let full = &mut pass.cache.full;
+    let blocks = (0..full.total_blocks()).filter_map(|_| full.alloc()).collect();
+    Ok((pass, blocks))
 }

@@ -78,6 +78,7 @@ pub(crate) const EXPERT_SCALE: Number = from_zero("expert_weights_scale", 1e6);
 pub(crate) const ROPE_BASE: Number = above_zero("rope.freq_base", 1e12);
 pub(crate) const WINDOW_ROPE_BASE: Number = above_zero("rope.freq_base_swa", 1e12);
 pub(crate) const ROPE_FACTOR: Number = above_zero("rope.scaling.factor", 1e6);
+pub(crate) const OLD_ROPE_FACTOR: Number = above_zero("rope.scale_linear", 1e6);
 pub(crate) const ROPE_MAGNITUDE: Number = above_zero("rope.scaling.attn_factor", 1e3);
 pub(crate) const YARN_FAST: Number = above_zero("rope.scaling.yarn_beta_fast", 1e6);
 pub(crate) const YARN_SLOW: Number = above_zero("rope.scaling.yarn_beta_slow", 1e6);

@@ -60,8 +60,13 @@ impl RopeConfig {
             let expected = "an even number".to_owned();
             return Err(facts::out_of_range(read.key(facts::ROTARY_DIM.key), dim, expected));
         }
-        let factor = || Ok::<f32, ModelError>(read.number(facts::ROPE_FACTOR)?.unwrap_or(1.0));
-        let scaling = match read.word("rope.scaling.type")?.unwrap_or("none") {
+        let factor = || -> Result<f32, ModelError> {
+            let found = read.number(facts::ROPE_FACTOR)?;
+            Ok(found.or(read.number(facts::OLD_ROPE_FACTOR)?).unwrap_or(1.0))
+        };
+        // A GGUF file with a factor and without a type means a linear one.
+        let untyped = if read.dialect.is_json() { "none" } else { "linear" };
+        let scaling = match read.word("rope.scaling.type")?.unwrap_or(untyped) {
             // What `longrope` means stands in tensors of factors.
             "none" | "default" => RopeScaling::None,
             "longrope" if !read.dialect.is_json() => RopeScaling::None,
@@ -148,5 +153,65 @@ impl RopeConfig {
         let low = at_turns(fast).floor().max(0.0);
         let high = at_turns(slow).ceil().min(dim - 1.0);
         ((pair as f64 - low) / (high - low).max(0.001)).clamp(0.0, 1.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use realizar_tensor::PairOrder;
+
+    use super::{RopeConfig, RopeScaling};
+
+    fn rope(base: f32, scaling: RopeScaling) -> RopeConfig {
+        RopeConfig {
+            pairs: PairOrder::Halves,
+            dim: 8,
+            base,
+            scaling,
+            magnitude: 1.0,
+            scores_magnitude: 1.0,
+            original_context: 8192,
+            factors: true,
+        }
+    }
+
+    /// Bases are chosen so that the plain frequencies are 1, 1/10, 1/100, 1/1000.
+    #[test]
+    fn frequencies_are_stretched() {
+        let turns = |frequency: f64| 8192.0 * frequency / std::f64::consts::TAU;
+        let llama3 = |frequency: f64| {
+            let keep = ((turns(frequency) - 1.0) / 3.0).clamp(0.0, 1.0);
+            frequency * (keep + (1.0 - keep) / 8.0)
+        };
+        let cases: &[(&str, RopeScaling, Option<&[f32]>, [f64; 4])] = &[
+            ("plain", RopeScaling::None, None, [1.0, 0.1, 0.01, 0.001]),
+            ("divided", RopeScaling::None, Some(&[1.0, 2.0, 4.0, 8.0, 9.0]), [1.0, 0.05, 0.002_5, 0.000_125]),
+            ("linear", RopeScaling::Linear { factor: 4.0 }, None, [0.25, 0.025, 0.002_5, 0.000_25]),
+            // The last pair turns 1.3 times in 8192 positions, between the limits of 1 and 4.
+            (
+                "llama3",
+                RopeScaling::Llama3 { factor: 8.0, low: 1.0, high: 4.0 },
+                None,
+                [1.0, 0.1, 0.01, llama3(0.001)],
+            ),
+            // The ramp runs from floor(3.2) = 3 on: everything before is kept.
+            ("yarn", RopeScaling::Yarn { factor: 4.0, fast: 0.8, slow: 0.5 }, None, [1.0, 0.1, 0.01, 0.001]),
+            // From floor(0.6) = 0 to ceil(3.1) = 4.
+            (
+                "yarn, wide ramp",
+                RopeScaling::Yarn { factor: 4.0, fast: 900.0, slow: 1.0 },
+                None,
+                [1.0, 0.1 * (0.75 + 0.25 / 4.0), 0.01 * (0.5 + 0.5 / 4.0), 0.001 * (0.25 + 0.75 / 4.0)],
+            ),
+        ];
+        for (name, scaling, divisors, expected) in cases {
+            let found = rope(1e4, *scaling).frequencies(*divisors);
+            for (pair, (found, expected)) in found.iter().zip(expected).enumerate() {
+                let error = (f64::from(*found) / expected - 1.0).abs();
+                assert!(error < 1e-6, "{name}, pair {pair}: {found} instead of {expected}");
+            }
+        }
+        let unscaled = rope(1e4, RopeScaling::Linear { factor: 4.0 }).unscaled(1e4);
+        assert_eq!(unscaled.frequencies(Some(&[2.0; 4]))[0], 1.0);
     }
 }

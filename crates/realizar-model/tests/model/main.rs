@@ -11,5 +11,6 @@ mod mutants;
 mod sequences;
 mod sources;
 mod trained;
+mod variants;
 mod windows;
 mod zoo;
