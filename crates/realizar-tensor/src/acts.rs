@@ -20,6 +20,9 @@
 /// Values of k per record.
 pub(crate) const SUPER: usize = 256;
 
+/// Tokens whose sums a kernel keeps at once, at most.
+pub(crate) const MOST_SUMS: usize = 256;
+
 /// Where the parts of a record begin, in words.
 pub(crate) mod word {
     /// [`super::ActKind::Block32`]: sums of 32 times -128, to take an offset of 128 off all weights of a block.

@@ -14,7 +14,6 @@ pub use self::attention::{AttentionSpan, AttentionSpec};
 pub use self::columns::HeadCols;
 pub use self::elementwise::Gate;
 pub use self::experts::ExpertProduct;
-pub(crate) use self::product::MOST_SUMS;
 pub use self::product::Product;
 pub use self::rope::{PairOrder, Rope};
 pub use self::route::{RouteSpec, Routes, Scoring};

@@ -18,6 +18,8 @@ pub struct Bounds {
 
 /// Bytes that no cache holds.
 const BYTES: usize = 256 << 20;
+/// Words that one thread reads in one round: short enough that some rounds are not disturbed.
+const WINDOW: usize = (4 << 20) / 8;
 /// How long each rate is measured.
 const TIME: Duration = Duration::from_millis(200);
 
@@ -26,27 +28,31 @@ const TIME: Duration = Duration::from_millis(200);
 pub fn measure(pool: &Pool, kernels: &Kernels) -> Bounds {
     let read_gb_s = {
         let data = vec![1u64; BYTES / 8];
-        rate(pool, |thread| {
-            let share = data.len() / pool.threads();
-            read(&data[thread * share..][..share]);
-            (share * 8) as f64
+        let windows = data.len() / WINDOW;
+        rate(pool, |thread, round| {
+            read(&data[(round * pool.threads() + thread) % windows * WINDOW..][..WINDOW]);
+            (WINDOW * 8) as f64
         })
     };
     let peak = kernels.peak;
-    let int8_gmac_s = rate(pool, |_| (peak.int8)());
-    let f32_gmac_s = rate(pool, |_| (peak.f32)());
+    let int8_gmac_s = rate(pool, |_, _| (peak.int8)());
+    let f32_gmac_s = rate(pool, |_, _| (peak.f32)());
     Bounds { read_gb_s, int8_gmac_s, f32_gmac_s }
 }
 
 /// 10^9 units of work per second, best of the rounds that fit the time.
-fn rate(pool: &Pool, work: impl Fn(usize) -> f64 + Sync) -> f64 {
+fn rate(pool: &Pool, work: impl Fn(usize, usize) -> f64 + Sync) -> f64 {
     let began = Instant::now();
     let mut best = 0.0f64;
-    while began.elapsed() < TIME {
-        let mut done = vec![0.0; pool.threads()];
+    let mut done = vec![0.0; pool.threads()];
+    for number in 0.. {
+        if began.elapsed() >= TIME {
+            break;
+        }
+        done.fill(0.0);
         let round = Instant::now();
         // A thread that comes late takes part in the next round; what was done is what counts.
-        pool.each_thread(&mut done, |thread, done| *done = work(thread));
+        pool.each_thread(&mut done, |thread, done| *done = work(thread, number));
         best = best.max(done.iter().sum::<f64>() / round.elapsed().as_secs_f64() / 1e9);
     }
     best

@@ -3,7 +3,7 @@
 use realizar_quant::{DType, decode};
 
 use super::{ActBuffers, Compute, TILE_ELEMS};
-use crate::acts::{ActKind, Acts, SUPER, group_size, groups};
+use crate::acts::{ActKind, Acts, MOST_SUMS, SUPER, group_size, groups};
 use crate::kernels::{Dots, Kernels};
 use crate::matrix::Weights;
 use crate::pool::{Cuts, Grid, Tile};
@@ -17,8 +17,6 @@ const TILE_ROWS: usize = 64;
 /// Rows of float weights that are widened at a time: for rows of 2048 they stay in the L1 cache.
 const PANEL_ROWS: usize = 4;
 
-/// Tokens whose sums a kernel keeps at once, at most.
-pub(crate) const MOST_SUMS: usize = 256;
 /// Rows that a kernel wants side by side; fewer are copied.
 const FEWEST_ROWS: usize = 16;
 

@@ -13,7 +13,7 @@ use super::unpack::{FACTS, Head, Q5_K};
 use crate::acts::{ActKind, word};
 
 /// The sums of 256 values of sixteen rows for `T` tokens: in integers for K types, else in floats.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Fold<const T: usize> {
     integer: [__m512i; T],
     float: [__m512; T],

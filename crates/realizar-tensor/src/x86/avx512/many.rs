@@ -14,13 +14,12 @@ use super::fold::{Fold, splat, start};
 use super::panel::{Tail, block_of};
 use super::rows::LANES;
 use super::unpack::{FACTS, Head, head, part, place};
-use crate::acts::{Acts, SUPER, groups};
-use crate::compute::MOST_SUMS;
+use crate::acts::{Acts, MOST_SUMS, SUPER, groups};
 use crate::matrix::Weights;
 use crate::scratch::Scratch;
 
 /// Tokens whose sums fit the registers together.
-pub(super) const GROUP: usize = 14;
+pub(super) const GROUP: usize = 6;
 /// Panels that one pass over the activations meets.
 pub(super) const PANELS: usize = 4;
 /// Groups of tokens per pass over the weights: their sums stay in the L2 cache.
@@ -64,8 +63,17 @@ pub(super) fn rows<const F: usize>(
             }
             for (group, tokens) in groups(count, acts.group) {
                 let words = acts.group(block, begin + group, tokens);
-                for (panel, sums) in storage.iter().zip(sums.chunks_exact_mut(count * LANES)) {
-                    multiply::<F>(panel, words, &mut sums[group * LANES..][..tokens * LANES]);
+                let at = group * LANES;
+                let mut sums =
+                    sums.chunks_exact_mut(count * LANES).map(|sums| &mut sums[at..at + tokens * LANES]);
+                let (pairs, last) = storage.as_chunks::<2>();
+                for pair in pairs {
+                    if let (Some(first), Some(second)) = (sums.next(), sums.next()) {
+                        multiply::<F, 2>(pair, words, [first, second]);
+                    }
+                }
+                if let ([panel], Some(sums)) = (last, sums.next()) {
+                    multiply::<F, 1>(std::array::from_ref(panel), words, [sums]);
                 }
             }
         }
@@ -77,51 +85,53 @@ pub(super) fn rows<const F: usize>(
     }
 }
 
-/// One panel and one group, by its size.
+/// Some panels and one group, by its size.
 #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx512vnni,fma,f16c")]
-fn multiply<const F: usize>(panel: &Panel, words: &[i32], sums: &mut [f32]) {
-    match sums.len() / LANES {
-        1 => tokens::<F, 1>(panel, words, sums),
-        2 => tokens::<F, 2>(panel, words, sums),
-        3 => tokens::<F, 3>(panel, words, sums),
-        4 => tokens::<F, 4>(panel, words, sums),
-        5 => tokens::<F, 5>(panel, words, sums),
-        6 => tokens::<F, 6>(panel, words, sums),
-        7 => tokens::<F, 7>(panel, words, sums),
-        8 => tokens::<F, 8>(panel, words, sums),
-        9 => tokens::<F, 9>(panel, words, sums),
-        10 => tokens::<F, 10>(panel, words, sums),
-        11 => tokens::<F, 11>(panel, words, sums),
-        12 => tokens::<F, 12>(panel, words, sums),
-        13 => tokens::<F, 13>(panel, words, sums),
-        _ => tokens::<F, GROUP>(panel, words, sums),
+fn multiply<const F: usize, const P: usize>(panels: &[Panel; P], words: &[i32], sums: [&mut [f32]; P]) {
+    match words.len() / FACTS[F].kind.words() {
+        1 => tokens::<F, P, 1>(panels, words, sums),
+        2 => tokens::<F, P, 2>(panels, words, sums),
+        3 => tokens::<F, P, 3>(panels, words, sums),
+        4 => tokens::<F, P, 4>(panels, words, sums),
+        5 => tokens::<F, P, 5>(panels, words, sums),
+        _ => tokens::<F, P, GROUP>(panels, words, sums),
     }
 }
 
 #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx512vnni,fma,f16c")]
-fn tokens<const F: usize, const T: usize>(panel: &Panel, words: &[i32], sums: &mut [f32]) {
-    assert!(words.len() == T * FACTS[F].kind.words() && sums.len() == T * LANES);
+fn tokens<const F: usize, const P: usize, const T: usize>(
+    panels: &[Panel; P],
+    words: &[i32],
+    sums: [&mut [f32]; P],
+) {
+    assert!(words.len() == T * FACTS[F].kind.words() && sums.iter().all(|sums| sums.len() == T * LANES));
     let registers = const { FACTS[F].block / 4 };
-    let mut fold = Fold::<T>::zero();
+    let mut folds = [Fold::<T>::zero(); P];
     for b in 0..64 / registers {
-        let mut acc: [_; T] = start::<F, T>(words, b);
+        let mut acc: [[_; T]; P] = [start::<F, T>(words, b); P];
         for j in 0..registers {
             let k4 = b * registers + j;
-            let w = panel.w[k4];
             for t in 0..T {
-                acc[t] = _mm512_dpbusd_epi32(acc[t], w, splat(words, k4 * T + t));
+                let x = splat(words, k4 * T + t);
+                for p in 0..P {
+                    acc[p][t] = _mm512_dpbusd_epi32(acc[p][t], panels[p].w[k4], x);
+                }
             }
         }
-        fold.close::<F>(&acc, panel.head.scales[b], words, b);
+        for p in 0..P {
+            folds[p].close::<F>(&acc[p], panels[p].head.scales[b], words, b);
+        }
     }
-    let mut out: [__m512; T] = [_mm512_setzero_ps(); T];
-    for t in 0..T {
-        // SAFETY: `sums` is T times 16 floats.
-        out[t] = unsafe { _mm512_loadu_ps(sums.as_ptr().add(t * LANES)) };
-    }
-    fold.finish::<F>(&panel.head, words, &mut out);
-    for t in 0..T {
-        // SAFETY: as for the load.
-        unsafe { _mm512_storeu_ps(sums.as_mut_ptr().add(t * LANES), out[t]) };
+    for p in 0..P {
+        let mut out: [__m512; T] = [_mm512_setzero_ps(); T];
+        for t in 0..T {
+            // SAFETY: `sums` is T times 16 floats.
+            out[t] = unsafe { _mm512_loadu_ps(sums[p].as_ptr().add(t * LANES)) };
+        }
+        folds[p].finish::<F>(&panels[p].head, words, &mut out);
+        for t in 0..T {
+            // SAFETY: as for the load.
+            unsafe { _mm512_storeu_ps(sums[p].as_mut_ptr().add(t * LANES), out[t]) };
+        }
     }
 }
