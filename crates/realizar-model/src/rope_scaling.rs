@@ -175,7 +175,10 @@ mod tests {
         }
     }
 
-    /// Bases are chosen so that the plain frequencies are 1, 1/10, 1/100, 1/1000.
+    /// Name, scaling, divisors, frequencies.
+    type Case = (&'static str, RopeScaling, Option<&'static [f32]>, [f64; 4]);
+
+    /// The base is chosen so that the plain frequencies are 1, 1/10, 1/100, 1/1000.
     #[test]
     fn frequencies_are_stretched() {
         let turns = |frequency: f64| 8192.0 * frequency / std::f64::consts::TAU;
@@ -183,7 +186,7 @@ mod tests {
             let keep = ((turns(frequency) - 1.0) / 3.0).clamp(0.0, 1.0);
             frequency * (keep + (1.0 - keep) / 8.0)
         };
-        let cases: &[(&str, RopeScaling, Option<&[f32]>, [f64; 4])] = &[
+        let cases: &[Case] = &[
             ("plain", RopeScaling::None, None, [1.0, 0.1, 0.01, 0.001]),
             ("divided", RopeScaling::None, Some(&[1.0, 2.0, 4.0, 8.0, 9.0]), [1.0, 0.05, 0.002_5, 0.000_125]),
             ("linear", RopeScaling::Linear { factor: 4.0 }, None, [0.25, 0.025, 0.002_5, 0.000_25]),
