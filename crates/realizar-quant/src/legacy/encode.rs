@@ -26,6 +26,16 @@ fn mean_square(row: &[f32]) -> f32 {
     row.iter().fold(0.0, |sum, x| sum + x * x) / row.len() as f32
 }
 
+/// `array::map` as a loop, which becomes vector code.
+#[inline(always)]
+fn each(x: &[f32; 32], level: impl Fn(f32) -> u8) -> [u8; 32] {
+    let mut levels = [0; 32];
+    for (out, &x) in levels.iter_mut().zip(x) {
+        *out = level(x);
+    }
+    levels
+}
+
 /// Scale, minimum (0 where the format has none) and levels of a block.
 type Block = (f32, f32, [u8; 32]);
 
@@ -38,10 +48,10 @@ fn by_extreme(x: &[f32; 32], half: f32) -> Block {
     let inverse = reciprocal(d);
     let top = (2.0 * half - 1.0) as u8;
     let levels = if inverse.is_finite() {
-        x.map(|x| ((x * inverse + (half + 0.5)) as u8).min(top))
+        each(x, |x| ((x * inverse + (half + 0.5)) as u8).min(top))
     } else {
         // The low byte, as the reference has it for what does not fit.
-        x.map(|x| truncate(x * inverse + (half + 0.5)) as u8)
+        each(x, |x| truncate(x * inverse + (half + 0.5)) as u8)
     };
     (d, 0.0, levels)
 }
@@ -57,9 +67,9 @@ fn by_range(x: &[f32; 32], top: f32) -> Block {
     let d = (max - min) / top;
     let inverse = reciprocal(d);
     let levels = if inverse.is_finite() {
-        x.map(|x| (((x - min) * inverse + 0.5) as u8).min(top as u8))
+        each(x, |x| (((x - min) * inverse + 0.5) as u8).min(top as u8))
     } else {
-        x.map(|x| truncate((x - min) * inverse + 0.5) as u8)
+        each(x, |x| truncate((x - min) * inverse + 0.5) as u8)
     };
     (d, min, levels)
 }
