@@ -11,8 +11,8 @@ mod deepseek2;
 mod exaone;
 mod falcon;
 pub(crate) mod gemma;
-mod gemma2;
-mod gemma3;
+pub(crate) mod gemma2;
+pub(crate) mod gemma3;
 mod glm4;
 mod gpt2;
 mod gpt_oss;
@@ -25,14 +25,14 @@ mod mistral3;
 mod nomic_bert;
 pub(crate) mod olmo2;
 mod phi2;
-mod phi3;
+pub(crate) mod phi3;
 pub(crate) mod qwen2;
 mod qwen2moe;
 pub(crate) mod qwen3;
 mod qwen3moe;
-mod smollm3;
+pub(crate) mod smollm3;
 mod stablelm;
-mod starcoder2;
+pub(crate) mod starcoder2;
 
 use realizar_tensor::{Gate, PairOrder, Scoring};
 

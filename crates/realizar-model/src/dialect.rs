@@ -42,6 +42,7 @@ const KEYS: &[(&str, &[&str])] = &[
     ("expert_count", &["num_experts", "num_local_experts"]),
     ("expert_used_count", &["num_experts_per_tok"]),
     ("rope.freq_base", &["rope_theta", "rope_parameters.rope_theta"]),
+    ("rope.freq_base_swa", &["rope_local_base_freq"]),
     ("rope.scaling.type", &["rope_scaling.rope_type", "rope_scaling.type", "rope_parameters.rope_type"]),
     ("rope.scaling.factor", &["rope_scaling.factor", "rope_parameters.factor"]),
     (

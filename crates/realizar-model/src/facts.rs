@@ -49,6 +49,7 @@ pub(crate) const VALUE_DIM: Count = count("attention.value_length", 1, 8_192);
 pub(crate) const WINDOW: Count = count("attention.sliding_window", 0, 1 << 28);
 pub(crate) const POOLING: Count = count("pooling_type", 0, 4);
 pub(crate) const ROTARY_DIM: Count = count("rope.dimension_count", 1, 8_192);
+pub(crate) const ROTATED_SHARE: Number = above_zero("partial_rotary_factor", 1.0);
 pub(crate) const ORIGINAL_CONTEXT: Count = count("rope.scaling.original_context_length", 1, 1 << 28);
 pub(crate) const EXPERTS: Count = count("expert_count", 0, 1_024);
 pub(crate) const EXPERTS_USED: Count = count("expert_used_count", 1, 1_024);

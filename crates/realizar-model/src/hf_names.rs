@@ -62,6 +62,31 @@ const LLAMA: Family = Family {
     activations: &["silu", "swish"],
 };
 
+/// Norms around both branches.
+const GEMMA2: Family = Family {
+    classes: &["Gemma2ForCausalLM"],
+    model_types: &["gemma2"],
+    facts: &arch::gemma2::FACTS,
+    parts: &[
+        ("attn_norm", "input_layernorm"),
+        ("attn_q", "self_attn.q_proj"),
+        ("attn_k", "self_attn.k_proj"),
+        ("attn_v", "self_attn.v_proj"),
+        ("attn_output", "self_attn.o_proj"),
+        ("attn_q_norm", "self_attn.q_norm"),
+        ("attn_k_norm", "self_attn.k_norm"),
+        ("post_attention_norm", "post_attention_layernorm"),
+        ("ffn_norm", "pre_feedforward_layernorm"),
+        ("ffn_gate", "mlp.gate_proj"),
+        ("ffn_up", "mlp.up_proj"),
+        ("ffn_down", "mlp.down_proj"),
+        ("post_ffw_norm", "post_feedforward_layernorm"),
+    ],
+    gain_offset: 1.0,
+    activations: &["gelu_pytorch_tanh", "gelu"],
+    ..LLAMA
+};
+
 /// Every family.
 pub(crate) const FAMILIES: &[Family] = &[
     LLAMA,
@@ -109,6 +134,50 @@ pub(crate) const FAMILIES: &[Family] = &[
             ("post_ffw_norm", "post_feedforward_layernorm"),
         ],
         ..LLAMA
+    },
+    Family {
+        classes: &["SmolLM3ForCausalLM"],
+        model_types: &["smollm3"],
+        facts: &arch::smollm3::FACTS,
+        ..LLAMA
+    },
+    Family {
+        classes: &["Phi3ForCausalLM"],
+        model_types: &["phi3"],
+        facts: &arch::phi3::FACTS,
+        parts: &[
+            ("attn_norm", "input_layernorm"),
+            ("attn_qkv", "self_attn.qkv_proj"),
+            ("attn_output", "self_attn.o_proj"),
+            ("ffn_norm", "post_attention_layernorm"),
+            ("ffn_up", "mlp.gate_up_proj"),
+            ("ffn_down", "mlp.down_proj"),
+        ],
+        ..LLAMA
+    },
+    Family {
+        classes: &["Starcoder2ForCausalLM"],
+        model_types: &["starcoder2"],
+        facts: &arch::starcoder2::FACTS,
+        parts: &[
+            ("attn_norm", "input_layernorm"),
+            ("attn_q", "self_attn.q_proj"),
+            ("attn_k", "self_attn.k_proj"),
+            ("attn_v", "self_attn.v_proj"),
+            ("attn_output", "self_attn.o_proj"),
+            ("ffn_norm", "post_attention_layernorm"),
+            ("ffn_up", "mlp.c_fc"),
+            ("ffn_down", "mlp.c_proj"),
+        ],
+        activations: &["gelu_pytorch_tanh"],
+        ..LLAMA
+    },
+    GEMMA2,
+    Family {
+        classes: &["Gemma3ForCausalLM"],
+        model_types: &["gemma3", "gemma3_text"],
+        facts: &arch::gemma3::FACTS,
+        ..GEMMA2
     },
     Family {
         classes: &["BertModel", "BertForMaskedLM"],

@@ -51,7 +51,11 @@ impl RopeConfig {
         head_dim: usize,
         context: usize,
     ) -> Result<Self, ModelError> {
-        let dim = read.count(facts::ROTARY_DIM)?.unwrap_or(head_dim);
+        let share = if read.dialect.is_json() { read.number(facts::ROTATED_SHARE)? } else { None };
+        let dim = match (read.count(facts::ROTARY_DIM)?, share) {
+            (Some(dim), _) => dim,
+            (None, share) => (head_dim as f32 * share.unwrap_or(1.0)) as usize,
+        };
         if dim > head_dim {
             let (rotated, width) = ((facts::ROTARY_DIM.key, dim), (facts::HEAD_DIM.key, head_dim));
             return Err(read.disagree(rotated, width, "no more dimensions can be rotated than a head has"));

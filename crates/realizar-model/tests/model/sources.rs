@@ -28,6 +28,17 @@ const CHECKPOINTS: &[Checkpoint] = &[
     ("qwen3", "Qwen3ForCausalLM", || json!({"head_dim": 32, "rope_theta": 1_000_000.0})),
     ("gemma", "GemmaForCausalLM", || json!({"head_dim": 32, "hidden_activation": "gelu_pytorch_tanh"})),
     ("olmo2", "Olmo2ForCausalLM", || json!({})),
+    ("smollm3", "SmolLM3ForCausalLM", || json!({})),
+    ("phi3", "Phi3ForCausalLM", || json!({"partial_rotary_factor": 1.0})),
+    ("starcoder2", "Starcoder2ForCausalLM", || json!({"norm_epsilon": 0.002})),
+    ("gemma2", "Gemma2ForCausalLM", || {
+        json!({"head_dim": 32, "sliding_window": 16, "attn_logit_softcapping": 4.0,
+            "final_logit_softcapping": 10.0})
+    }),
+    ("gemma3", "Gemma3ForCausalLM", || {
+        json!({"head_dim": 16, "sliding_window": 16, "rope_local_base_freq": 10_000.0,
+            "rope_scaling": {"rope_type": "linear", "factor": 8.0}})
+    }),
     ("granite", "GraniteForCausalLM", || {
         json!({"logits_scaling": 8.0, "residual_multiplier": 0.6, "embedding_multiplier": 3.0,
             "attention_multiplier": 0.17})
@@ -35,11 +46,12 @@ const CHECKPOINTS: &[Checkpoint] = &[
 ];
 
 /// Names of a decoder's tensors as a checkpoint has them.
-fn checkpoint_name(name: &str, after: bool) -> String {
+fn checkpoint_name(name: &str, architecture: &str) -> String {
     let Some((layer, part)) = name.strip_prefix("blk.").and_then(|rest| rest.split_once('.')) else {
         return match name {
             "token_embd.weight" => "model.embed_tokens.weight".into(),
             "output_norm.weight" => "model.norm.weight".into(),
+            "output_norm.bias" => "model.norm.bias".into(),
             "output.weight" => "lm_head.weight".into(),
             other => panic!("{other}"),
         };
@@ -47,9 +59,15 @@ fn checkpoint_name(name: &str, after: bool) -> String {
     let (part, kind) = part.rsplit_once('.').unwrap();
     let part = match part {
         "attn_norm" => "input_layernorm",
-        "ffn_norm" => "post_attention_layernorm",
-        "post_attention_norm" if after => "post_attention_layernorm",
-        "post_ffw_norm" if after => "post_feedforward_layernorm",
+        "ffn_norm" if architecture.starts_with("gemma") && architecture != "gemma" => {
+            "pre_feedforward_layernorm"
+        }
+        "ffn_norm" | "post_attention_norm" => "post_attention_layernorm",
+        "post_ffw_norm" => "post_feedforward_layernorm",
+        "attn_qkv" => "self_attn.qkv_proj",
+        "ffn_up" if architecture == "phi3" => "mlp.gate_up_proj",
+        "ffn_up" if architecture == "starcoder2" => "mlp.c_fc",
+        "ffn_down" if architecture == "starcoder2" => "mlp.c_proj",
         "attn_q_norm" => "self_attn.q_norm",
         "attn_k_norm" => "self_attn.k_norm",
         "attn_output" => "self_attn.o_proj",
@@ -82,14 +100,14 @@ fn as_checkpoint(path: &Path, architecture: &str) -> Vec<Tensor> {
     let mut file = ModelFile::open(path);
     for tensor in &mut file.tensors {
         let turned = tensor.name.contains("attn_q.") || tensor.name.contains("attn_k.");
-        if turned && matches!(architecture, "llama" | "granite") {
+        if turned && matches!(architecture, "llama" | "granite" | "smollm3") {
             split_pairs(tensor, config.head_dim);
         }
-        if architecture == "gemma" && tensor.name.contains("norm") {
+        if architecture.starts_with("gemma") && tensor.name.contains("norm") {
             let less = |four: &[u8]| (f32::from_le_bytes(four.try_into().unwrap()) - 1.0).to_le_bytes();
             tensor.data = tensor.data.chunks_exact(4).flat_map(less).collect();
         }
-        tensor.name = checkpoint_name(&tensor.name, architecture == "olmo2");
+        tensor.name = checkpoint_name(&tensor.name, architecture);
     }
     file.tensors
 }
@@ -168,7 +186,9 @@ fn apr_files_agree_with_their_goldens() {
             "checkpoint names in GGUF order",
             {
                 let mut file = ModelFile::open(&path);
-                file.tensors.iter_mut().for_each(|tensor| tensor.name = checkpoint_name(&tensor.name, false));
+                file.tensors
+                    .iter_mut()
+                    .for_each(|tensor| tensor.name = checkpoint_name(&tensor.name, "llama"));
                 file.tensors
             },
             Some(0),
