@@ -33,8 +33,6 @@ pub enum TokenizeError {
     PatternTooCostly,
     #[error("bytes at {offset} encode a number above U+10FFFF")]
     NotACodePoint { offset: usize },
-    #[error("the text is not UTF-8 at byte {offset}")]
-    NotUtf8 { offset: usize },
     #[error("the text has {bytes} bytes, at most {limit} are allowed")]
     TextTooLong { bytes: usize, limit: usize },
     #[error("normalising the text gives more than {limit} bytes")]
@@ -72,8 +70,6 @@ pub enum Warning {
     UnusableMerges { count: usize, total: usize, first: String },
     #[error("the vocabulary has no token for {count} of 256 bytes: such bytes vanish from the text")]
     MissingBytes { count: usize },
-    #[error("`{key}` is {id}, the vocabulary has {vocab} tokens: ignored")]
-    SpecialIdIgnored { key: &'static str, id: u32, vocab: usize },
     #[error("`{what}` of tokenizer.json is kept but not applied unless asked for")]
     NotApplied { what: &'static str },
     #[error("token {id} `{text}` looks like a control token and is treated as one")]

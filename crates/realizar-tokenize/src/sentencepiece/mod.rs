@@ -227,7 +227,8 @@ impl SentencePiece {
             out.extend_from_slice(new);
             return len;
         }
-        let rest = text.get(at..).unwrap_or(&[]);
+        // One character is enough: looking at all of the rest each time would be quadratic.
+        let rest = text.get(at..text.len().min(at + 4)).unwrap_or(&[]);
         let valid = rest.utf8_chunks().next().map_or("", |chunk| chunk.valid());
         match valid.chars().next() {
             Some(char) => {

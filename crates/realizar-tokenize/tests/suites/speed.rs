@@ -127,6 +127,12 @@ fn small_vocabularies() -> Vec<(String, Tokenizer)> {
     let vocab =
         GgufVocab { model: "bert", tokens, unk: Some(0), bos: Some(4), sep: Some(5), ..GgufVocab::default() };
     out.push(("bert".to_owned(), Tokenizer::from_gguf(&vocab, Compat::LlamaCpp).unwrap()));
+    for name in ["bpe-bytefallback-identity", "unigram-bytefallback-identity-nodummy"] {
+        let bytes = std::fs::read(root.join(format!("spm/{name}.model"))).unwrap();
+        out.push((format!("{name}.model"), Tokenizer::from_sentencepiece(&bytes).unwrap()));
+    }
+    let ranks = std::fs::read(root.join("tiktoken/small.tiktoken")).unwrap();
+    out.push(("tiktoken".to_owned(), Tokenizer::from_tiktoken(&ranks, "cl100k", &[]).unwrap()));
     for name in ["bytelevel-llama3", "wordpiece-bert-uncased", "unigram-bytefallback", "bytelevel-qwen"] {
         let bytes = std::fs::read(root.join(format!("hf/{name}.tokenizer.json"))).unwrap();
         out.push((name.to_owned(), Tokenizer::from_json(&bytes).unwrap()));
@@ -167,4 +173,23 @@ fn long_runs_need_no_stack() {
         }
     };
     std::thread::Builder::new().stack_size(256 << 10).spawn(work).unwrap().join().unwrap();
+}
+
+#[test]
+#[ignore = "prints figures; wants a release build"]
+fn speed_of_other_sources() {
+    let Some(root) = roots("speed").into_iter().nth(1) else { return };
+    let text = mixed(10_000_000);
+    for name in ["bpe-bytefallback-identity", "unigram-nmt_nfkc"] {
+        let bytes = std::fs::read(root.join(format!("tokenizers/spm/{name}.model"))).unwrap();
+        let tokenizer = Tokenizer::from_sentencepiece(&bytes).unwrap();
+        let (count, took) = time(|| tokenizer.encode(text.as_bytes(), PLAIN).unwrap().len());
+        eprintln!("{name}: {:.1} MB/s, {count} tokens", text.len() as f64 / 1e6 / took.as_secs_f64());
+    }
+    for name in ["bytelevel-llama3", "bytelevel-gpt2", "wordpiece-bert-uncased", "unigram-metaspace"] {
+        let bytes = std::fs::read(root.join(format!("tokenizers/hf/{name}.tokenizer.json"))).unwrap();
+        let tokenizer = Tokenizer::from_json(&bytes).unwrap();
+        let (count, took) = time(|| tokenizer.encode(text.as_bytes(), PLAIN).unwrap().len());
+        eprintln!("{name}: {:.1} MB/s, {count} tokens", text.len() as f64 / 1e6 / took.as_secs_f64());
+    }
 }
