@@ -32,6 +32,8 @@ pub(crate) enum Command {
     Tokenize(commands::tokenize::TokenizeArgs),
     /// Token ids to text
     Detokenize(commands::detokenize::DetokenizeArgs),
+    /// Texts to vectors
+    Embed(commands::embed::EmbedArgs),
     /// What a model file holds
     Info(commands::info::InfoArgs),
     /// Measure speed, and this machine's bounds

@@ -3,6 +3,7 @@
 pub(crate) mod bench;
 pub(crate) mod chat;
 pub(crate) mod detokenize;
+pub(crate) mod embed;
 pub(crate) mod info;
 pub(crate) mod logits;
 pub(crate) mod perplexity;
@@ -23,6 +24,7 @@ pub(crate) fn dispatch(command: Command, interrupt: &Interrupt) -> Result<(), Cl
         Command::Logits(args) => logits::run(args),
         Command::Tokenize(args) => tokenize::run(args),
         Command::Detokenize(args) => detokenize::run(args),
+        Command::Embed(args) => embed::run(args),
         Command::Info(args) => info::run(args),
         Command::Bench(args) => bench::run(args),
         Command::Perplexity(args) => perplexity::run(args),

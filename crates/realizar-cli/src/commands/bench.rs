@@ -108,7 +108,7 @@ fn speeds(args: &BenchArgs, loaded: &Loaded, report: &mut Report) -> Result<(), 
     let most = batches.iter().copied().max().unwrap_or(1);
     let mut session = session::open(loaded, &args.compute, most, args.prompt.max(args.tokens + 1))?;
     let speeds = repeat(args.repeat, || prefill(&mut session, args.prompt))?;
-    // A prompt is bound by multiplications: one per weight and token, the embedding table not counted.
+    // A prompt is bound by multiplications: one per weight and token.
     let macs = loaded.model().parameters() as f64 * speeds.median;
     let share = macs / (report.hardware.int8_gmac_s * 1e9);
     report.results.push(TestResult {

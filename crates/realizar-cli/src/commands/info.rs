@@ -54,7 +54,8 @@ pub(crate) fn run(args: InfoArgs) -> Result<(), CliError> {
 fn summary(source: &dyn TensorSource) -> Map<String, serde_json::Value> {
     let text = |key: &str| source.get_str(key).ok().flatten();
     let number = |key: &str| source.get_u64(key).ok().flatten();
-    let architecture = text("general.architecture");
+    // GGUF's keys first, then those of a folder's config.json.
+    let architecture = text("general.architecture").or_else(|| text("config.model_type"));
     let of_architecture = |key: &str| architecture.and_then(|name| number(&format!("{name}.{key}")));
     let pieces = source.get_array("tokenizer.ggml.tokens").ok().flatten().map(|pieces| pieces.len() as u64);
     let mut parameters = 0u64;
@@ -76,8 +77,11 @@ fn summary(source: &dyn TensorSource) -> Map<String, serde_json::Value> {
         ("architecture", json!(architecture)),
         ("name", json!(text("general.name"))),
         ("parameters", json!(parameters)),
-        ("context", json!(of_architecture("context_length"))),
-        ("vocab", json!(of_architecture("vocab_size").or(pieces))),
+        (
+            "context",
+            json!(of_architecture("context_length").or_else(|| number("config.max_position_embeddings"))),
+        ),
+        ("vocab", json!(of_architecture("vocab_size").or(pieces).or_else(|| number("config.vocab_size")))),
         ("file_type", json!(number("general.file_type").map(file_type))),
         ("bytes", json!(bytes)),
         ("types", types.into()),

@@ -304,3 +304,11 @@ fn small_trained_models() {
         tokens_until_a_close_call(&path, &golden["prompts"], of_format, distance);
     }
 }
+
+#[test]
+fn a_model_folder_writes_what_its_file_writes() {
+    let Some(folder) = shared("demo-model", "a model folder through the binary") else { return };
+    let (file, dir) = (folder.join("demo-f16.gguf"), folder.join("demo-hf"));
+    let prompt = [1, 526, 527, 261, 417];
+    assert_eq!(greedy(&dir, &prompt, 40, None), greedy(&file, &prompt, 40, None));
+}

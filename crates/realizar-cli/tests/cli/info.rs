@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::harness::{data, run};
+use crate::harness::{data, run, shared};
 
 #[test]
 fn json_of_the_built_in_model() {
@@ -55,4 +55,15 @@ fn for_people() {
     assert!(!all.text().contains('\u{1b}'));
     let zoo = run(&["info", data("llama-gqa.gguf").to_str().expect("UTF-8")]).ok("zoo");
     assert!(zoo.text().contains("architecture: llama"));
+}
+
+#[test]
+fn a_model_folder() {
+    let Some(folder) = shared("demo-model/demo-hf", "info of a folder") else { return };
+    let info = run(&["info", folder.to_str().expect("UTF-8"), "--json"]).ok("folder").lines().remove(0);
+    for (field, expected) in
+        [("architecture", json!("llama")), ("context", json!(512)), ("vocab", json!(1280))]
+    {
+        assert_eq!(info[field], expected, "{field}");
+    }
 }

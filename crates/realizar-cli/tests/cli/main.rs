@@ -9,6 +9,7 @@
 mod bad_input;
 mod bench;
 mod chat;
+mod embed;
 mod golden;
 mod harness;
 mod info;
