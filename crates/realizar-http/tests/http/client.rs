@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use realizar_http::{App, HyperServer, Limits, Listener, Server as _, Settings};
+use realizar_http::{App, Backend, HyperServer, Limits, Listener, Server as _, Settings};
 use serde_json::Value;
 
 use crate::scripted::Scripted;
@@ -56,8 +56,12 @@ pub(crate) fn settings(limits: Limits) -> Settings {
 }
 
 pub(crate) fn start(kind: Kind, model: Scripted, settings: Settings) -> Running {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let (live, queued) = (Arc::clone(&model.live), Arc::clone(&model.queued));
+    Running { live, queued, ..start_backend(kind, model, settings) }
+}
+
+pub(crate) fn start_backend(kind: Kind, model: impl Backend, settings: Settings) -> Running {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let limits = settings.limits.clone();
     let app = App::new(model, settings);
     let guard = runtime.enter();
@@ -69,7 +73,7 @@ pub(crate) fn start(kind: Kind, model: Scripted, settings: Settings) -> Running 
         Kind::Axum => runtime.spawn(realizar_http::AxumServer.serve(listener, app.clone())),
     };
     drop(guard);
-    Running { address, app, live, queued, runtime, serving }
+    Running { address, app, live: Arc::default(), queued: Arc::default(), runtime, serving }
 }
 
 /// Runs a test over every server.

@@ -3,6 +3,7 @@
 
 mod bodies;
 mod client;
+mod engine;
 mod life;
 mod native;
 mod openai;
