@@ -52,6 +52,8 @@ fn text(file: &mut Vec<u8>, text: &str) {
 /// The pages, in the order of the book. Only doc tests see them.
 #[cfg(doctest)]
 mod pages {
+    #[doc = include_str!("../README.md")]
+    struct Readme;
     #[doc = include_str!("src/introduction.md")]
     struct Introduction;
     #[doc = include_str!("src/architecture/design-philosophy.md")]
@@ -158,6 +160,16 @@ mod pages {
     struct GenerationParameters;
     #[doc = include_str!("src/generation/streaming.md")]
     struct GenerationStreaming;
+    #[doc = include_str!("src/generation/batching.md")]
+    struct GenerationBatching;
+    #[doc = include_str!("src/api/architecture.md")]
+    struct ApiArchitecture;
+    #[doc = include_str!("src/api/swappable-server.md")]
+    struct ApiSwappableServer;
+    #[doc = include_str!("src/api/endpoints.md")]
+    struct ApiEndpoints;
+    #[doc = include_str!("src/api/error-handling.md")]
+    struct ApiErrorHandling;
     #[doc = include_str!("src/cli/command-structure.md")]
     struct CliCommandStructure;
     #[doc = include_str!("src/cli/run.md")]
@@ -184,6 +196,12 @@ mod pages {
     struct QualityMutation;
     #[doc = include_str!("src/quality/ci.md")]
     struct QualityCi;
+    #[doc = include_str!("src/performance/benchmarking.md")]
+    struct PerformanceBenchmarking;
+    #[doc = include_str!("src/gpu/simd.md")]
+    struct GpuSimd;
+    #[doc = include_str!("src/performance/memory.md")]
+    struct PerformanceMemory;
     #[doc = include_str!("src/tools/development-environment.md")]
     struct ToolsDevelopmentEnvironment;
     #[doc = include_str!("src/tools/cargo-test.md")]

@@ -62,7 +62,7 @@ const RULES: &[fn(&Path, &Tree) -> Vec<Finding>] = &[
 pub(crate) fn run(gate: &mut Gate<'_>) -> Result<Note, GateError> {
     let workspace = Workspace::read(gate)?;
     let folders: Vec<String> = workspace.packages.iter().map(|package| package.folder(gate.root)).collect();
-    let top: Vec<&str> = vec!["crates", "xtask", "benches", "docs"];
+    let top: Vec<&str> = vec!["crates", "xtask", "benches", "docs", "fuzz"];
     let mut pages = files(gate.root, &top, ".md")?;
     for name in ["README.md", "CHANGELOG.md"] {
         pages.push(File { path: name.to_owned(), text: read(&gate.root.join(name))? });

@@ -38,7 +38,7 @@ const ROOMS: &[Room] = &[
 const DENYING_ROOTS: &[&str] = &["crates/realizar-format/src/lib.rs", "crates/realizar-tensor/src/lib.rs"];
 
 /// Where Rust source may lie.
-const FOLDERS: &[&str] = &["crates", "xtask", "benches", "docs"];
+const FOLDERS: &[&str] = &["crates", "xtask", "benches", "docs", "fuzz"];
 
 /// Refuses `unsafe` outside its rooms, roots without their lint, and source that this check would not see.
 pub(crate) fn run(gate: &mut Gate<'_>) -> Result<Note, GateError> {
