@@ -1,0 +1,177 @@
+//! `serve` as its users meet it: the process, its port, its signals.
+#![cfg(unix)]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// A server of the built-in model; killed when the test is over.
+struct Serving {
+    child: Child,
+    stderr: BufReader<std::process::ChildStderr>,
+    address: String,
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn command(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_realizar-cli"));
+    command.arg("serve").args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn serve(args: &[&str]) -> Serving {
+    let mut child =
+        command(&[&["--listen", "127.0.0.1:0", "--threads", "1"], args].concat()).spawn().unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    stderr.read_line(&mut line).unwrap();
+    let address =
+        line.trim().strip_prefix("listening on http://").unwrap_or_else(|| panic!("{line}")).to_owned();
+    Serving { child, stderr, address }
+}
+
+impl Serving {
+    fn send(&self, request: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        stream
+    }
+
+    fn ask(&self, request: &str) -> String {
+        let mut text = String::new();
+        self.send(request).read_to_string(&mut text).unwrap();
+        text
+    }
+
+    fn terminate(&self) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+    }
+
+    fn ends_within(&mut self, time: Duration) -> i32 {
+        let start = Instant::now();
+        while start.elapsed() < time {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code().unwrap();
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        panic!("still there after {time:?}");
+    }
+}
+
+fn get(path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+}
+
+fn post(path: &str, body: &str) -> String {
+    let length = body.len();
+    format!(
+        "POST {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+    )
+}
+
+#[test]
+fn the_demo_model_is_served_and_logged_without_a_word_of_the_prompt() {
+    let mut server = serve(&["--name", "storyteller", "--alias", "other"]);
+    assert!(server.ask(&get("/readyz")).starts_with("HTTP/1.1 200"));
+    let models = server.ask(&get("/v1/models"));
+    assert!(models.contains(r#""id":"storyteller""#) && models.contains(r#""id":"other""#), "{models}");
+    let body = r#"{"prompt":"canary canary","max_tokens":3,"temperature":0,"model":"other"}"#;
+    let answer = server.ask(&post("/v1/completions", body));
+    assert!(answer.contains(r#""completion_tokens":3"#), "{answer}");
+    server.terminate();
+    assert_eq!(server.ends_within(Duration::from_secs(10)), 0);
+    let mut log = String::new();
+    server.stderr.read_to_string(&mut log).unwrap();
+    let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let routes: Vec<&str> = lines.iter().map(|line| line["route"].as_str().unwrap()).collect();
+    assert_eq!(routes, ["/readyz", "/v1/models", "/v1/completions"], "{log}");
+    assert_eq!(lines[2]["completion_tokens"], 3, "{log}");
+    assert!(!log.contains("canary"), "{log}");
+}
+
+#[test]
+fn row_186_sigterm_drains_and_a_second_one_does_not_wait() {
+    let mut server = serve(&[]);
+    // An answer without end, as far as this test is concerned.
+    let body = r#"{"prompt":"Once","stream":true,"ignore_eos":true}"#;
+    let mut running: Vec<TcpStream> = Vec::new();
+    for _ in 0..16 {
+        let mut stream = server.send(&post("/v1/completions", body));
+        stream.read_exact(&mut [0; 64]).unwrap();
+        running.push(stream);
+    }
+    server.terminate();
+    // Either it still drains, and says so, or its answers have ended already and so has it.
+    if let Ok(mut stream) = TcpStream::connect(&server.address) {
+        let _ = stream.write_all(get("/readyz").as_bytes());
+        let mut text = String::new();
+        let _ = stream.read_to_string(&mut text);
+        assert!(
+            text.is_empty() || text.starts_with("HTTP/1.1 503") || text.starts_with("HTTP/1.1 200"),
+            "{text}"
+        );
+    }
+    server.terminate();
+    assert_eq!(server.ends_within(Duration::from_secs(10)), 0);
+    for mut stream in running {
+        let mut rest = String::new();
+        stream.read_to_string(&mut rest).unwrap();
+        let told = rest.contains("data: [DONE]") || rest.contains(r#""code":"draining""#);
+        assert!(told, "the stream ends and says why: {rest}");
+    }
+}
+
+#[test]
+fn what_cannot_be_served_is_told_in_one_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = folder.path().join("keys");
+    std::fs::write(&keys, "0123456789abcdef\n").unwrap();
+    let open = keys.to_str().unwrap().to_owned();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    let cases: &[(&[&str], i32, &str)] = &[
+        (&["--listen", "0.0.0.0:0"], 2, "others than this machine could call without a key"),
+        (&["--listen", "nowhere"], 2, "--listen"),
+        (&["--listen", &taken], 1, "cannot listen on"),
+        (&["--api-key-file", &open], 1, "only its owner may read it"),
+        (&["--api-key-file", "/no/such/file"], 1, "cannot read the key file"),
+        (&["--listen", "127.0.0.1:0", "no-such-model.gguf"], 1, "no-such-model.gguf"),
+        (&["--parallel", "0"], 2, "at least 1"),
+    ];
+    std::fs::set_permissions(&keys, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+    for (args, code, words) in cases {
+        let output = command(args).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(*code), "{args:?}: {text}");
+        assert!(
+            text.starts_with("error: ") && text.lines().count() == 1 && text.contains(words),
+            "{args:?}: {text}"
+        );
+        assert!(output.stdout.is_empty(), "{args:?}");
+    }
+}
+
+#[test]
+fn keys_are_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = folder.path().join("keys");
+    std::fs::write(&keys, "0123456789abcdef\n").unwrap();
+    std::fs::set_permissions(&keys, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let server = serve(&["--api-key-file", keys.to_str().unwrap(), "--no-http2"]);
+    assert!(server.ask(&get("/v1/models")).starts_with("HTTP/1.1 401"));
+    let with = get("/v1/models").replace("host:", "x-api-key: 0123456789abcdef\r\nhost:");
+    assert!(server.ask(&with).starts_with("HTTP/1.1 200"));
+}
