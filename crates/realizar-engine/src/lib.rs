@@ -33,7 +33,7 @@ mod slot;
 mod stats;
 mod stop;
 mod template;
-mod utf8;
+mod text;
 mod vocab;
 
 pub use answer::{Answer, Solo, Summary};

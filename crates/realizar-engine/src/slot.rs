@@ -1,14 +1,12 @@
 //! One sequence that is being answered: from the scores of a step to a token, its text, and whether that was the last.
 
-use std::borrow::Cow;
-
 use realizar_sample::{Chain, LogNormalizer, top_logprobs};
 use realizar_tokenize::{TokenId, Tokenizer};
 
 use crate::event::{Finish, Token, TokenLogprob, TopLogprob, Usage};
 use crate::request::AnswerOptions;
 use crate::stop::{Scan, StopMatcher};
-use crate::utf8::Utf8Stream;
+use crate::text::TextStream;
 use crate::{EngineError, SubmitError};
 
 /// The state of one answer, apart from keys and values.
@@ -20,7 +18,7 @@ pub(crate) struct Slot {
     prompt_tokens: usize,
     /// How long `tokens` may get.
     limit: usize,
-    utf8: Utf8Stream,
+    text: TextStream,
     stop: StopMatcher,
     ignore_eos: bool,
     logprobs: Option<usize>,
@@ -49,7 +47,7 @@ impl Slot {
             tokens,
             prompt_tokens: prompt.len(),
             limit,
-            utf8: Utf8Stream::default(),
+            text: TextStream::after(prompt),
             stop: StopMatcher::new(&options.stop),
             ignore_eos: options.ignore_eos,
             logprobs: options.logprobs,
@@ -87,10 +85,10 @@ impl Slot {
         let logprob = self.logprobs.map(|top| logprob(logits, id, top, tokenizer)).transpose()?;
         self.tokens.push(id);
         let eos = !self.ignore_eos && tokenizer.is_eog(id);
-        let mut text = self.utf8.push(&bytes_of(id, tokenizer, false));
+        let mut text = self.text.push(id, tokenizer);
         let full = self.tokens.len() >= self.limit;
         if eos || full {
-            text.push_str(&self.utf8.finish());
+            text.push_str(&self.text.finish(tokenizer));
         }
         let (mut text, mut finish) = match self.stop.push(&text) {
             Scan::Stopped { text, stop } => {
@@ -110,11 +108,6 @@ impl Slot {
     }
 }
 
-/// The bytes of a token; none for an id past the vocabulary, which a model with a padded table can pick.
-fn bytes_of(id: TokenId, tokenizer: &Tokenizer, keep_special: bool) -> Cow<'_, [u8]> {
-    tokenizer.token_bytes(id, keep_special).unwrap_or_default()
-}
-
 fn logprob(
     logits: &[f32],
     id: TokenId,
@@ -122,7 +115,7 @@ fn logprob(
     tokenizer: &Tokenizer,
 ) -> Result<TokenLogprob, EngineError> {
     let normalizer = LogNormalizer::of(logits)?;
-    let bytes = |id| bytes_of(id, tokenizer, true).into_owned();
+    let bytes = |id| tokenizer.token_bytes(id, true).unwrap_or_default().into_owned();
     let best = top_logprobs(logits, top)?;
     Ok(TokenLogprob {
         logprob: normalizer.logprob(logits[id as usize]),

@@ -311,4 +311,9 @@ fn a_model_folder_writes_what_its_file_writes() {
     let (file, dir) = (folder.join("demo-f16.gguf"), folder.join("demo-hf"));
     let prompt = [1, 526, 527, 261, 417];
     assert_eq!(greedy(&dir, &prompt, 40, None), greedy(&file, &prompt, 40, None));
+    let text = |model: &Path| {
+        let model = model.to_str().expect("UTF-8");
+        run(&["run", model, "Once upon a time", "-n", "30", "--temp", "0"]).ok(model).text().to_owned()
+    };
+    assert_eq!(text(&dir), text(&file));
 }
