@@ -164,12 +164,20 @@ mod pages {
     struct GenerationBatching;
     #[doc = include_str!("src/api/architecture.md")]
     struct ApiArchitecture;
+    #[doc = include_str!("src/api/framework-selection.md")]
+    struct ApiFrameworkSelection;
     #[doc = include_str!("src/api/swappable-server.md")]
     struct ApiSwappableServer;
     #[doc = include_str!("src/api/endpoints.md")]
     struct ApiEndpoints;
+    #[doc = include_str!("src/api/types.md")]
+    struct ApiTypes;
     #[doc = include_str!("src/api/error-handling.md")]
     struct ApiErrorHandling;
+    #[doc = include_str!("src/api/demo-mode.md")]
+    struct ApiDemoMode;
+    #[doc = include_str!("src/api/testing.md")]
+    struct ApiTesting;
     #[doc = include_str!("src/cli/command-structure.md")]
     struct CliCommandStructure;
     #[doc = include_str!("src/cli/run.md")]
