@@ -258,10 +258,11 @@ impl Shared {
     }
 }
 
-/// Spins; yields now and then, so that threads beyond the number of cores get on.
+/// Spins for some microseconds, then gives the core away again and again: where there are more threads than cores, the
+/// one that is waited for may need it.
 fn pause(turns: &mut u32) {
-    *turns = turns.wrapping_add(1);
-    if turns.is_multiple_of(2048) { thread::yield_now() } else { std::hint::spin_loop() }
+    *turns = turns.saturating_add(1);
+    if *turns > 2048 && turns.is_multiple_of(8) { thread::yield_now() } else { std::hint::spin_loop() }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
