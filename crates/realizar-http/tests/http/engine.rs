@@ -13,26 +13,29 @@ use serde_json::{Value, json};
 
 use crate::client::{Kind, Running, post, quick, settings, start_backend};
 
-fn demo(max_sequences: usize, max_queue: usize) -> Served {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../realizar-cli/assets/demo-q8_0.gguf");
+const DEMO: &str = "realizar-cli/assets/demo-q8_0.gguf";
+const ENCODER: &str = "realizar-engine/tests/data/bert-cls.gguf";
+
+fn model(file: &str, max_sequences: usize, max_queue: usize) -> Served {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").join(file);
     let source = realizar_format::open(&path).unwrap();
     let loaded = Loaded::new(source.as_ref(), Compat::Original).unwrap();
     let session = SessionOptions {
         pool: Pool::new(2).unwrap(),
         kernels: Kernels::detect(),
-        context: 256,
+        context: if file == DEMO { 256 } else { 64 },
         kv: KvType::F16,
         chunk: 64,
         max_sequences,
         kv_blocks: None,
     };
     let options = EngineOptions { session, max_queue, step_tokens: 64, max_events: 16, deadline: None };
-    Served::new(Engine::start(loaded, options).unwrap(), "demo")
+    Served::new(Engine::start(loaded, options).unwrap(), if file == DEMO { "demo" } else { "encoder" })
 }
 
 fn serve(max_sequences: usize, max_queue: usize) -> Running {
     let settings: Settings = settings(quick());
-    start_backend(Kind::Hyper, demo(max_sequences, max_queue), settings)
+    start_backend(Kind::Hyper, model(DEMO, max_sequences, max_queue), settings)
 }
 
 fn metric(server: &Running, name: &str) -> u64 {
@@ -126,4 +129,29 @@ fn row_154_more_answers_than_places_are_refused_as_one() {
     crate::client::eventually("none of them is left", || {
         metric(&server, "realizar_requests_running") + metric(&server, "realizar_requests_waiting") == 0
     });
+}
+
+#[test]
+fn an_encoder_makes_vectors_and_refuses_to_write() {
+    let server = start_backend(Kind::Hyper, model(ENCODER, 1, 2), settings(quick()));
+    let answer = server.post("/v1/embeddings", r#"{"input":["hello world","hello"]}"#).json();
+    let vectors: Vec<Vec<f64>> = answer["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| {
+            entry["embedding"].as_array().unwrap().iter().map(|number| number.as_f64().unwrap()).collect()
+        })
+        .collect();
+    for vector in &vectors {
+        let length = vector.iter().map(|number| number * number).sum::<f64>().sqrt();
+        assert!((length - 1.0).abs() < 1e-5, "{length}");
+    }
+    assert_ne!(vectors[0], vectors[1]);
+    let text = server.post("/v1/completions", r#"{"prompt":"hello"}"#);
+    assert_eq!((text.status, text.code().as_str()), (400, "no_text"), "{text:?}");
+    let chat = server.post("/v1/chat/completions", r#"{"messages":[{"role":"user","content":"hello"}]}"#);
+    assert_eq!((chat.status, chat.code().as_str()), (400, "no_chat_template"), "{chat:?}");
+    let long = server.post("/v1/embeddings", &json!({ "input": "hello ".repeat(200) }).to_string());
+    assert_eq!((long.status, long.code().as_str()), (400, "context_length_exceeded"), "{long:?}");
 }
