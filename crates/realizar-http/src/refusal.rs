@@ -68,6 +68,8 @@ pub enum Refusal {
     NoText,
     #[error("{waiting} requests are waiting, the limit is {limit}")]
     QueueFull { waiting: usize, limit: usize, retry_after: Duration },
+    #[error("{message}")]
+    Rejected { message: String },
     #[error("the server is shutting down")]
     Draining,
     #[error("the answer failed: {message}")]
@@ -119,6 +121,7 @@ impl Refusal {
             Self::NoText                 => Row(StatusCode::BAD_REQUEST, INVALID, "no_text"),
             Self::NoEmbeddings           => Row(StatusCode::BAD_REQUEST, INVALID, "no_embeddings"),
             Self::QueueFull { .. }       => Row(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", "queue_full"),
+            Self::Rejected { .. }        => Row(StatusCode::BAD_REQUEST, INVALID, "rejected"),
             Self::Draining               => Row(StatusCode::SERVICE_UNAVAILABLE, "unavailable_error", "draining"),
             Self::Generation { .. }      => Row(StatusCode::INTERNAL_SERVER_ERROR, SERVER, "generation_failed"),
             Self::Deadline               => Row(StatusCode::SERVICE_UNAVAILABLE, "unavailable_error", "deadline"),
@@ -221,7 +224,7 @@ impl From<SubmitError> for Refusal {
             }
             SubmitError::Draining => Self::Draining,
             SubmitError::NoText { .. } => Self::NoText,
-            other => Self::Generation { message: cut(&other.to_string(), 512) },
+            other => Self::Rejected { message: cut(&other.to_string(), 512) },
         }
     }
 }
@@ -244,4 +247,36 @@ pub(crate) fn cut(text: &str, chars: usize) -> String {
         short.push('…');
     }
     short
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Refusal;
+    use realizar_engine::{EngineError, SubmitError};
+
+    #[test]
+    fn what_the_engine_refuses_is_told_by_whose_fault_it_is() {
+        let submit = |error| Refusal::from(EngineError::Submit(error));
+        let cases = [
+            (submit(SubmitError::EmptyPrompt), 400, "invalid_value", Some("prompt")),
+            (submit(SubmitError::NoTokens), 400, "rejected", None),
+            (submit(SubmitError::Draining), 503, "draining", None),
+            (
+                submit(SubmitError::PromptTooLong { tokens: 9, context: 8 }),
+                400,
+                "context_length_exceeded",
+                None,
+            ),
+            (EngineError::NoEmbeddings { architecture: "llama" }.into(), 400, "no_embeddings", None),
+            (EngineError::NoTemplate.into(), 400, "no_chat_template", None),
+            (EngineError::Stopped.into(), 500, "generation_failed", None),
+        ];
+        for (refusal, status, code, param) in cases {
+            assert_eq!(
+                (refusal.status().as_u16(), refusal.code(), refusal.param()),
+                (status, code, param),
+                "{refusal}"
+            );
+        }
+    }
 }

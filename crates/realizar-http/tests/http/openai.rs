@@ -344,3 +344,45 @@ fn every_answer_has_a_request_id() {
         assert_ne!(with(""), with(""), "{kind:?}");
     });
 }
+
+#[test]
+fn every_option_reaches_the_engine() {
+    let model = Scripted::new();
+    let seen = std::sync::Arc::clone(&model.seen);
+    let server = start(crate::client::Kind::Hyper, model, settings(quick()));
+    let ask = |more: &str| {
+        assert_eq!(server.post(CHAT, &format!("{{{HI}{more}}}")).status, 200, "{more}");
+        seen.lock().unwrap().take().unwrap()
+    };
+    let plain = ask(r#","seed":0"#);
+    let mut expected = plain.clone();
+    assert_eq!(
+        (plain.sampling.temperature, plain.sampling.top_p, plain.max_tokens, plain.logprobs),
+        (1.0, 1.0, None, None)
+    );
+    expected.sampling.temperature = 0.5;
+    expected.sampling.top_p = 0.25;
+    expected.sampling.min_p = 0.125;
+    expected.sampling.typical_p = 0.75;
+    expected.sampling.top_k = 7;
+    expected.sampling.repeat_penalty = 1.5;
+    expected.sampling.repeat_last_n = 9;
+    expected.sampling.frequency_penalty = 0.375;
+    expected.sampling.presence_penalty = -0.5;
+    expected.sampling.seed = u64::MAX;
+    expected.sampling.logit_bias = vec![(5, -100.0), (6, 2.5)];
+    expected.max_tokens = Some(11);
+    expected.stop = vec!["x".to_owned()];
+    expected.ignore_eos = true;
+    expected.logprobs = Some(2);
+    let all = ask(
+        r#","temperature":0.5,"top_p":0.25,"min_p":0.125,"typical_p":0.75,"top_k":7,"repeat_penalty":1.5,"repeat_last_n":9,
+        "frequency_penalty":0.375,"presence_penalty":-0.5,"seed":-1,"logit_bias":{"5":-100,"6":2.5},"max_tokens":12,
+        "max_completion_tokens":11,"stop":"x","ignore_eos":true,"logprobs":true,"top_logprobs":2"#,
+    );
+    assert_eq!(all, expected);
+    assert_eq!(ask(r#","repetition_penalty":2"#).sampling.repeat_penalty, 2.0);
+    assert_eq!(ask(r#","n":3,"seed":4"#).sampling.choice, 2, "the last of three");
+    assert_ne!(ask("").sampling.seed, ask("").sampling.seed, "no seed is a new one");
+    assert_eq!(ask(r#","repeat_last_n":-1,"top_k":-1"#).sampling.repeat_last_n, usize::MAX);
+}

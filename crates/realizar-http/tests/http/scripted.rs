@@ -1,7 +1,7 @@
 //! A model whose answers are written down, so that transcripts, failures and silences are exact.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use realizar_engine::{
@@ -37,6 +37,8 @@ pub(crate) struct Scripted {
     facts: Facts,
     pub(crate) live: Arc<AtomicUsize>,
     pub(crate) queued: Arc<AtomicUsize>,
+    /// The options of the latest request.
+    pub(crate) seen: Arc<Mutex<Option<AnswerOptions>>>,
 }
 
 impl Scripted {
@@ -50,7 +52,7 @@ impl Scripted {
             created: 1_700_000_000,
             embeddings: false,
         };
-        Self { facts, live: Arc::default(), queued: Arc::default() }
+        Self { facts, live: Arc::default(), queued: Arc::default(), seen: Arc::default() }
     }
 
     pub(crate) fn encoder() -> Self {
@@ -112,6 +114,7 @@ impl Backend for Scripted {
             ("late", Script::Late),
         ];
         let script = scripts.iter().find(|(word, _)| text.contains(word)).map_or(Script::Hello, |row| row.1);
+        *self.seen.lock().unwrap() = Some(job.options.clone());
         self.live.fetch_add(1, Ordering::SeqCst);
         let live = Arc::clone(&self.live);
         Ok(Box::new(Written {
