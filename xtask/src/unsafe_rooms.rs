@@ -15,9 +15,6 @@ struct Room {
     reason: &'static str,
 }
 
-/// The trait of an allocator is an unsafe one, whatever it does.
-const ALLOCATOR: &str = "a test that counts allocations";
-
 const ROOMS: &[Room] = &[
     Room { path: "crates/realizar-format/src/map.rs", reason: "mapping a file" },
     Room { path: "crates/realizar-tensor/src/pool.rs", reason: "tasks that borrow the caller's stack" },
@@ -27,11 +24,6 @@ const ROOMS: &[Room] = &[
     Room { path: "crates/realizar-tensor/src/wasm/", reason: "SIMD loads, stores and gated calls" },
     Room { path: "crates/realizar-tensor/src/trueno.rs", reason: "the door to Trueno" },
     Room { path: "crates/realizar-tensor/src/gpu/", reason: "mapped device buffers" },
-    Room { path: "crates/realizar-format/tests/allocations.rs", reason: ALLOCATOR },
-    Room { path: "crates/realizar-tokenize/tests/allocations.rs", reason: ALLOCATOR },
-    Room { path: "crates/realizar-tensor/tests/allocations.rs", reason: ALLOCATOR },
-    Room { path: "crates/realizar-model/tests/allocations.rs", reason: ALLOCATOR },
-    Room { path: "crates/realizar-engine/tests/allocations.rs", reason: ALLOCATOR },
 ];
 
 /// Crate roots above the rooms: they deny what their rooms open, and all other roots forbid it.

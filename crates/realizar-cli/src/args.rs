@@ -42,7 +42,7 @@ pub(crate) enum Command {
     Perplexity(commands::perplexity::PerplexityArgs),
 }
 
-/// Flags of every command that computes.
+/// Flags of every command, so that a script may pass them everywhere; each command reads those that concern it.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ComputeArgs {
     /// Threads that compute [default: the cores that this process may use]
@@ -60,6 +60,9 @@ pub(crate) struct ComputeArgs {
     /// Where to compute
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     pub(crate) device: DeviceChoice,
+    /// Key of the random numbers: the same seed gives the same text
+    #[arg(long, value_name = "N", default_value = "0")]
+    pub(crate) seed: u64,
     /// Say nothing on stderr but errors
     #[arg(short, long)]
     pub(crate) quiet: bool,

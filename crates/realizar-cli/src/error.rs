@@ -4,6 +4,8 @@ use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 
+use crate::output;
+
 /// Why a command did not do its work.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CliError {
@@ -70,6 +72,6 @@ impl CliError {
             }
             cause = error.source();
         }
-        line.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
+        output::one_line(&line)
     }
 }

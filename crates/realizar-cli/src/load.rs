@@ -47,7 +47,12 @@ pub(crate) fn tokenizer(path: &Path, compat: Compat, pattern: Option<&str>) -> R
 
 /// Tells what was noticed while loading.
 pub(crate) fn warn(loaded: &Loaded, quiet: bool) {
-    for warning in loaded.warnings() {
+    warn_of(loaded.warnings(), quiet);
+}
+
+/// As [`warn`], for any list of warnings.
+pub(crate) fn warn_of(warnings: impl IntoIterator<Item: std::fmt::Display>, quiet: bool) {
+    for warning in warnings {
         output::note(quiet, &format!("warning: {warning}"));
     }
 }

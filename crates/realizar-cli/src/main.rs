@@ -11,6 +11,7 @@ mod error;
 mod ids;
 mod interrupt;
 mod load;
+mod out_file;
 mod output;
 mod sampling;
 mod session;

@@ -11,7 +11,7 @@ pub(crate) fn print(text: &str) -> Result<(), CliError> {
     write(text.as_bytes())
 }
 
-/// As [`print`], for bytes that need not be text.
+/// As [`print()`], for bytes that need not be text.
 pub(crate) fn write(bytes: &[u8]) -> Result<(), CliError> {
     let mut out = io::stdout().lock();
     out.write_all(bytes).and_then(|()| out.flush()).map_err(CliError::Stdout)
@@ -32,8 +32,13 @@ pub(crate) fn complain(message: &str) {
 /// Tells a person something on stderr.
 pub(crate) fn note(quiet: bool, message: &str) {
     if !quiet {
-        let _ = writeln!(io::stderr().lock(), "{message}");
+        let _ = writeln!(io::stderr().lock(), "{}", one_line(message));
     }
+}
+
+/// The message on one line, with nothing in it that a terminal would obey: words of files are in it.
+pub(crate) fn one_line(message: &str) -> String {
+    message.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
 }
 
 /// Asks a person for input, on stderr.

@@ -51,14 +51,11 @@ pub(crate) struct SamplingArgs {
     /// Lower a recent token's score once
     #[arg(long, value_name = "F", default_value = "0")]
     presence_penalty: f32,
-    /// Key of the random numbers: the same seed gives the same text
-    #[arg(long, value_name = "N", default_value = "0")]
-    seed: u64,
 }
 
 impl SamplingArgs {
     /// The options, checked.
-    pub(crate) fn to_options(&self) -> Result<SampleOptions, CliError> {
+    pub(crate) fn to_options(&self, seed: u64) -> Result<SampleOptions, CliError> {
         let options = SampleOptions {
             temperature: self.temp,
             dynatemp_range: self.dynatemp_range,
@@ -75,7 +72,7 @@ impl SamplingArgs {
             frequency_penalty: self.frequency_penalty,
             presence_penalty: self.presence_penalty,
             logit_bias: Vec::new(),
-            seed: self.seed,
+            seed,
             choice: 0,
         };
         options.validate().map_err(usage)?;

@@ -88,14 +88,15 @@ struct Hardware {
 
 /// Runs the command.
 pub(crate) fn run(args: BenchArgs) -> Result<(), CliError> {
+    // A model that cannot be loaded is told at once, not after the machine was measured.
+    let loaded = if args.hardware { None } else { Some(load::model(&args.model)?) };
     let (pool, kernels) = (session::pool(&args.compute)?, session::kernels()?);
     let Bounds { read_gb_s, int8_gmac_s, f32_gmac_s } = measure(&pool, kernels);
     let hardware = Hardware { read_gb_s, int8_gmac_s, f32_gmac_s };
     let (threads, isa) = (pool.threads(), kernels.isa().name());
     let mut report = Report { model: None, threads, isa, results: Vec::new(), hardware };
     drop(pool);
-    if !args.hardware {
-        let loaded = load::model(&args.model)?;
+    if let Some(loaded) = loaded {
         load::warn(&loaded, args.compute.quiet);
         report.model = Some(loaded.name().to_owned());
         speeds(&args, &loaded, &mut report)?;

@@ -38,8 +38,10 @@ pub(crate) struct ChatArgs {
 /// Runs the command: a line of stdin is a message, its answer goes to stdout. `/clear` forgets the conversation, `/exit` or
 /// the end of the input ends it, and Ctrl-C stops an answer.
 pub(crate) fn run(args: ChatArgs, interrupt: &Interrupt) -> Result<(), CliError> {
-    let options =
-        AnswerOptions { max_tokens: args.max_tokens, ..AnswerOptions::new(args.sampling.to_options()?) };
+    let options = AnswerOptions {
+        max_tokens: args.max_tokens,
+        ..AnswerOptions::new(args.sampling.to_options(args.compute.seed)?)
+    };
     let mut loaded = load::model(&args.model)?;
     if let Some(name) = &args.template {
         loaded = loaded.with_named_template(name)?;

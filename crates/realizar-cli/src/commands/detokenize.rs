@@ -8,7 +8,7 @@ use clap::Args;
 use realizar_tokenize::{Compat, DecodeOptions};
 use serde::{Deserialize, Serialize};
 
-use crate::args::TokenizerArg;
+use crate::args::{ComputeArgs, TokenizerArg};
 use crate::error::CliError;
 use crate::ids::{self, Ids};
 use crate::{load, output};
@@ -27,6 +27,8 @@ pub(crate) struct DetokenizeArgs {
     /// Write control tokens out instead of leaving them away
     #[arg(long)]
     keep_special: bool,
+    #[command(flatten)]
+    compute: ComputeArgs,
 }
 
 /// A line of `--jsonl`.
@@ -44,16 +46,17 @@ struct BytesLine {
 /// Runs the command.
 pub(crate) fn run(args: DetokenizeArgs) -> Result<(), CliError> {
     let tokenizer = load::tokenizer(&args.source.model, Compat::Original, args.source.pattern.as_deref())?;
+    load::warn_of(tokenizer.warnings(), args.compute.quiet);
     let options = DecodeOptions { keep_special: args.keep_special, clean_spaces: false, strip_ends: false };
     if let Some(Ids(ids)) = args.ids {
         return output::write(&tokenizer.decode(&ids, options)?);
     }
     for (number, line) in (1..).zip(std::io::stdin().lock().lines()) {
-        let line = line.map_err(CliError::Stdin)?;
+        let bad = |message: String| CliError::Line { line: number, message };
+        let line = line.map_err(|error| bad(error.to_string()))?;
         if line.trim().is_empty() {
             continue;
         }
-        let bad = |message: String| CliError::Line { line: number, message };
         let wanted: IdsLine = serde_json::from_str(&line).map_err(|error| bad(error.to_string()))?;
         let bytes = tokenizer.decode(&wanted.ids, options).map_err(|error| bad(error.to_string()))?;
         output::json_line(&BytesLine { b64: STANDARD.encode(bytes) })?;

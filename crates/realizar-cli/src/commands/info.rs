@@ -6,6 +6,7 @@ use clap::Args;
 use realizar_format::{TensorSource, Value};
 use serde_json::{Map, json};
 
+use crate::args::ComputeArgs;
 use crate::error::CliError;
 use crate::{load, output};
 
@@ -30,12 +31,15 @@ pub(crate) struct InfoArgs {
     /// Long arrays in full
     #[arg(long)]
     full: bool,
+    #[command(flatten)]
+    compute: ComputeArgs,
 }
 
 /// Runs the command.
 pub(crate) fn run(args: InfoArgs) -> Result<(), CliError> {
     let source = load::source(&args.path)?;
     let source = source.as_ref();
+    load::warn_of(source.warnings(), args.compute.quiet);
     let mut out = summary(source);
     // In JSON, naming none of the two means both; for people it means a summary.
     let neither = !args.tensors && !args.metadata;

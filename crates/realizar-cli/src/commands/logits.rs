@@ -1,7 +1,5 @@
 //! `logits`: the model's scores for given tokens.
 
-use std::fs::File;
-use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 
 use clap::Args;
@@ -12,6 +10,7 @@ use serde::Serialize;
 use crate::args::{ComputeArgs, ModelArg};
 use crate::error::CliError;
 use crate::ids::{self, Ids};
+use crate::out_file::OutFile;
 use crate::{load, output, session};
 
 /// Flags of `logits`.
@@ -92,12 +91,8 @@ pub(crate) fn run(args: LogitsArgs) -> Result<(), CliError> {
     let mut session = session::open(&loaded, &args.compute, 1, ids.len())?;
     let mut sink = Sink {
         summary: Summary { vocab: loaded.model().config().vocab, positions: Vec::new(), argmax: Vec::new() },
-        file: None,
+        file: args.out.as_deref().map(OutFile::create).transpose()?,
     };
-    if let Some(path) = &args.out {
-        let file = File::create(path).map_err(|error| CliError::file("create", path, error))?;
-        sink.file = Some((path.clone(), BufWriter::new(file)));
-    }
     let show = args.out.is_none() && !args.json;
     rows(&mut session, &ids, &wanted, args.compute.chunk, |position, row| {
         if show {
@@ -137,25 +132,18 @@ fn rows(
 /// Where the rows go.
 struct Sink {
     summary: Summary,
-    file: Option<(PathBuf, BufWriter<File>)>,
+    file: Option<OutFile>,
 }
 
 impl Sink {
     fn take(&mut self, position: usize, row: &[f32]) -> Result<(), CliError> {
         self.summary.positions.push(position);
         self.summary.argmax.push(argmax(row)?);
-        if let Some((path, file)) = &mut self.file {
-            for value in row {
-                file.write_all(&value.to_le_bytes()).map_err(|error| CliError::file("write", path, error))?;
-            }
-        }
-        Ok(())
+        self.file.as_mut().map_or(Ok(()), |file| file.numbers(row))
     }
 
-    fn finish(mut self) -> Result<Summary, CliError> {
-        if let Some((path, file)) = &mut self.file {
-            file.flush().map_err(|error| CliError::file("write", path, error))?;
-        }
+    fn finish(self) -> Result<Summary, CliError> {
+        self.file.map_or(Ok(()), OutFile::finish)?;
         Ok(self.summary)
     }
 }

@@ -75,7 +75,7 @@ struct SummaryLine<'a> {
 /// Runs the command.
 pub(crate) fn run(args: RunArgs) -> Result<(), CliError> {
     let started = std::time::Instant::now();
-    let sampling = args.sampling.to_options()?;
+    let sampling = args.sampling.to_options(args.compute.seed)?;
     if args.stop.iter().any(String::is_empty) {
         return Err(CliError::Usage("--stop is empty, it must have at least one character".to_owned()));
     }
@@ -87,7 +87,7 @@ pub(crate) fn run(args: RunArgs) -> Result<(), CliError> {
         (None, Some(prompt)) => prompt_ids(&loaded, &prompt, &args)?,
         (None, None) => prompt_ids(&loaded, &read_stdin()?, &args)?,
     };
-    let wanted = prompt.len() + args.max_tokens.unwrap_or(0);
+    let wanted = prompt.len().saturating_add(args.max_tokens.unwrap_or(0));
     let session = session::options(&loaded, &args.compute, 1, wanted)?;
     let mut solo = Solo::new(loaded, session)?;
     let options = AnswerOptions {

@@ -54,7 +54,7 @@ pub(crate) struct ServeArgs {
     /// A further host name under which clients may call; may be given several times
     #[arg(long, value_name = "HOST")]
     allow_host: Vec<String>,
-    /// An origin (https://app.example) whose web pages may call; may be given several times
+    /// An origin (such as `https://app.example`) whose web pages may call; may be given several times
     #[arg(long, value_name = "ORIGIN")]
     allow_origin: Vec<String>,
     /// Seconds that running answers get when the server is told to end

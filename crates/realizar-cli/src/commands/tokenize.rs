@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use realizar_tokenize::{Compat, EncodeOptions, TokenizeError, Tokenizer};
 use serde::{Deserialize, Serialize};
 
-use crate::args::TokenizerArg;
+use crate::args::{ComputeArgs, TokenizerArg};
 use crate::error::CliError;
 use crate::{load, output};
 
@@ -32,6 +32,8 @@ pub(crate) struct TokenizeArgs {
     /// Whose ids count where llama.cpp differs from a model's own tokenizer
     #[arg(long, value_name = "WHOSE", default_value = "original")]
     compat: CompatChoice,
+    #[command(flatten)]
+    compute: ComputeArgs,
 }
 
 /// Whose ids count.
@@ -70,6 +72,7 @@ struct IdsLine {
 pub(crate) fn run(args: TokenizeArgs) -> Result<(), CliError> {
     let tokenizer =
         load::tokenizer(&args.source.model, args.compat.to_compat(), args.source.pattern.as_deref())?;
+    load::warn_of(tokenizer.warnings(), args.compute.quiet);
     let options = EncodeOptions { add_special: !args.no_special, parse_special: args.parse_special };
     if args.jsonl {
         return lines(&tokenizer, options);
@@ -87,11 +90,11 @@ pub(crate) fn run(args: TokenizeArgs) -> Result<(), CliError> {
 
 fn lines(tokenizer: &Tokenizer, defaults: EncodeOptions) -> Result<(), CliError> {
     for (number, line) in (1..).zip(std::io::stdin().lock().lines()) {
-        let line = line.map_err(CliError::Stdin)?;
+        let bad = |message: String| CliError::Line { line: number, message };
+        let line = line.map_err(|error| bad(error.to_string()))?;
         if line.trim().is_empty() {
             continue;
         }
-        let bad = |message: String| CliError::Line { line: number, message };
         let wanted: TextLine = serde_json::from_str(&line).map_err(|error| bad(error.to_string()))?;
         let bytes = match (wanted.text, wanted.b64) {
             (Some(text), None) => text.into_bytes(),

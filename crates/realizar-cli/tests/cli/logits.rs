@@ -63,3 +63,20 @@ fn for_people_the_best_tokens_are_shown() {
     let answer = run(&["logits", "demo", "-p", "Once upon a time"]).ok("shown");
     assert!(answer.text().starts_with("4:  1207 \",\" "), "{}", answer.text());
 }
+
+#[test]
+fn a_result_that_never_came_leaves_the_file_as_it_was() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("kept.f32");
+    let out = path.to_str().expect("UTF-8");
+    std::fs::write(&path, "precious").expect("written");
+    run(&["logits", "demo", "--ids", "5000", "--out", out]).refused("no such token", 1, &["5000", "1280"]);
+    assert_eq!(std::fs::read(&path).expect("there"), b"precious");
+    run(&["logits", "demo", "--ids", "1", "--out", out]).ok("a row");
+    assert_eq!(std::fs::read(&path).expect("there").len(), 1280 * 4);
+    assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 1, "no temporary file is left");
+    run(&["logits", "demo", "--ids", "1", "--out", "/dev/null"]).ok("a device takes what comes");
+    let nowhere = folder.path().join("no/such/folder");
+    let nowhere = nowhere.to_str().expect("UTF-8");
+    run(&["logits", "demo", "--ids", "1", "--out", nowhere]).refused("no folder", 1, &["no/such/folder"]);
+}

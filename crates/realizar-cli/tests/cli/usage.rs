@@ -87,3 +87,33 @@ fn arguments_that_are_not_utf8() {
     // A path need not be UTF-8; this one is just not there.
     run(&[arg("run"), arg("-m"), bad, arg("x")]).refused("as a path", 1, &["caf"]);
 }
+
+#[test]
+fn the_common_flags_are_taken_by_every_command() {
+    let common = [
+        "--threads",
+        "1",
+        "--ctx",
+        "64",
+        "--kv",
+        "f32",
+        "--chunk",
+        "8",
+        "--device",
+        "cpu",
+        "--seed",
+        "1",
+        "-q",
+    ];
+    for (name, args) in [
+        ("run", &["run", "-n", "1", "x"][..]),
+        ("logits", &["logits", "demo", "--ids", "1"]),
+        ("tokenize", &["tokenize", "demo", "x"]),
+        ("detokenize", &["detokenize", "demo", "--ids", "400"]),
+        ("info", &["info", "demo"]),
+        ("bench", &["bench", "demo", "-p", "8", "-n", "1", "-b", "1", "-r", "1"]),
+    ] {
+        let answer = run(&[args, &common].concat()).ok(name);
+        assert_eq!(answer.stderr, "", "{name}");
+    }
+}

@@ -1,3 +1,5 @@
+//! What the scheduler promises: answers as alone, no block lost, one end per request.
+
 use std::collections::HashMap;
 
 use proptest::prelude::{Strategy, any, prop, proptest};

@@ -1,3 +1,5 @@
+//! What templates may do, and what they may not.
+
 use std::time::{Duration, UNIX_EPOCH};
 
 use serde_json::{Map, json};
