@@ -41,9 +41,7 @@ impl<'a> Binder<'a> {
 
     /// Rows of a matrix whose number is the file's business; 0 if it is not there.
     pub(crate) fn rows(&self, name: &str) -> usize {
-        self.source
-            .tensor(&self.dialect.tensor(name))
-            .map_or(0, |view| if view.shape.len() < 2 { 1 } else { view.shape[0] })
+        self.source.tensor(&self.dialect.tensor(name)).map_or(0, |view| matrix_rows(&view.shape))
     }
 
     /// A matrix of `rows` by `cols`, or a stack of them (`dims` ends with the row's length), as one matrix.
@@ -118,9 +116,21 @@ impl<'a> Binder<'a> {
     }
 }
 
+/// Rows of a matrix, whose shape may be padded with ones.
+pub(crate) fn matrix_rows(shape: &[usize]) -> usize {
+    match squeezed(shape) {
+        [rows, _, ..] => *rows,
+        _ => 1,
+    }
+}
+
+/// A shape without the ones before it: a row vector may stand as a matrix of one row, or the other way round.
+fn squeezed(shape: &[usize]) -> &[usize] {
+    let ones = shape.iter().take_while(|dim| **dim == 1).count();
+    &shape[ones..]
+}
+
 fn check_shape(view: &TensorView<'_>, expected: &[usize]) -> Result<(), ModelError> {
-    // A row vector may stand as a matrix of one row, or the other way round.
-    let squeezed = |dims: &[usize]| dims.iter().copied().skip_while(|dim| *dim == 1).collect::<Vec<_>>();
     if squeezed(&view.shape) == squeezed(expected) {
         return Ok(());
     }

@@ -90,11 +90,12 @@ fn chunk_widths(config: &Config) -> Vec<usize> {
 }
 
 impl Buffers {
-    /// Bytes of the buffers for `rows` rows of a chunk and `wanted` rows of logits.
-    pub(crate) fn bytes(config: &Config, rows: usize, wanted: usize) -> u64 {
+    /// Bytes of the buffers for `rows` rows of a chunk and `wanted` rows of logits; `None` when they cannot be counted.
+    pub(crate) fn bytes(config: &Config, rows: usize, wanted: usize) -> Option<u64> {
         let chunk: u64 = chunk_widths(config).into_iter().map(|width| width as u64).sum();
         let last = 2 * config.hidden as u64 + config.vocab as u64;
-        4 * (chunk * rows as u64 + last * wanted as u64)
+        let (chunk, last) = (chunk.checked_mul(rows as u64)?, last.checked_mul(wanted as u64)?);
+        chunk.checked_add(last)?.checked_mul(4)
     }
 
     pub(crate) fn new(config: &Config, rows: usize, wanted: usize) -> Self {

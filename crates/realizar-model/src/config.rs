@@ -7,6 +7,7 @@ use crate::arch::{
     ArchFacts, AttentionScale, EmbeddingScale, LogitScale, Norm, Position, Residual, Role, RopeLayers,
     SharedExpert, WindowRope,
 };
+use crate::binder::matrix_rows;
 use crate::dialect::Dialect;
 use crate::error::ModelError;
 use crate::facts::{self, FactReader, out_of_range};
@@ -369,7 +370,7 @@ fn vocab(source: &dyn TensorSource, read: &FactReader<'_>) -> Result<usize, Mode
     let Some(embedding) = source.tensor(&table) else {
         return Err(ModelError::MissingTensors { names: vec![table], more: 0 });
     };
-    let rows = embedding.shape.first().copied().unwrap_or(0);
+    let rows = matrix_rows(&embedding.shape);
     let listed = source.get_array(TOKENS)?.map(|tokens| (TOKENS.to_owned(), tokens.len()));
     let stated = read.count(facts::VOCAB)?.map(|stated| (read.key(facts::VOCAB.key), stated));
     for (key, stated) in listed.into_iter().chain(stated) {

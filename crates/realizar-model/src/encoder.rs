@@ -114,8 +114,10 @@ fn allocate(
     rows: usize,
     context: usize,
 ) -> Result<(Pass, Vec<BlockId>), ModelError> {
-    let sizes = Sizes { cache: CachePlan::without_past(model.config(), rows), logit_rows: 1 };
-    let mut pass = Pass::new(model, machine, sizes, rows, context)?;
+    let cache = CachePlan::without_past(model.config(), rows);
+    let sizes = Sizes { cache, chunk: rows, sequences: 1, logit_rows: 1 };
+    sizes.plan(model)?.try_reserve()?;
+    let mut pass = Pass::new(model, machine, sizes, context)?;
     let full = &mut pass.cache.full;
     let blocks = (0..full.total_blocks()).filter_map(|_| full.alloc()).collect();
     Ok((pass, blocks))

@@ -15,14 +15,14 @@ use crate::transformer::Pass;
 use crate::weights::Weights;
 
 impl Pass {
-    /// Allocates everything for passes of up to `rows` rows over contexts of up to `context` tokens.
+    /// Allocates everything for passes over contexts of up to `context` tokens.
     pub(crate) fn new(
         model: &Model,
         (pool, kernels): (Arc<Pool>, &'static Kernels),
         sizes: Sizes,
-        rows: usize,
         context: usize,
     ) -> Result<Self, ModelError> {
+        let rows = sizes.chunk;
         let config = model.config();
         let rope = |rope: &Option<RopeConfig>| {
             rope.as_ref().map(|rope| rotation(rope, config, &model.weights, context))

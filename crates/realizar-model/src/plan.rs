@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::error::ModelError;
 use crate::model::Model;
 use crate::pass::widest;
+use crate::sequences::Sequences;
 use crate::session::SessionOptions;
 
 /// Bytes that a session needs.
@@ -16,7 +17,7 @@ use crate::session::SessionOptions;
 pub struct MemoryPlan {
     /// Keys and values.
     pub kv_bytes: u64,
-    /// Activations.
+    /// Activations, and what the session notes of its sequences.
     pub scratch_bytes: u64,
     /// The model's tensors, which stay in their file and are mapped.
     pub weights_bytes: u64,
@@ -29,6 +30,9 @@ const FEWEST_LOGIT_ROWS: usize = 8;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Sizes {
     pub(crate) cache: CachePlan,
+    /// Rows of a pass: no more than there can be tokens.
+    pub(crate) chunk: usize,
+    pub(crate) sequences: usize,
     pub(crate) logit_rows: usize,
 }
 
@@ -43,19 +47,36 @@ impl Sizes {
         let all = max_sequences.saturating_mul(context.div_ceil(KV_BLOCK));
         let kv_blocks = kv_blocks.unwrap_or(all);
         at_least_one("kv_blocks", kv_blocks)?;
+        let tokens = context.saturating_mul(max_sequences).min(kv_blocks.saturating_mul(KV_BLOCK));
+        let chunk = chunk.min(tokens);
         let logit_rows = max_sequences.clamp(FEWEST_LOGIT_ROWS.min(chunk), chunk);
         let cache = CachePlan::new(config, kv, kv_blocks, (max_sequences, context, chunk));
-        Ok(Self { cache, logit_rows })
+        Ok(Self { cache, chunk, sequences: max_sequences, logit_rows })
     }
 
-    pub(crate) fn plan(&self, model: &Model, chunk: usize) -> Result<MemoryPlan, ModelError> {
-        let refused = ModelError::Memory { what: "keys and values", bytes: u64::MAX };
+    pub(crate) fn plan(&self, model: &Model) -> Result<MemoryPlan, ModelError> {
+        let refused = |what| ModelError::Memory { what, bytes: u64::MAX };
+        let activations = Buffers::bytes(model.config(), self.chunk, self.logit_rows);
+        let quantised = Compute::reserved_bytes(self.chunk, widest(model.config()));
+        let sequences = self.sequences.checked_mul(Sequences::BYTES_PER_SEQUENCE);
+        let scratch = activations
+            .zip(sequences)
+            .and_then(|(bytes, more)| bytes.checked_add(u64::try_from(more.checked_add(quantised)?).ok()?));
         Ok(MemoryPlan {
-            kv_bytes: self.cache.bytes().ok_or(refused)?,
-            scratch_bytes: Buffers::bytes(model.config(), chunk, self.logit_rows)
-                + Compute::reserved_bytes(chunk, widest(model.config())) as u64,
+            kv_bytes: self.cache.bytes().ok_or(refused("keys and values"))?,
+            scratch_bytes: scratch.ok_or(refused("activations"))?,
             weights_bytes: model.weights_bytes(),
         })
+    }
+}
+
+impl MemoryPlan {
+    /// Asks for the whole at once and lets it go: buffers that are made one by one end the process where the system has
+    /// no memory for one of them.
+    pub(crate) fn try_reserve(&self) -> Result<(), ModelError> {
+        let bytes = self.kv_bytes.saturating_add(self.scratch_bytes);
+        let fits = usize::try_from(bytes).is_ok_and(|len| Vec::<u8>::new().try_reserve_exact(len).is_ok());
+        if fits { Ok(()) } else { Err(ModelError::Memory { what: "the session's buffers", bytes }) }
     }
 }
 

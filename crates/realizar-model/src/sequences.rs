@@ -129,6 +129,9 @@ impl Sequence {
 }
 
 impl Sequences {
+    /// What is noted of a sequence that is not open.
+    pub(crate) const BYTES_PER_SEQUENCE: usize = size_of::<(u64, Option<Sequence>)>();
+
     pub(crate) fn new(max_sequences: usize, context: usize) -> Self {
         Self { places: (0..max_sequences).map(|_| (0, None)).collect(), context }
     }

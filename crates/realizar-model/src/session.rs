@@ -23,7 +23,8 @@ pub struct SessionOptions {
     pub context: usize,
     /// How keys and values are stored.
     pub kv: KvType,
-    /// Tokens that go through the model at once; longer batches are cut. Results do not depend on it.
+    /// Tokens that go through the model at once; longer batches are cut, and more than all sequences can hold mean as
+    /// many. Results do not depend on it.
     pub chunk: usize,
     /// Sequences that can be open at once.
     pub max_sequences: usize,
@@ -104,7 +105,7 @@ impl Session {
     ///
     /// An option is 0 or beyond what the model can do, or the cache is too large to be counted.
     pub fn memory_plan(model: &Model, options: &SessionOptions) -> Result<MemoryPlan, ModelError> {
-        Sizes::of(model, options)?.plan(model, options.chunk)
+        Sizes::of(model, options)?.plan(model)
     }
 
     /// Allocates a session. All memory of a step is taken here.
@@ -114,9 +115,10 @@ impl Session {
     /// As [`Self::memory_plan`], or the memory is not there.
     pub fn new(model: Arc<Model>, options: SessionOptions) -> Result<Self, ModelError> {
         let sizes = Sizes::of(&model, &options)?;
-        sizes.plan(&model, options.chunk)?;
-        let SessionOptions { pool, kernels, context, chunk, max_sequences, .. } = options;
-        let pass = Pass::new(&model, (pool, kernels), sizes, chunk, context)?;
+        sizes.plan(&model)?.try_reserve()?;
+        let SessionOptions { pool, kernels, context, max_sequences, .. } = options;
+        let chunk = sizes.chunk;
+        let pass = Pass::new(&model, (pool, kernels), sizes, context)?;
         Ok(Self {
             model,
             context,

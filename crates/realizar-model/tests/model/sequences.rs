@@ -67,6 +67,55 @@ fn memory_is_told_before_it_is_taken() {
     assert!(matches!(error, ModelError::Memory { .. }), "{error}");
 }
 
+/// A pass never has more rows than the session can hold tokens.
+#[test]
+fn chunks_beyond_the_context_cost_nothing() {
+    let model = model();
+    let whole = SessionOptions { chunk: 400, kv_blocks: None, ..options() };
+    let plan = Session::memory_plan(&model, &whole).unwrap();
+    let tokens: Vec<u32> = (1..150).collect();
+    let run = |options| {
+        let mut session = Session::new(model.clone(), options).unwrap();
+        let seq = session.open().unwrap();
+        last(&mut session, seq, &tokens)
+    };
+    let expected = run(whole.clone());
+    for chunk in [401, 1_000_000, 100_000_000, 999_999_999_999, usize::MAX] {
+        let options = SessionOptions { chunk, ..whole.clone() };
+        assert_eq!(Session::memory_plan(&model, &options).unwrap(), plan, "chunk {chunk}");
+        assert!(run(options) == expected, "chunk {chunk}");
+    }
+    let few = SessionOptions { chunk: usize::MAX, kv_blocks: Some(1), ..options() };
+    let one = SessionOptions { chunk: KV_BLOCK, ..few.clone() };
+    assert_eq!(
+        Session::memory_plan(&model, &few).unwrap(),
+        Session::memory_plan(&model, &one).unwrap(),
+        "one block"
+    );
+}
+
+/// What no machine has is refused, not tried.
+#[test]
+fn options_that_need_too_much_are_refused() {
+    const HUGE: usize = u32::MAX as usize;
+    let cases: &[BadOption] = &[
+        ("context, all blocks", |options| (options.context, options.kv_blocks) = (HUGE, None)),
+        ("context and chunk", |options| {
+            (options.context, options.chunk, options.kv_blocks) = (HUGE, HUGE, Some(HUGE));
+        }),
+        ("sequences", |options| options.max_sequences = usize::MAX),
+        ("sequences of 10^13 bytes", |options| options.max_sequences = 100_000_000_000),
+        ("sequences and chunk", |options| (options.max_sequences, options.chunk) = (usize::MAX, usize::MAX)),
+        ("blocks", |options| options.kv_blocks = Some(HUGE)),
+    ];
+    for (name, change) in cases {
+        let mut options = options();
+        change(&mut options);
+        let error = Session::new(model(), options).unwrap_err();
+        assert!(matches!(error, ModelError::Memory { .. }), "{name}: {}", chain(&error));
+    }
+}
+
 #[test]
 fn a_refused_batch_changes_nothing() {
     let mut session = Session::new(model(), options()).unwrap();

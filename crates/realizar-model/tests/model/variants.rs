@@ -35,6 +35,17 @@ fn latent_attention_without_a_query_rank_runs() {
     assert_ne!(rows[0], rows[1]);
 }
 
+/// Some writers pad shapes with ones, which GGUF has last and we have first.
+#[test]
+fn ones_around_a_shape_mean_nothing() {
+    let mut file = ModelFile::open(&golden::own().join("llama-gqa.gguf"));
+    let expected = rows(load(&*file.source(), "llama-gqa"));
+    for ones in 1..=2 {
+        file.tensors.iter_mut().for_each(|tensor| tensor.dims.insert(0, 1));
+        assert!(rows(load(&*file.source(), "padded")) == expected, "{ones} ones");
+    }
+}
+
 /// Draft layers at the end of a stack are not run.
 #[test]
 fn draft_layers_are_left_out() {
