@@ -74,4 +74,6 @@ pub enum Warning {
     NotApplied { what: &'static str },
     #[error("token {id} `{text}` looks like a control token and is treated as one")]
     ControlByText { id: u32, text: String },
+    #[error("`{key}` is {id}, the vocabulary has {vocab} tokens: ignored")]
+    SpecialIdIgnored { key: &'static str, id: u32, vocab: usize },
 }

@@ -45,13 +45,13 @@ impl GgufTokenizer {
             _ => compat,
         };
         let mut warnings = Vec::new();
-        check_lengths(vocab)?;
+        check_arrays(vocab)?;
         let texts = read_texts(vocab, &mut warnings)?;
         let mut attrs = read_attrs(vocab, &texts)?;
         let pre = pre_tokenizer(vocab, kind, &mut warnings);
         let has = |flag: Flag| pre.flags.contains(&flag);
-        let ids = read_ids(vocab, kind, has(Flag::NoDefaultBos))?;
         let flags = read_flags(vocab, kind, has)?;
+        let ids = read_ids(vocab, kind, flags, has(Flag::NoDefaultBos), &mut warnings)?;
         if kind == Kind::WordPiece && ids.sep.is_none() {
             return Err(TokenizeError::SpecialIdMissing { key: "tokenizer.ggml.seperator_token_id" });
         }
@@ -70,7 +70,7 @@ impl GgufTokenizer {
             (Some(model), Compat::Original) => attr == attr::NORMAL && !model.bpe.makes(id),
             _ => true,
         };
-        let given = (ids.eos, vocab.eot, vocab.eom);
+        let given = (ids.eos, ids.eot, ids.eom);
         let ends = control::find_ends(&texts, &mut attrs, given, may_be_control, &mut warnings);
         let model = match (bpe, kind) {
             (Some(bpe), _) => Model::Bpe(bpe),
@@ -88,7 +88,7 @@ impl GgufTokenizer {
     }
 }
 
-fn check_lengths(vocab: &GgufVocab<'_>) -> Result<(), TokenizeError> {
+fn check_arrays(vocab: &GgufVocab<'_>) -> Result<(), TokenizeError> {
     let expected = vocab.tokens.len();
     if expected == 0 {
         return Err(TokenizeError::EmptyVocabulary);
@@ -103,6 +103,10 @@ fn check_lengths(vocab: &GgufVocab<'_>) -> Result<(), TokenizeError> {
         if let Some(found) = found.filter(|found| *found < expected) {
             return Err(TokenizeError::ShortArray { what, found, expected });
         }
+    }
+    // Without merges every text would fall apart into bytes.
+    if matches!(vocab.model, "gpt2" | "gemma4") && vocab.merges.is_empty() {
+        return Err(TokenizeError::Missing { what: "`tokenizer.ggml.merges`" });
     }
     Ok(())
 }
@@ -183,42 +187,50 @@ fn pre_tokenizer(vocab: &GgufVocab<'_>, kind: Kind, warnings: &mut Vec<Warning>)
     })
 }
 
-fn read_ids(vocab: &GgufVocab<'_>, kind: Kind, no_default_bos: bool) -> Result<Ids, TokenizeError> {
+/// The ids with a meaning. One outside the vocabulary is refused where the model needs it and ignored elsewhere: files
+/// write the vocabulary's size or 0xffffffff for a token that they do not have.
+fn read_ids(
+    vocab: &GgufVocab<'_>,
+    kind: Kind,
+    flags: Flags,
+    no_default_bos: bool,
+    warnings: &mut Vec<Warning>,
+) -> Result<Ids, TokenizeError> {
     let size = vocab.tokens.len();
-    let given = |key: &'static str, id: Option<TokenId>, default: Option<TokenId>| match id {
-        Some(id) if id as usize >= size => Err(TokenizeError::SpecialIdOutOfRange { key, id, vocab: size }),
+    let mut read = |key: &'static str, id: Option<TokenId>, default: Option<TokenId>, needed: bool| match id {
+        Some(id) if id as usize >= size => {
+            if needed {
+                return Err(TokenizeError::SpecialIdOutOfRange { key, id, vocab: size });
+            }
+            warnings.push(Warning::SpecialIdIgnored { key, id, vocab: size });
+            Ok(None)
+        }
         Some(id) => Ok(Some(id)),
         None => Ok(default.filter(|id| (*id as usize) < size)),
     };
     let mut defaults = match kind {
-        Kind::Spm => Ids { bos: Some(1), eos: Some(2), unk: Some(0), ..Ids::default() },
+        Kind::Spm | Kind::Plamo2 => Ids { bos: Some(1), eos: Some(2), unk: Some(0), ..Ids::default() },
         Kind::Bpe if vocab.model == "gemma4" => Ids::default(),
         Kind::Bpe => Ids { bos: Some(11), eos: Some(11), ..Ids::default() },
-        Kind::WordPiece => Ids {
-            bos: Some(101),
-            unk: Some(100),
-            sep: Some(102),
-            pad: Some(0),
-            mask: Some(103),
-            ..Ids::default()
-        },
-        Kind::Unigram => Ids { eos: Some(1), unk: Some(2), pad: Some(0), ..Ids::default() },
+        Kind::WordPiece => Ids { bos: Some(101), unk: Some(100), sep: Some(102), ..Ids::default() },
+        Kind::Unigram => Ids { eos: Some(1), unk: Some(2), ..Ids::default() },
         Kind::Rwkv => Ids::default(),
-        Kind::Plamo2 => Ids { bos: Some(1), eos: Some(2), unk: Some(0), pad: Some(3), ..Ids::default() },
     };
     if no_default_bos {
         defaults.bos = None;
     }
-    given("tokenizer.ggml.eot_token_id", vocab.eot, None)?;
-    given("tokenizer.ggml.eom_token_id", vocab.eom, None)?;
+    let bert = kind == Kind::WordPiece;
+    let needs_unk = !matches!(kind, Kind::Bpe | Kind::Plamo2);
+    read("tokenizer.ggml.padding_token_id", vocab.pad, None, false)?;
+    read("tokenizer.ggml.cls_token_id", vocab.cls, None, false)?;
+    read("tokenizer.ggml.mask_token_id", vocab.mask, None, false)?;
     Ok(Ids {
-        bos: given("tokenizer.ggml.bos_token_id", vocab.bos, defaults.bos)?,
-        eos: given("tokenizer.ggml.eos_token_id", vocab.eos, defaults.eos)?,
-        eot: None,
-        unk: given("tokenizer.ggml.unknown_token_id", vocab.unk, defaults.unk)?,
-        sep: given("tokenizer.ggml.seperator_token_id", vocab.sep, defaults.sep)?,
-        pad: given("tokenizer.ggml.padding_token_id", vocab.pad, defaults.pad)?,
-        mask: given("tokenizer.ggml.mask_token_id", vocab.mask, defaults.mask)?,
+        bos: read("tokenizer.ggml.bos_token_id", vocab.bos, defaults.bos, bert || flags.add_bos)?,
+        eos: read("tokenizer.ggml.eos_token_id", vocab.eos, defaults.eos, true)?,
+        eot: read("tokenizer.ggml.eot_token_id", vocab.eot, None, false)?,
+        eom: read("tokenizer.ggml.eom_token_id", vocab.eom, None, false)?,
+        unk: read("tokenizer.ggml.unknown_token_id", vocab.unk, defaults.unk, needs_unk)?,
+        sep: read("tokenizer.ggml.seperator_token_id", vocab.sep, defaults.sep, bert)?,
     })
 }
 

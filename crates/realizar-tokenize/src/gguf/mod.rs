@@ -119,10 +119,9 @@ pub(crate) struct Ids {
     pub(crate) bos: Option<TokenId>,
     pub(crate) eos: Option<TokenId>,
     pub(crate) eot: Option<TokenId>,
-    pub(crate) unk: Option<TokenId>,
-    pub(crate) sep: Option<TokenId>,
-    pub(crate) pad: Option<TokenId>,
-    pub(crate) mask: Option<TokenId>,
+    eom: Option<TokenId>,
+    unk: Option<TokenId>,
+    sep: Option<TokenId>,
 }
 
 /// What is done around the model.

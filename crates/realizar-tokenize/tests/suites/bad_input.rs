@@ -25,6 +25,10 @@ fn byte_level() -> GgufVocab<'static> {
     }
 }
 
+fn bert() -> GgufVocab<'static> {
+    GgufVocab { model: "bert", bos: Some(0), unk: Some(1), sep: Some(2), merges: vec![], ..byte_level() }
+}
+
 type Refused = fn(&TokenizeError) -> bool;
 
 #[test]
@@ -44,14 +48,40 @@ fn broken_vocabularies_are_refused() {
         ("unknown model", GgufVocab { model: "nope", ..base() }, |e| {
             matches!(e, TokenizeError::UnknownModel { .. })
         }),
-        ("bos out of range", GgufVocab { bos: Some(9), ..base() }, |e| {
+        ("bos out of range", GgufVocab { bos: Some(9), add_bos: Some(true), ..base() }, |e| {
             matches!(
                 e,
                 TokenizeError::SpecialIdOutOfRange { key: "tokenizer.ggml.bos_token_id", id: 9, vocab: 5 }
             )
         }),
-        ("eom out of range", GgufVocab { eom: Some(u32::MAX), ..base() }, |e| {
-            matches!(e, TokenizeError::SpecialIdOutOfRange { .. })
+        ("eos out of range", GgufVocab { eos: Some(5), ..base() }, |e| {
+            e.to_string() == "`tokenizer.ggml.eos_token_id` is 5, the vocabulary has 5 tokens"
+        }),
+        ("bert's sep out of range", GgufVocab { model: "bert", bos: Some(0), sep: Some(7), ..base() }, |e| {
+            matches!(
+                e,
+                TokenizeError::SpecialIdOutOfRange {
+                    key: "tokenizer.ggml.seperator_token_id",
+                    id: 7,
+                    vocab: 5
+                }
+            )
+        }),
+        ("a bos that bert always writes", GgufVocab { bos: Some(9), add_bos: Some(false), ..bert() }, |e| {
+            matches!(e, TokenizeError::SpecialIdOutOfRange { key: "tokenizer.ggml.bos_token_id", .. })
+        }),
+        (
+            "unk out of range",
+            GgufVocab { model: "llama", add_bos: Some(false), unk: Some(5), ..base() },
+            |e| {
+                matches!(e, TokenizeError::SpecialIdOutOfRange { key: "tokenizer.ggml.unknown_token_id", .. })
+            },
+        ),
+        ("no merges", GgufVocab { merges: vec![], ..base() }, |e| {
+            e.to_string() == "`tokenizer.ggml.merges` is missing"
+        }),
+        ("no merges of Gemma 4", GgufVocab { model: "gemma4", merges: vec![], ..base() }, |e| {
+            matches!(e, TokenizeError::Missing { what: "`tokenizer.ggml.merges`" })
         }),
         ("bos wanted, not there", GgufVocab { add_bos: Some(true), ..base() }, |e| {
             matches!(e, TokenizeError::SpecialIdMissing { .. })
@@ -145,18 +175,47 @@ fn odd_vocabularies_load_with_a_warning() {
 }
 
 #[test]
+fn ids_outside_the_vocabulary_that_nothing_needs_are_ignored() {
+    let none = u32::MAX;
+    let cases: Vec<(&str, GgufVocab<'_>, u32)> = vec![
+        ("bos_token_id", GgufVocab { bos: Some(none), ..byte_level() }, none),
+        ("eot_token_id", GgufVocab { eot: Some(5), ..byte_level() }, 5),
+        ("eom_token_id", GgufVocab { eom: Some(none), ..byte_level() }, none),
+        ("unknown_token_id", GgufVocab { unk: Some(5), ..byte_level() }, 5),
+        ("seperator_token_id", GgufVocab { sep: Some(6), ..byte_level() }, 6),
+        ("padding_token_id", GgufVocab { pad: Some(5), ..byte_level() }, 5),
+        ("cls_token_id", GgufVocab { cls: Some(5), ..byte_level() }, 5),
+        ("mask_token_id", GgufVocab { mask: Some(5), ..byte_level() }, 5),
+        ("padding_token_id", GgufVocab { pad: Some(5), ..bert() }, 5),
+        ("cls_token_id", GgufVocab { cls: Some(none), ..bert() }, none),
+        ("mask_token_id", GgufVocab { mask: Some(none), ..bert() }, none),
+    ];
+    for (name, vocab, id) in cases {
+        let tokenizer = load(&vocab).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let lines: Vec<String> = tokenizer.warnings().iter().map(ToString::to_string).collect();
+        let line = format!("`tokenizer.ggml.{name}` is {id}, the vocabulary has 5 tokens: ignored");
+        assert!(lines.contains(&line), "{name}: {lines:?}");
+    }
+    let tokenizer = load(&GgufVocab { bos: Some(none), eot: Some(5), eom: Some(6), ..byte_level() }).unwrap();
+    assert_eq!((tokenizer.bos(), tokenizer.eot()), (None, Some(3)), "as if nothing were given");
+    assert_eq!(tokenizer.eog_ids(), [3], "only tokens that there are");
+}
+
+#[test]
 fn harmony_and_gemma_repairs() {
-    let tokens: Vec<&[u8]> =
+    let merges: Vec<&[u8]> = vec![b"a a"];
+    let mut tokens: Vec<&[u8]> =
         vec![b"a", b"<|end|>", b"<|return|>", b"<|call|>", b"<|channel|>", b"<|fim_pad|>", b"<unused1>"];
-    let types = Some(vec![1, 3, 3, 3, 3, 3, 3]);
-    let vocab = GgufVocab { model: "gpt2", pre: Some("gpt-4o"), tokens, types, ..GgufVocab::default() };
+    tokens.push(b"aa");
+    let types = Some(vec![1, 3, 3, 3, 3, 3, 3, 1]);
+    let base = GgufVocab { model: "gpt2", pre: Some("gpt-4o"), merges, ..GgufVocab::default() };
+    let vocab = GgufVocab { tokens, types, ..base.clone() };
     let tokenizer = load(&vocab).unwrap();
     assert_eq!(tokenizer.eog_ids(), [2, 3, 5]);
     // Shown though the file says that it is a control token.
     assert_eq!(tokenizer.token_bytes(4, false).unwrap().as_ref(), b"<|channel|>");
-    let tokens: Vec<&[u8]> = vec![b"a", b"</s>", b"<|tool_response>"];
-    let vocab = GgufVocab { model: "gpt2", pre: Some("gpt-4o"), tokens, ..GgufVocab::default() };
-    assert_eq!(load(&vocab).unwrap().eog_ids(), [2]);
+    let tokens: Vec<&[u8]> = vec![b"a", b"</s>", b"<|tool_response>", b"aa"];
+    assert_eq!(load(&GgufVocab { tokens, ..base }).unwrap().eog_ids(), [2]);
 }
 
 #[test]
