@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use realizar_format::TensorSource;
-use realizar_model::Model;
+use realizar_format::{FormatError, TensorSource};
+use realizar_model::{Model, ModelError};
 use realizar_tokenize::{Compat, EncodeOptions, TokenId, Tokenizer};
 
 use crate::template::{ChatPrompt, ChatTemplate};
@@ -35,8 +35,10 @@ impl Loaded {
     /// # Errors
     /// A model or a vocabulary that is refused, with the file's name where there is one.
     pub fn new(source: &dyn TensorSource, compat: Compat) -> Result<Self, EngineError> {
-        let model = Model::load(source)
-            .map_err(|error| EngineError::Load { file: file_name(source), source: Box::new(error) })?;
+        let model = Model::load(source).map_err(|error| {
+            let error = without_path(error, source);
+            EngineError::Load { file: file_name(source), source: Box::new(error) }
+        })?;
         let tokenizer = vocab::tokenizer(source, compat)?;
         let of_path =
             source.path().and_then(|path| path.file_name()).map(|name| name.to_string_lossy().into_owned());
@@ -154,6 +156,16 @@ impl Loaded {
         let text = self.render(prompt)?;
         let has_bos = !self.bos.is_empty() && text.starts_with(&self.bos);
         self.tokenize(&text, add_special && !has_bos)
+    }
+}
+
+/// The error without the path of the source, which the message around it names.
+fn without_path(error: ModelError, source: &dyn TensorSource) -> ModelError {
+    match error {
+        ModelError::Format(FormatError::InFile { path, error }) if Some(path.as_path()) == source.path() => {
+            ModelError::Format(*error)
+        }
+        other => other,
     }
 }
 
