@@ -1,6 +1,6 @@
 //! The tokenizer of a model file: out of its metadata, or from a file beside its weights.
 
-use realizar_format::{FormatError, TensorSource};
+use realizar_format::{Array, FormatError, TensorSource, Value};
 use realizar_tokenize::{Compat, GgufVocab, TokenizeError, Tokenizer};
 
 use crate::EngineError;
@@ -31,21 +31,23 @@ fn from_metadata(
     compat: Compat,
 ) -> Result<Result<Tokenizer, TokenizeError>, FormatError> {
     let strings = |key| -> Result<Vec<&[u8]>, FormatError> {
-        let array = source.get_array(key)?;
-        Ok(array.and_then(|array| array.strings()).map(Iterator::collect).unwrap_or_default())
+        let texts = array(source, key, "an array of strings", |array| array.strings())?;
+        Ok(texts.map(Iterator::collect).unwrap_or_default())
     };
     let id = |name: &str| source.get_u32(&format!("tokenizer.ggml.{name}"));
     let flag = |name: &str| source.get_bool(&format!("tokenizer.ggml.{name}"));
+    // Files hold the bytes as signed integers too.
+    let byte = |value: Value<'_>| u8::try_from(value.as_i128()? & 0xFF).ok();
     let chars_map: Option<Vec<u8>> =
-        source.get_array("tokenizer.ggml.precompiled_charsmap")?.and_then(|array| {
-            array.iter().map(|byte| byte.as_i128().and_then(|byte| u8::try_from(byte & 0xFF).ok())).collect()
-        });
+        array(source, "tokenizer.ggml.precompiled_charsmap", "an array of bytes", |array| {
+            array.iter().map(byte).collect()
+        })?;
     let vocab = GgufVocab {
         model,
         pre: source.get_str("tokenizer.ggml.pre")?,
         tokens: strings("tokenizer.ggml.tokens")?,
-        scores: source.get_array("tokenizer.ggml.scores")?.and_then(|array| array.to_f32s()),
-        types: source.get_array("tokenizer.ggml.token_type")?.and_then(|array| array.to_i32s()),
+        scores: array(source, "tokenizer.ggml.scores", "an array of floats", |array| array.to_f32s())?,
+        types: array(source, "tokenizer.ggml.token_type", "an array of integers", |array| array.to_i32s())?,
         merges: strings("tokenizer.ggml.merges")?,
         bos: id("bos_token_id")?,
         eos: id("eos_token_id")?,
@@ -68,4 +70,23 @@ fn from_metadata(
         architecture: source.get_str("general.architecture")?,
     };
     Ok(Tokenizer::from_gguf(&vocab, compat))
+}
+
+/// The array behind `key` as `read` takes it; one that it does not take is refused.
+fn array<'a, T>(
+    source: &'a dyn TensorSource,
+    key: &str,
+    expected: &'static str,
+    read: impl FnOnce(Array<'a>) -> Option<T>,
+) -> Result<Option<T>, FormatError> {
+    let Some(found) = source.get_array(key)? else { return Ok(None) };
+    let wrong = || {
+        let error =
+            FormatError::WrongType { key: key.to_owned(), found: format!("array {found:?}"), expected };
+        match source.path() {
+            Some(path) => FormatError::InFile { path: path.to_owned(), error: Box::new(error) },
+            None => error,
+        }
+    };
+    read(found).ok_or_else(wrong).map(Some)
 }
