@@ -1,4 +1,4 @@
-//! Rates of the products beside the machine's bounds: `cargo run --release -p realizar-tensor --example bench [threads] [isa]`.
+//! Rates of the products beside the machine's bounds: `cargo run --release -p realizar-tensor --example bench [threads] [kernels]`.
 //!
 //! Prints, per type, bytes of weights per second with one token (weights from memory) and multiply-adds per second with
 //! more (weights in the cache), each beside the bound measured in the same second. All figures are of the best round: rounds
@@ -9,7 +9,7 @@
 use std::time::Instant;
 
 use realizar_quant::{DType, encode};
-use realizar_tensor::{Compute, Isa, Kernels, Pool, Product, QMatrix, Rows, hardware};
+use realizar_tensor::{Compute, Kernels, Pool, Product, QMatrix, Rows, hardware};
 
 const COLS: usize = 2048;
 const TYPES: &[DType] =
@@ -21,9 +21,7 @@ const ROUND: usize = 8 << 20;
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut args = std::env::args().skip(1);
     let threads = args.next().map_or(Ok(Pool::default_threads()), |n| n.parse())?;
-    let isa = args.next().map(|name| name.parse::<Isa>()).transpose()?;
-    let kernels =
-        isa.map_or(Some(Kernels::detect()), Kernels::for_isa).ok_or("this machine lacks that level")?;
+    let kernels = args.next().map_or(Ok(Kernels::detect()), |name| Kernels::named(&name))?;
     let pool = Pool::new(threads)?;
     let mut compute = Compute::new(pool.clone(), kernels);
     for &dtype in TYPES {

@@ -11,7 +11,7 @@ pub enum TensorError {
     EmptyMatrix { rows: usize, cols: usize },
     #[error("{dtype} rows of {cols} columns: not a whole number of {block_elems}-element blocks")]
     RaggedRow { dtype: DType, cols: usize, block_elems: usize },
-    #[error("{dtype} matrix [{rows}, {cols}] needs {needed:?} bytes, {found} given")]
+    #[error("{dtype} matrix [{rows}, {cols}] needs {}, {found} given", Bytes(*.needed))]
     MatrixBytes { dtype: DType, rows: usize, cols: usize, needed: Option<usize>, found: usize },
     #[error("rows {start}..{end} of a matrix with {rows} rows")]
     RowRange { start: usize, end: usize, rows: usize },
@@ -25,6 +25,8 @@ pub enum TensorError {
     Spawn { worker: usize, threads: usize, source: std::io::Error },
     #[error("unknown instruction set `{found}` (known: {known})")]
     UnknownIsa { found: String, known: String },
+    #[error("this machine has no kernels `{found}` (it has: {known})")]
+    UnknownKernels { found: String, known: String },
     #[error("a KV cache of {layers} layers, {kv_heads} heads of {head_dim_k}/{head_dim_v} holds nothing")]
     EmptyKv { layers: usize, kv_heads: usize, head_dim_k: usize, head_dim_v: usize },
     #[error(
@@ -33,6 +35,18 @@ pub enum TensorError {
     KvHeadDim { head_dim_k: usize, head_dim_v: usize },
     #[error("unknown KV type `{found}` (known: f32, f16, q8_0)")]
     UnknownKvType { found: String },
-    #[error("cannot allocate {bytes:?} bytes for {what}")]
+    #[error("cannot allocate {} for {what}", Bytes(*.bytes))]
     OutOfMemory { what: &'static str, bytes: Option<u64> },
+}
+
+/// A number of bytes; `None` when it overflowed.
+struct Bytes<T>(Option<T>);
+
+impl<T: std::fmt::Display> std::fmt::Display for Bytes<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.0 {
+            Some(count) => write!(f, "{count} bytes"),
+            None => f.write_str("more bytes than an address can tell"),
+        }
+    }
 }

@@ -4,11 +4,11 @@ use std::sync::OnceLock;
 
 use realizar_quant::DType;
 
-use crate::Isa;
 use crate::acts::{ActKind, Acts};
 use crate::matrix::Weights;
 use crate::pool::Tile;
 use crate::scratch::Scratch;
+use crate::{Isa, TensorError};
 
 /// The hot functions of one instruction set.
 ///
@@ -83,7 +83,7 @@ pub(crate) struct Dots<'a> {
 }
 
 impl Kernels {
-    /// Every table that this machine can run, best first; the last is the scalar one.
+    /// Every table that this machine can run: the best, the same with Trueno's part, lower levels down to scalar.
     #[must_use]
     pub fn available() -> &'static [&'static Self] {
         static TABLES: OnceLock<Vec<&'static Kernels>> = OnceLock::new();
@@ -91,17 +91,14 @@ impl Kernels {
             let mut tables: Vec<&'static Self> = Vec::new();
             #[cfg(target_arch = "x86_64")]
             tables.extend(crate::x86::tables());
-            #[cfg(feature = "trueno")]
-            {
-                let best = tables.first().copied().unwrap_or(&crate::scalar::TABLE);
-                tables.push(crate::trueno::table(best));
-            }
             tables.extend([&crate::scalar::TABLE]);
+            #[cfg(feature = "trueno")]
+            tables.insert(1, crate::trueno::table(tables[0]));
             tables
         })
     }
 
-    /// The best table of this machine.
+    /// The best table of this machine; never one with Trueno's part, which is slower where it was measured.
     #[must_use]
     pub fn detect() -> &'static Self {
         Self::available()[0]
@@ -111,8 +108,7 @@ impl Kernels {
     #[cfg(feature = "trueno")]
     #[must_use]
     pub fn trueno() -> &'static Self {
-        let plain = Self::available().iter().copied().find(|table| !table.name.ends_with("+trueno"));
-        crate::trueno::table(plain.unwrap_or(&crate::scalar::TABLE))
+        crate::trueno::table(Self::detect())
     }
 
     /// The best table of one level, if this machine has it.
@@ -121,13 +117,24 @@ impl Kernels {
         Self::available().iter().copied().find(|table| table.isa == isa)
     }
 
+    /// The table of [`Self::available`] with this name: `avx2`, `scalar`, `avx512+trueno`.
+    ///
+    /// # Errors
+    /// When there is none; the error lists those that there are.
+    pub fn named(name: &str) -> Result<&'static Self, TensorError> {
+        Self::available().iter().copied().find(|table| table.name == name).ok_or_else(|| {
+            let known = Self::available().iter().map(|table| table.name).collect::<Vec<_>>().join(", ");
+            TensorError::UnknownKernels { found: name.to_owned(), known }
+        })
+    }
+
     /// The level of vector instructions.
     #[must_use]
     pub fn isa(&self) -> Isa {
         self.isa
     }
 
-    /// The level's name, with `+trueno` where Trueno supplies the f32 products.
+    /// The level's name, with `+trueno` where Trueno supplies the f32 products and the norms.
     #[must_use]
     pub fn name(&self) -> &'static str {
         self.name
