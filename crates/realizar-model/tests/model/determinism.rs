@@ -28,7 +28,8 @@ const MODELS: &[&str] = &[
 ];
 
 /// Threads, and tokens per pass.
-const ALL_WAYS: &[(usize, usize)] = &[(1, 1), (1, 7), (1, 64), (2, 1), (2, 7), (2, 64), (4, 7), (4, 512)];
+const ALL_WAYS: &[(usize, usize)] =
+    &[(1, 1), (1, 7), (1, 64), (2, 1), (2, 7), (2, 64), (4, 1), (4, 7), (4, 64), (4, 512)];
 
 fn bits(rows: &[Vec<f32>]) -> Vec<u32> {
     rows.iter().flatten().map(|x| x.to_bits()).collect()
