@@ -1,11 +1,10 @@
 //! From the shared flags and the environment to a session of the model.
 
-use std::str::FromStr;
 use std::sync::Arc;
 
 use realizar_engine::Loaded;
 use realizar_model::{Session, SessionOptions};
-use realizar_tensor::{Isa, Kernels, KvType, Pool};
+use realizar_tensor::{Kernels, KvType, Pool};
 
 use crate::args::{ComputeArgs, DeviceChoice, KvChoice};
 use crate::error::CliError;
@@ -13,21 +12,15 @@ use crate::error::CliError;
 /// The longest context that is set up unasked: a model's own may need many gigabytes.
 const UNASKED_CONTEXT: usize = 8192;
 
-/// The environment variable that forces a level of vector instructions.
+/// The environment variable that names the kernels: a level of vector instructions, or one with Trueno's part.
 const ISA: &str = "REALIZAR_ISA";
 
-/// The kernels to compute with: the best of this machine, or what `REALIZAR_ISA` says.
+/// The kernels to compute with: the best of this machine, or those that `REALIZAR_ISA` names.
 pub(crate) fn kernels() -> Result<&'static Kernels, CliError> {
     let Some(name) = std::env::var_os(ISA) else {
         return Ok(Kernels::detect());
     };
-    let name = name.to_string_lossy();
-    let unavailable = |why: String| CliError::Unavailable(format!("{ISA}: {why}"));
-    let isa = Isa::from_str(&name).map_err(|error| unavailable(error.to_string()))?;
-    Kernels::for_isa(isa).ok_or_else(|| {
-        let here: Vec<&str> = Kernels::available().iter().map(|kernels| kernels.isa().name()).collect();
-        unavailable(format!("this machine has no {name} (it has {})", here.join(", ")))
-    })
+    Kernels::named(&name.to_string_lossy()).map_err(|error| CliError::Unavailable(format!("{ISA}: {error}")))
 }
 
 /// The pool of threads to compute with.

@@ -93,7 +93,7 @@ pub(crate) fn run(args: BenchArgs) -> Result<(), CliError> {
     let (pool, kernels) = (session::pool(&args.compute)?, session::kernels()?);
     let Bounds { read_gb_s, int8_gmac_s, f32_gmac_s } = measure(&pool, kernels);
     let hardware = Hardware { read_gb_s, int8_gmac_s, f32_gmac_s };
-    let (threads, isa) = (pool.threads(), kernels.isa().name());
+    let (threads, isa) = (pool.threads(), kernels.name());
     let mut report = Report { model: None, threads, isa, results: Vec::new(), hardware };
     drop(pool);
     if let Some(loaded) = loaded {

@@ -221,7 +221,20 @@ fn an_instruction_set_that_is_not_there() {
     if cfg!(target_arch = "x86_64") {
         let answer: Run =
             binary().env("REALIZAR_ISA", "neon").args(["run", "x"]).output().expect("starts").into();
-        answer.refused("another machine's", 1, &["REALIZAR_ISA", "no neon"]);
+        answer.refused("another machine's", 1, &["REALIZAR_ISA", "no kernels `neon`", "scalar"]);
+    }
+}
+
+#[test]
+fn every_table_of_kernels_that_the_message_names_runs() {
+    let answer: Run = binary().env("REALIZAR_ISA", "?").args(["run", "x"]).output().expect("starts").into();
+    let (_, names) = answer.stderr.trim_end().trim_end_matches(')').split_once("it has: ").expect("a list");
+    let names: Vec<&str> = names.split(", ").collect();
+    assert!(names.contains(&"scalar"), "{names:?}");
+    for name in names {
+        let args = ["run", "Once upon a time", "--temp", "0", "-n", "3"];
+        let answer: Run = binary().env("REALIZAR_ISA", name).args(args).output().expect("starts").into();
+        assert_eq!(answer.ok(name).text(), ", there was\n", "{name}");
     }
 }
 
