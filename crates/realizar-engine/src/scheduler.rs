@@ -18,8 +18,8 @@ use crate::runner::{Part, Runner};
 use crate::slot::Slot;
 use crate::stats::Counters;
 
-/// Tokens per block of the key/value memory: `KV_BLOCK` of realizar-tensor, which this crate does not depend on.
-pub(crate) const BLOCK_TOKENS: usize = 64;
+/// Tokens per block of the key/value memory.
+pub(crate) const BLOCK_TOKENS: usize = realizar_model::Session::BLOCK_TOKENS;
 
 /// How steps are put together.
 #[derive(Debug, Clone, Copy)]

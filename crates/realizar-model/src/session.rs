@@ -99,6 +99,9 @@ struct Piece {
 }
 
 impl Session {
+    /// Tokens whose keys and values share a block: what [`Self::free_blocks`] and `kv_blocks` count in.
+    pub const BLOCK_TOKENS: usize = realizar_tensor::KV_BLOCK;
+
     /// What a session with these options will need.
     ///
     /// # Errors
