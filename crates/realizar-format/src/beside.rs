@@ -10,7 +10,7 @@ use crate::map::{self, Access, Links};
 /// Loads the file `name` in `folder`.
 ///
 /// A link is followed only where it stays inside the folder, or where it is the hub cache's own kind of link
-/// (`snapshots/REVISION/NAME` to `blobs/HEX`); what it points to is then opened without following further links.
+/// (below `snapshots/REVISION`, to `blobs/HEX` beside `snapshots`); what it points to is then opened without following further links.
 pub(crate) fn load(folder: &Path, name: &str, access: Access) -> Result<Bytes, FormatError> {
     map::load_path(&resolve(folder, name)?, Links::Refuse, access)
 }
@@ -63,7 +63,8 @@ fn resolve(folder: &Path, name: &str) -> Result<PathBuf, FormatError> {
 }
 
 fn is_hub_blob(home: &Path, target: &Path) -> bool {
-    let blobs = home.parent().and_then(Path::parent).map(|model| model.join("blobs"));
+    let snapshots = home.ancestors().skip(1).find(|folder| folder.ends_with("snapshots"));
+    let blobs = snapshots.and_then(Path::parent).map(|model| model.join("blobs"));
     let name = target.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     blobs.is_some()
         && target.parent() == blobs.as_deref()

@@ -19,6 +19,8 @@ use crate::value::Value;
 const CONFIG: &str = "config.json";
 const WHOLE: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
+/// Metadata by the keys of GGUF, for what no other file of a folder has a place for.
+const GGUF: &str = "gguf.json";
 
 /// A file beside the weights: its name, its largest size, and the prefix of its members in the metadata, if they are
 /// shown there.
@@ -34,10 +36,13 @@ const COMPANIONS: &[(&str, u64, Option<&str>)] = &[
     ("vocab.txt", limits::LARGE_JSON_BYTES, None),
     ("merges.txt", limits::LARGE_JSON_BYTES, None),
     ("chat_template.jinja", limits::CONFIG_BYTES, None),
+    (GGUF, limits::LARGE_JSON_BYTES, Some("")),
 ];
 
 /// A model folder. `config.json` and the other small JSON files are metadata: `hidden_size` of the first is
-/// `config.hidden_size`, nested names are joined by dots; the first shard's own metadata is `__metadata__.`. The texts themselves are [`TensorSource::companion`]s.
+/// `config.hidden_size`, nested names are joined by dots; the first shard's own metadata is `__metadata__.`. The members
+/// of `gguf.json` keep their names: converters put there what a folder has no other place for. The texts themselves are
+/// [`TensorSource::companion`]s.
 #[derive(Debug)]
 pub struct HfFolder {
     shards: Vec<Safetensors>,
@@ -97,8 +102,8 @@ impl HfFolder {
             }
             let bytes = beside::load_small(folder, name, *limit, access)?;
             if let Some(prefix) = prefix {
-                let object =
-                    json::parse_object(&bytes, "json", 0).map_err(|e| e.in_file(Some(&folder.join(name))))?;
+                let object = json::parse_object(&json::without_python_numbers(&bytes), "json", 0);
+                let object = object.map_err(|error| error.in_file(Some(&folder.join(name))))?;
                 facts.add(prefix, object);
             }
             companions.insert(*name, bytes);
@@ -189,7 +194,8 @@ type WeightMap = Vec<(Box<str>, Box<str>)>;
 
 /// The map of the index.
 fn weight_map(bytes: &[u8]) -> Result<WeightMap, FormatError> {
-    let Json::Object(members) = json::parse_object(bytes, "index", 0)? else { return Ok(Vec::new()) };
+    let parsed = json::parse_object_of(limits::INDEX_VALUES, bytes, "index", 0)?;
+    let Json::Object(members) = parsed else { return Ok(Vec::new()) };
     let map = members.into_iter().find(|(name, _)| &**name == "weight_map").map(|(_, map)| map);
     let Some(Json::Object(map)) = map else {
         let at = Place::new("weight_map", 0);

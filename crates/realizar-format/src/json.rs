@@ -8,13 +8,12 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess,
 
 use crate::error::{FormatError, Place};
 use crate::escape::Escaped;
+use crate::limits;
 use crate::packed::PackedArray;
 use crate::value::{Value, ValueType};
 
 /// Levels of nesting. Real files have fewer than ten.
 const DEPTH: usize = 64;
-/// Values that take memory of their own. Lists of one kind of scalar are packed and count as one.
-const NODES: u32 = 262_144;
 /// Elements of one packed list: more than any vocabulary has.
 const ELEMS: usize = 4_194_304;
 
@@ -109,25 +108,70 @@ pub(crate) fn parse_with<'a, T>(
 
 /// Parses a JSON object of any content.
 pub(crate) fn parse_object(bytes: &[u8], field: &'static str, offset: u64) -> Result<Json, FormatError> {
+    parse_object_of(limits::JSON_VALUES, bytes, field, offset)
+}
+
+/// As [`parse_object`], with at most so many values that take memory of their own.
+pub(crate) fn parse_object_of(
+    limit: u32,
+    bytes: &[u8],
+    field: &'static str,
+    offset: u64,
+) -> Result<Json, FormatError> {
     let nodes = Cell::new(0);
     let at = || Place::new(field, offset);
-    match parse_with(text(bytes, field, offset)?, at, Node { nodes: &nodes })? {
+    match parse_with(text(bytes, field, offset)?, at, Node { nodes: &nodes, limit })? {
         object @ Json::Object(_) => Ok(object),
         _ => Err(FormatError::invalid(at(), "another JSON value", "an object")),
     }
+}
+
+/// The text with `null` for the numbers that Python writes and JSON lacks: `NaN`, `Infinity`, `-Infinity`. Configurations
+/// of state-space models have them.
+pub(crate) fn without_python_numbers(bytes: &[u8]) -> Cow<'_, [u8]> {
+    const NUMBERS: [&[u8]; 3] = [b"-Infinity", b"Infinity", b"NaN"];
+    let mut out = Vec::new();
+    let (mut rest, mut copied) = (bytes, bytes);
+    let mut in_string = false;
+    while let Some((byte, tail)) = rest.split_first() {
+        let number = NUMBERS.into_iter().find(|number| !in_string && rest.starts_with(number));
+        let step = match (byte, number) {
+            (_, Some(number)) => number.len(),
+            (b'\\', _) if in_string => 2,
+            (b'"', _) => {
+                in_string = !in_string;
+                1
+            }
+            _ => 1,
+        };
+        let after = rest.get(step..).unwrap_or_default();
+        if number.is_some() {
+            let before = copied.len().saturating_sub(rest.len());
+            out.extend_from_slice(copied.get(..before).unwrap_or_default());
+            out.extend_from_slice(b"null");
+            copied = after;
+        }
+        rest = if after.len() < tail.len() { after } else { tail };
+    }
+    if out.is_empty() {
+        return Cow::Borrowed(bytes);
+    }
+    out.extend_from_slice(copied);
+    Cow::Owned(out)
 }
 
 /// Builds a [`Json`] and counts what it takes.
 #[derive(Clone, Copy)]
 struct Node<'n> {
     nodes: &'n Cell<u32>,
+    limit: u32,
 }
 
 impl Node<'_> {
     fn count<E: serde::de::Error>(self, more: u32) -> Result<(), E> {
         self.nodes.set(self.nodes.get().saturating_add(more));
-        if self.nodes.get() > NODES {
-            Err(E::custom(format_args!("more than {NODES} values")))
+        if self.nodes.get() > self.limit {
+            Err(E::custom(format_args!("more than {} values", self.limit)))
         } else {
             Ok(())
         }
@@ -176,7 +220,7 @@ impl<'de> Visitor<'de> for Node<'_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Json, A::Error> {
         let mut list = List::default();
         while let Some(value) = seq.next_element_seed(self)? {
-            self.count(list.push(value))?;
+            self.count(list.push(value, self.limit))?;
             if list.packed.as_ref().is_some_and(|packed| packed.as_array().len() > ELEMS) {
                 return Err(A::Error::custom(format_args!("a list of more than {ELEMS} values")));
             }
@@ -211,7 +255,8 @@ struct List {
 
 impl List {
     /// Takes an element, and says how many values take memory of their own since the last time.
-    fn push(&mut self, value: Json) -> u32 {
+    /// Where there are more than `limit`, nothing is taken.
+    fn push(&mut self, value: Json, limit: u32) -> u32 {
         if self.others.is_empty()
             && let Some(scalar) = value.scalar()
             && self.packed.get_or_insert_with(|| PackedArray::empty(scalar.value_type())).push(scalar)
@@ -221,7 +266,7 @@ impl List {
         let mut taken = 1;
         if let Some(packed) = self.packed.take() {
             taken = u32::try_from(packed.as_array().len()).unwrap_or(u32::MAX).saturating_add(1);
-            if taken > NODES {
+            if taken > limit {
                 return taken;
             }
             self.others.extend(packed.as_array().iter().filter_map(Json::from_scalar));

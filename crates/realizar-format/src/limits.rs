@@ -34,6 +34,10 @@ pub(crate) const SAFETENSORS_NAME_BYTES: u64 = 1_024;
 pub(crate) const JSON_INTEGER: u64 = 1 << 53;
 /// Bytes of a shard index, and of a tokenizer's JSON.
 pub(crate) const LARGE_JSON_BYTES: u64 = 64 << 20;
+/// Values in a JSON text that take memory of their own. Lists of one kind of scalar are packed and count as one.
+pub(crate) const JSON_VALUES: u32 = 262_144;
+/// The same for a shard index, which has a value per tensor: the largest models have 200,000.
+pub(crate) const INDEX_VALUES: u32 = 524_288;
 /// Bytes of a `config.json` and its like.
 pub(crate) const CONFIG_BYTES: u64 = 4 << 20;
 /// Files of a sharded model.

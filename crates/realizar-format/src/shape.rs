@@ -3,6 +3,8 @@
 use std::fmt;
 use std::ops::Deref;
 
+use realizar_quant::DType;
+
 use crate::limits::DIMS;
 
 /// Dimensions of a tensor, **outermost first**: a matrix is `[rows, cols]` and a row's `cols` elements lie together.
@@ -38,6 +40,15 @@ impl Shape {
     #[must_use]
     pub fn rows(&self) -> usize {
         self.split_last().map_or(1, |(_, outer)| product(outer).unwrap_or(usize::MAX))
+    }
+
+    /// Bytes of a tensor whose rows are whole blocks of `dtype`; `None` if they are not, or if the size overflows.
+    pub(crate) fn bytes(&self, dtype: DType) -> Option<u64> {
+        let row = dtype.row_bytes(self.cols())? as u64;
+        match self.elements()? {
+            0 => Some(0),
+            _ => row.checked_mul(self.rows() as u64),
+        }
     }
 
     /// Number of elements, or `None` if it overflows. A tensor from a checked file always has a number.

@@ -175,3 +175,22 @@ fn row_090_refused_metadata_takes_little_memory() {
         assert!(shown.contains(words), "{case}: {shown}");
     }
 }
+
+/// The last refusal is at the end: every entry was taken before.
+#[test]
+fn row_084_a_refused_index_takes_little_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors.index.json");
+    for (case, names, words) in
+        [("one too many", 524_288, "more than 524288 values"), ("no such file", 524_287, "cannot open")]
+    {
+        let entries: Vec<_> = (0..names).map(|name| format!("\"{name}\":\"a.safetensors\"")).collect();
+        let index = format!("{{\"weight_map\":{{{}}}}}", entries.join(","));
+        std::fs::write(&path, &index).unwrap();
+        let mut shown = String::new();
+        assert_bounded(case, index.len(), || {
+            realizar_format::open(folder.path()).map_err(|error| shown = error.to_string()).is_err()
+        });
+        assert!(shown.contains(words), "{case}: {shown}");
+    }
+}

@@ -136,6 +136,12 @@ fn row_039_tensor_type() {
             error.to_string().contains("`t`") && error.to_string().contains(&id.cast_signed().to_string())
         );
     }
+    for (id, words) in
+        [(4, "4 (Q4_2)"), (31, "31 (Q4_0_4_4)"), (33, "take the model as Q4_0"), (38, "as IQ4_NL")]
+    {
+        let error = refuse(one().tensor("t", &[32], id, 0).zeros(64).build()).to_string();
+        assert!(error.contains(words) && error.contains("taken out of the format"), "{error}");
+    }
 }
 
 #[test]

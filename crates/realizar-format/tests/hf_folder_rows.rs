@@ -273,6 +273,93 @@ fn row_085_hostile_configuration() {
 }
 
 #[test]
+fn numbers_that_python_writes_are_nothing() {
+    let folder = whole(
+        r#"{"time_step_limit":[0.0,Infinity],"low":-Infinity,"none":NaN,"text":"NaN \" -Infinity","after":-7,"x":[-1.5]}"#,
+    );
+    let source = open(folder.path()).unwrap();
+    for (key, value) in [
+        ("config.time_step_limit.0", Some(Value::F64(0.0))),
+        ("config.time_step_limit.1", None),
+        ("config.low", None),
+        ("config.none", None),
+        ("config.text", Some(Value::from("NaN \" -Infinity"))),
+        ("config.after", Some(Value::I64(-7))),
+    ] {
+        assert_eq!(source.metadata(key), value, "{key}");
+    }
+    refuse(whole(r#"{"a":Infinit}"#).path(), "json", "config.json", "line 1 column");
+}
+
+#[test]
+fn keys_of_gguf_keep_their_names() {
+    let folder = whole(r#"{"hidden_size":64}"#);
+    let keys = r#"{"general.architecture":"llama","tokenizer.ggml.tokens":["a","b"]}"#;
+    fs::write(folder.path().join("gguf.json"), keys).unwrap();
+    let source = open(folder.path()).unwrap();
+    assert_eq!(source.require_str("general.architecture").unwrap(), "llama");
+    assert_eq!(source.require_array("tokenizer.ggml.tokens").unwrap().len(), 2);
+    // It cannot say anything that another file says.
+    fs::write(folder.path().join("gguf.json"), r#"{"config":{"hidden_size":1}}"#).unwrap();
+    assert!(open(folder.path()).unwrap_err().to_string().contains("two values by the name"));
+}
+
+/// As many tensors as the largest models have.
+#[test]
+fn an_index_of_a_quarter_of_a_million_tensors_is_read() {
+    let count = 300_000;
+    let name = |tensor: usize| format!("model.layers.{}.mlp.experts.{tensor}.w", tensor % 61);
+    let map: Vec<String> =
+        (0..count).map(|tensor| format!(r#""{}":"one.safetensors""#, name(tensor))).collect();
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(
+        folder.path().join(INDEX),
+        format!(r#"{{"metadata":{{}},"weight_map":{{{}}}}}"#, map.join(",")),
+    )
+    .unwrap();
+    let names: Vec<String> = (0..count).map(name).collect();
+    write_shard(
+        &folder.path().join("one.safetensors"),
+        &names.iter().map(String::as_str).collect::<Vec<_>>(),
+    );
+    assert_eq!(open(folder.path()).unwrap().tensors().count(), count);
+    let more: Vec<String> = (0..530_000).map(|tensor| format!(r#""{tensor}":"o.safetensors""#)).collect();
+    refuse(
+        sharded(&format!(r#"{{"weight_map":{{{}}}}}"#, more.join(","))).path(),
+        "index",
+        INDEX,
+        "more than 524288 values",
+    );
+}
+
+/// The cache of the hub: names below `snapshots` are links into `blobs`, in folders of folders too.
+#[cfg(unix)]
+#[test]
+fn row_083_links_of_the_hub_cache() {
+    use std::os::unix::fs::symlink;
+    let model = tempfile::tempdir().unwrap();
+    let (blobs, revision) = (model.path().join("blobs"), model.path().join("snapshots/0f1e"));
+    let nested = revision.join("weights");
+    fs::create_dir_all(&blobs).unwrap();
+    fs::create_dir_all(&nested).unwrap();
+    write_shard(&blobs.join("ab12"), &["a"]);
+    fs::write(blobs.join("cd34"), r#"{"hidden_size":64}"#).unwrap();
+    fs::write(blobs.join("not-hex"), "{}").unwrap();
+    for (folder, up) in [(&revision, "../../blobs"), (&nested, "../../../blobs")] {
+        symlink(format!("{up}/ab12"), folder.join("model.safetensors")).unwrap();
+        symlink(format!("{up}/cd34"), folder.join("config.json")).unwrap();
+        for path in [folder.clone(), folder.join("model.safetensors")] {
+            let source = open(&path).unwrap();
+            assert_eq!(source.require_u32("config.hidden_size").unwrap(), 64, "{}", path.display());
+        }
+        let other = folder.join("tokenizer.json");
+        symlink(format!("{up}/not-hex"), &other).unwrap();
+        refuse(folder, "link", "tokenizer.json", "expected a target inside the model's folder");
+        fs::remove_file(other).unwrap();
+    }
+}
+
+#[test]
 fn a_folder_without_a_model_says_so() {
     let folder = tempfile::tempdir().unwrap();
     let error = HfFolder::open(folder.path()).unwrap_err();

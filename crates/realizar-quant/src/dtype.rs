@@ -28,6 +28,13 @@ pub enum DType {
     U32,
     U64,
     BOOL,
+    F4,
+    F6_E2M3,
+    F6_E3M2,
+    F8_E8M0,
+    F8_E4M3FNUZ,
+    F8_E5M2FNUZ,
+    C64,
     Q1_0,
     Q2_0,
     Q4_0,
@@ -90,7 +97,7 @@ const fn foreign(dtype: DType, name: &'static str, elems: usize, bytes: usize, f
 }
 
 /// In the order of the enum, so that a type's number is its row.
-const FACTS: [Facts; 44] = [
+const FACTS: [Facts; 51] = [
     row(DType::F64, "F64", 28, 1, 8),
     row(DType::F32, "F32", 0, 1, 4),
     row(DType::F16, "F16", 1, 1, 2),
@@ -106,6 +113,14 @@ const FACTS: [Facts; 44] = [
     foreign(DType::U32, "U32", 1, 4, Fill::Whole),
     foreign(DType::U64, "U64", 1, 8, Fill::Whole),
     foreign(DType::BOOL, "BOOL", 1, 1, Fill::Whole),
+    // Elements below a byte fill bytes from the low bits up.
+    foreign(DType::F4, "F4", 2, 1, Fill::Whole),
+    foreign(DType::F6_E2M3, "F6_E2M3", 4, 3, Fill::Whole),
+    foreign(DType::F6_E3M2, "F6_E3M2", 4, 3, Fill::Whole),
+    foreign(DType::F8_E8M0, "F8_E8M0", 1, 1, Fill::Whole),
+    foreign(DType::F8_E4M3FNUZ, "F8_E4M3FNUZ", 1, 1, Fill::Whole),
+    foreign(DType::F8_E5M2FNUZ, "F8_E5M2FNUZ", 1, 1, Fill::Whole),
+    foreign(DType::C64, "C64", 1, 8, Fill::Whole),
     row(DType::Q1_0, "Q1_0", 41, 128, 18),
     row(DType::Q2_0, "Q2_0", 42, 64, 18),
     row(DType::Q4_0, "Q4_0", 2, 32, 18),

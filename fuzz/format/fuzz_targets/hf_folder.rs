@@ -1,4 +1,4 @@
-//! The JSON files of a model folder: an index of shards, or a configuration.
+//! The JSON files of a model folder: an index of shards, a configuration, or keys of GGUF.
 #![no_main]
 
 use std::cell::OnceCell;
@@ -22,7 +22,7 @@ fuzz_target!(|data: &[u8]| {
             folder
         });
         let Some((which, text)) = data.split_first() else { return };
-        let name = if which & 1 == 0 { "model.safetensors.index.json" } else { "config.json" };
+        let name = ["model.safetensors.index.json", "config.json", "gguf.json"][usize::from(*which) % 3];
         let path = folder.path().join(name);
         fs::write(&path, text).expect("room for a small file");
         if let Ok(model) = open(folder.path()) {

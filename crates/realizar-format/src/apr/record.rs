@@ -40,15 +40,11 @@ pub(crate) fn code(dtype: DType) -> Option<u8> {
 
 /// Bytes of a tensor; `None` if rows are no whole blocks or the size overflows.
 pub(crate) fn size(dtype: DType, shape: &Shape) -> Option<u64> {
-    let elements = shape.elements()?;
-    if elements == 0 {
-        return Some(0);
-    }
     // The blocks of the format's own types run over the ends of rows.
     if matches!(dtype, DType::APR_Q4 | DType::APR_Q8) {
-        return Some(dtype.row_bytes(elements)? as u64);
+        return Some(dtype.row_bytes(shape.elements()?)? as u64);
     }
-    (dtype.row_bytes(shape.cols())? as u64).checked_mul(shape.rows() as u64)
+    shape.bytes(dtype)
 }
 
 /// An entry, decoded and checked on its own; `offset` counts from the start of the data.

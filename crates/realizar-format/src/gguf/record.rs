@@ -11,6 +11,21 @@ use crate::error::{FormatError, Place};
 use crate::limits;
 use crate::shape::Shape;
 
+/// Types that ggml had once: number, name, and what to do about such a file.
+const REMOVED: &[(u32, &str, &str)] = &[
+    (4, "Q4_2", OLD),
+    (5, "Q4_3", OLD),
+    (31, "Q4_0_4_4", REPACKED_Q4_0),
+    (32, "Q4_0_4_8", REPACKED_Q4_0),
+    (33, "Q4_0_8_8", REPACKED_Q4_0),
+    (36, "IQ4_NL_4_4", REPACKED_IQ4_NL),
+    (37, "IQ4_NL_4_8", REPACKED_IQ4_NL),
+    (38, "IQ4_NL_8_8", REPACKED_IQ4_NL),
+];
+const OLD: &str = "a type in use: this one was taken out of the format, convert the original model again";
+const REPACKED_Q4_0: &str = "a type in use: this one was taken out of the format, take the model as Q4_0";
+const REPACKED_IQ4_NL: &str = "a type in use: this one was taken out of the format, take the model as IQ4_NL";
+
 /// A tensor's entry, decoded and checked on its own; `offset` counts from the start of the data section.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Record<'a> {
@@ -50,7 +65,10 @@ impl<'a> Record<'a> {
         let id = cursor.u32("tensor_type")?;
         let dtype = DType::from_ggml_id(id).ok_or_else(|| {
             let at = Place::new("tensor_type", type_at);
-            FormatError::invalid(at, format_args!("{}", id.cast_signed()), "a ggml type in use")
+            match REMOVED.iter().find(|(removed, ..)| *removed == id) {
+                Some((_, name, hint)) => FormatError::invalid(at, format_args!("{id} ({name})"), *hint),
+                None => FormatError::invalid(at, id.cast_signed(), "a ggml type in use"),
+            }
         })?;
         let cols = dims.first().copied().unwrap_or(1);
         let block = dtype.block_elems() as u64;

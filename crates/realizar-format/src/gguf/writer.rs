@@ -111,16 +111,13 @@ impl GgufWriter {
         let Some(id) = dtype.ggml_id() else {
             return Err(FormatError::invalid(at("tensor_type"), dtype, "a type that GGUF has"));
         };
-        let Some(row) = dtype.row_bytes(shape.cols()) else {
+        if !shape.cols().is_multiple_of(dtype.block_elems()) {
             let expected = format!("whole blocks of {} elements", dtype.block_elems());
             return Err(FormatError::invalid(at("row_len"), shape.cols(), expected));
-        };
+        }
         let overflow = |field| FormatError::Overflow { at: at(field), shape: shape.to_string() };
-        let elements = shape.elements().ok_or_else(|| overflow("elements"))?;
-        let bytes = match elements {
-            0 => 0,
-            _ => (row as u64).checked_mul(shape.rows() as u64).ok_or_else(|| overflow("bytes"))?,
-        };
+        shape.elements().ok_or_else(|| overflow("elements"))?;
+        let bytes = shape.bytes(dtype).ok_or_else(|| overflow("bytes"))?;
         let offset = self.data_bytes;
         let end = pad(bytes, self.alignment()).and_then(|padded| offset.checked_add(padded));
         self.data_bytes = end.ok_or_else(|| overflow("total_bytes"))?;

@@ -156,7 +156,7 @@ impl RawTensor<'_> {
             return Err(FormatError::invalid(
                 at("data_offsets"),
                 found,
-                format!("{bytes} for {} {dims:?}", element.name),
+                format!("{bytes} for {} {dims:?}", element.dtype),
             ));
         }
         let mut shape = [0_usize; limits::DIMS];
@@ -267,7 +267,7 @@ impl<'de> DeserializeSeed<'de> for Texts {
     type Value = Vec<(Box<str>, Box<str>)>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_map(self)
+        deserializer.deserialize_any(self)
     }
 }
 
@@ -276,6 +276,11 @@ impl<'de> Visitor<'de> for Texts {
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object of strings")
+    }
+
+    /// The reference takes `null` for no metadata.
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(Vec::new())
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {

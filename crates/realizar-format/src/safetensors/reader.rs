@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use realizar_quant::DType;
 
 use crate::cursor::{Cursor, Order};
 use crate::error::{FormatError, Place};
@@ -56,13 +55,6 @@ impl Safetensors {
         }
         let text = json::text(cursor.take(len, "header")?, "header", START)?;
         let header = Header::parse(text, cursor.left())?;
-        for entry in &header.entries {
-            if entry.element.dtype.is_none() {
-                let at = Place::named("dtype", START, entry.name.as_bytes());
-                let what = format!("the type {}", entry.element.name);
-                return Err(FormatError::Unsupported { at, what, hint: "" });
-            }
-        }
         let mut by_name: Vec<u32> = (0..).take(header.entries.len()).collect();
         let name = |entry: u32| header.entries.get(entry as usize).map(|entry| &entry.name);
         by_name.sort_unstable_by(|a, b| name(*a).cmp(&name(*b)));
@@ -80,7 +72,7 @@ impl Safetensors {
         let range = || Some(usize::try_from(entry.start).ok()?..usize::try_from(entry.end).ok()?);
         TensorView {
             name: &entry.name,
-            dtype: entry.element.dtype.unwrap_or(DType::U8),
+            dtype: entry.element.dtype,
             shape: entry.shape,
             offset: self.data_start.saturating_add(entry.start),
             data: range().map(|range| self.data.slice(range)).unwrap_or_default(),

@@ -87,11 +87,19 @@ impl SafetensorsWriter {
         };
         let overflow = |field| FormatError::Overflow { at: at(field), shape: shape.to_string() };
         let elements = shape.elements().ok_or_else(|| overflow("elements"))?;
-        let bytes = (elements as u64).checked_mul(element.bits >> 3).ok_or_else(|| overflow("bytes"))?;
+        // Eight elements fill whole bytes, whatever their size.
+        let (eights, left) = ((elements as u64) >> 3, (elements as u64) & 7);
+        let left_bits = left.saturating_mul(element.bits);
+        if left_bits & 7 != 0 {
+            let found = format!("{elements} elements of {} bits", element.bits);
+            return Err(FormatError::invalid(at("shape"), found, "data that ends at the end of a byte"));
+        }
+        let bytes = eights.checked_mul(element.bits).and_then(|bytes| bytes.checked_add(left_bits >> 3));
+        let bytes = bytes.ok_or_else(|| overflow("bytes"))?;
         let start = self.data_bytes;
         self.data_bytes = start.checked_add(bytes).ok_or_else(|| overflow("total_bytes"))?;
         let end = self.data_bytes;
-        let (name_json, dtype) = (quoted(name), element.name);
+        let name_json = quoted(name);
         let dims: Vec<_> = shape.iter().map(usize::to_string).collect();
         let comma = if self.entries.is_empty() { "" } else { "," };
         let _ = write!(
