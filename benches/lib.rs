@@ -13,9 +13,11 @@
 #![forbid(unsafe_code)]
 
 mod headline;
+mod random_model;
 mod seeded;
 
 pub use headline::{Headline, PROMPT};
+pub use random_model::RandomModel;
 pub use seeded::Seeded;
 
 /// The model that is built into the command line tool: 8-bit weights and a byte-pair vocabulary.

@@ -20,6 +20,10 @@ pub(crate) enum GateError {
     Start { program: String, source: io::Error },
     #[error("cannot read {}", path.display())]
     Read { path: PathBuf, source: io::Error },
+    #[error("cannot write {}", path.display())]
+    Write { path: PathBuf, source: io::Error },
+    #[error("the answer of {program} lacks {what}")]
+    Lacks { program: &'static str, what: String },
     #[error("cannot print")]
     Print { source: io::Error },
     #[error("{what} is not the JSON that was expected")]

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::error::GateError;
 use crate::finding::Finding;
 use crate::launch::{Invocation, Launch};
-use crate::{coverage, deny, features, layers, lints, mutants, suite, tidy, unsafe_rooms};
+use crate::{coverage, deny, features, layers, lints, model, mutants, peers, suite, tidy, unsafe_rooms};
 
 /// What a step has to say when it passes: one short line for the table.
 pub(crate) type Note = String;
@@ -70,6 +70,18 @@ const EXTRAS: &[Extra] = &[
         usage: mutants::USAGE,
         what: "changes to one crate that its tests do not notice",
         run: mutants::run,
+    },
+    Extra {
+        name: "model",
+        usage: model::USAGE,
+        what: "a model file of random weights, for figures that anyone can repeat",
+        run: model::run,
+    },
+    Extra {
+        name: "peers",
+        usage: peers::USAGE,
+        what: "our speed beside llama.cpp's, by turns, with a dated record",
+        run: peers::run,
     },
 ];
 

@@ -14,6 +14,8 @@ pub(crate) enum Watch {
     Nothing,
     /// Standard output, line by line.
     Stdout,
+    /// Standard output, line by line; standard error is dropped.
+    Answer,
     /// Standard error, line by line.
     Stderr,
     /// None, and the program is silenced: only its success counts.
@@ -104,6 +106,7 @@ impl Launch for System {
         match invocation.watch {
             Watch::Nothing => {}
             Watch::Stdout => drop(command.stdout(Stdio::piped())),
+            Watch::Answer => drop(command.stdout(Stdio::piped()).stderr(Stdio::null())),
             Watch::Stderr => drop(command.stderr(Stdio::piped())),
             Watch::Silence => drop(command.stdout(Stdio::null()).stderr(Stdio::null())),
         }

@@ -19,8 +19,8 @@ fn help_and_layers_succeed() {
 
 #[test]
 fn an_unknown_command_is_a_usage_error() {
-    let output = xtask(&["modell"]).unwrap();
+    let output = xtask(&["modells"]).unwrap();
     assert_eq!(output.status.code(), Some(2));
     let printed = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(printed, "error: unknown command `modell`; `cargo xtask help` lists them all\n");
+    assert_eq!(printed, "error: unknown command `modells`; `cargo xtask help` lists them all\n");
 }
