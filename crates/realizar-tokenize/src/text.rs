@@ -1,6 +1,7 @@
 //! A text on its way to the model, and where each of its bytes came from.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use unicode_segmentation::UnicodeSegmentation as _;
 
@@ -43,37 +44,24 @@ impl<'a> Prepared<'a> {
 
     /// Puts the text into a normal form. Surrogates stay as they are.
     pub(crate) fn normalize(&mut self, form: Form) {
-        if self.bytes.is_ascii()
-            || std::str::from_utf8(&self.bytes).is_ok_and(|text| normal::is_already(text, form))
-        {
+        if self.bytes.is_ascii() {
             return;
         }
-        let mut out = Vec::with_capacity(self.bytes.len());
-        let mut changes = Vec::new();
-        let mut rest = &*self.bytes;
-        while !rest.is_empty() {
-            let (valid, bad) = match std::str::from_utf8(rest) {
-                Ok(valid) => (valid, 0),
-                Err(error) => {
-                    let valid = rest.get(..error.valid_up_to()).unwrap_or(&[]);
-                    (std::str::from_utf8(valid).unwrap_or(""), 3.min(rest.len() - valid.len()))
-                }
-            };
-            for (char, change) in normal::normalize(valid, form) {
-                out.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes());
-                changes.push((char.len_utf8(), change));
+        let mut changed: Vec<Change> = Vec::new();
+        let mut base = 0;
+        for chunk in self.bytes.utf8_chunks() {
+            for range in normal::unsettled(chunk.valid(), form) {
+                let part = chunk.valid().get(range.clone()).unwrap_or("");
+                changed.push((base + range.start..base + range.end, normal::normalize(part, form)));
             }
-            let surrogate = rest.get(valid.len()..valid.len() + bad).unwrap_or(&[]);
-            if !surrogate.is_empty() {
-                out.extend_from_slice(surrogate);
-                changes.push((surrogate.len(), 0));
-            }
-            rest = rest.get(valid.len() + bad..).unwrap_or(&[]);
+            base += chunk.valid().len() + chunk.invalid().len();
         }
-        if self.places {
-            let spans = self.all_spans();
-            self.spans = Some(follow(&self.bytes, &spans, (0, 0), &changes));
+        if changed.is_empty() {
+            return;
         }
+        let old = if self.places { self.all_spans() } else { Vec::new() };
+        let (out, spans) = splice(&self.bytes, &old, (0, 0), &changed);
+        self.spans = self.places.then_some(spans);
         self.bytes = Cow::Owned(out);
     }
 
@@ -247,6 +235,31 @@ pub(crate) fn follow(old: &[u8], spans: &[Span], before: Span, changes: &[(usize
         out.extend(std::iter::repeat_n(span, len));
     }
     out
+}
+
+/// A stretch of a text, and the characters that it becomes, with their change counts.
+pub(crate) type Change = (Range<usize>, Vec<(char, isize)>);
+
+/// A text with some stretches changed, and the spans of the result; no spans where `old` has none.
+pub(crate) fn splice(text: &[u8], old: &[Span], before: Span, changed: &[Change]) -> (Vec<u8>, Vec<Span>) {
+    let (mut out, mut spans) = (Vec::with_capacity(text.len()), Vec::with_capacity(old.len()));
+    let mut done = 0;
+    for (range, chars) in changed {
+        out.extend_from_slice(text.get(done..range.start).unwrap_or(&[]));
+        spans.extend_from_slice(old.get(done..range.start).unwrap_or(&[]));
+        for (char, _) in chars {
+            out.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes());
+        }
+        if let Some(part) = old.get(range.clone()).filter(|_| !old.is_empty()) {
+            let counts: Vec<(usize, isize)> =
+                chars.iter().map(|(char, change)| (char.len_utf8(), *change)).collect();
+            spans.extend(follow(text.get(range.clone()).unwrap_or(&[]), part, before, &counts));
+        }
+        done = range.end;
+    }
+    out.extend_from_slice(text.get(done..).unwrap_or(&[]));
+    spans.extend_from_slice(old.get(done..).unwrap_or(&[]));
+    (out, spans)
 }
 
 /// Passes tokens on with their place in the input.

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use crate::text::{Span, char_spans, follow};
+use crate::text::{Change, Span, char_spans, follow, splice};
 
 /// A text and the spans of its bytes.
 #[derive(Debug, Clone)]
@@ -91,6 +91,18 @@ impl<'a> Aligned<'a> {
             self.spans = Some(follow(old, spans.get(skipped..).unwrap_or(&[]), before, &counts));
         }
         self.text = Cow::Owned(text);
+    }
+
+    /// Replaces stretches by characters with change counts.
+    pub(super) fn splice(&mut self, changed: &[Change]) {
+        if changed.is_empty() {
+            return;
+        }
+        let old = if self.places { self.all_spans() } else { Vec::new() };
+        let before = (self.origin as u32, self.origin as u32);
+        let (text, spans) = splice(self.text.as_bytes(), &old, before, changed);
+        self.spans = self.places.then_some(spans);
+        self.text = Cow::Owned(String::from_utf8(text).unwrap_or_default());
     }
 
     /// Changes each character into others, the first of which replaces it.

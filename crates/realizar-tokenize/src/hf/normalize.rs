@@ -8,6 +8,7 @@ use super::aligned::Aligned;
 use super::json::At;
 use crate::charsmap::CharsMap;
 use crate::pattern::{Dialect, Matcher, Pattern};
+use crate::text::Change;
 use crate::unicode::BertClass;
 use crate::unicode::normal::{self, Form};
 use crate::{TokenizeError, base64, bytelevel, unicode};
@@ -130,7 +131,7 @@ impl Normalizer {
             }
             Self::Form(wanted) => form(text, *wanted),
             Self::Lowercase => text.map(char::to_lowercase),
-            Self::StripAccents => text.filter(|char| !unicode::is(char as u32, unicode::MARK)),
+            Self::StripAccents => text.filter(|char| !normal::is_mark(char)),
             Self::Strip { left, right } => text.strip(*left, *right),
             Self::Nmt => {
                 text.filter(|char| !matches!(char as u32, 1..=8 | 0xB | 0xE..=0x1F | 0x7F | 0x8F | 0x9F));
@@ -157,10 +158,16 @@ impl Normalizer {
 }
 
 fn form(text: &mut Aligned<'_>, form: Form) {
-    if !text.text.is_ascii() && !normal::is_already(&text.text, form) {
-        let changes = normal::normalize(&text.text, form);
-        text.transform(changes.into_iter(), 0);
+    if text.text.is_ascii() {
+        return;
     }
+    let stretches = normal::unsettled(&text.text, form);
+    let normal = |range: Range<usize>| {
+        let part = text.text.get(range.clone()).unwrap_or("");
+        (range, normal::normalize(part, form))
+    };
+    let changed: Vec<Change> = stretches.into_iter().map(normal).collect();
+    text.splice(&changed);
 }
 
 fn is_bert_dropped(char: char) -> bool {

@@ -249,7 +249,7 @@ pub(crate) fn base_of(code: u32) -> u32 {
     }
     let mut first = None;
     if let Some(char) = char::from_u32(code) {
-        unicode_normalization::char::decompose_canonical(char, |part| {
+        unicode_normalization_alignments::char::decompose_canonical(char, |part| {
             first.get_or_insert(part as u32);
         });
     }

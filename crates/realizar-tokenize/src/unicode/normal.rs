@@ -4,12 +4,16 @@
 //! +1 was inserted, -n swallowed n more. That is the bookkeeping of the Hugging Face library, whose offsets we
 //! reproduce.
 
-use unicode_normalization::char::{
+use std::ops::Range;
+
+#[cfg(feature = "hf")]
+use unicode_normalization_alignments::char::is_combining_mark;
+use unicode_normalization_alignments::char::{
     canonical_combining_class, compose, decompose_canonical, decompose_compatible,
 };
-use unicode_normalization::{IsNormalized, is_nfc_quick, is_nfd_quick};
+use unicode_normalization_alignments::{IsNormalized, is_nfc_quick, is_nfd_quick};
 #[cfg(any(test, feature = "hf"))]
-use unicode_normalization::{is_nfkc_quick, is_nfkd_quick};
+use unicode_normalization_alignments::{is_nfkc_quick, is_nfkd_quick};
 
 /// Which normal form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,17 +39,51 @@ impl Form {
     }
 }
 
-/// Whether the text is surely in the form.
-pub(crate) fn is_already(text: &str, form: Form) -> bool {
+/// Whether the characters are surely in the form; of a single one, that nothing before it changes it.
+fn is_settled(chars: impl Iterator<Item = char>, form: Form) -> bool {
     let quick = match form {
-        Form::Nfc => is_nfc_quick(text.chars()),
-        Form::Nfd => is_nfd_quick(text.chars()),
+        Form::Nfc => is_nfc_quick(chars),
+        Form::Nfd => is_nfd_quick(chars),
         #[cfg(any(test, feature = "hf"))]
-        Form::Nfkc => is_nfkc_quick(text.chars()),
+        Form::Nfkc => is_nfkc_quick(chars),
         #[cfg(any(test, feature = "hf"))]
-        Form::Nfkd => is_nfkd_quick(text.chars()),
+        Form::Nfkd => is_nfkd_quick(chars),
     };
     quick == IsNormalized::Yes
+}
+
+/// Whether `StripAccents` removes the character.
+#[cfg(feature = "hf")]
+pub(crate) fn is_mark(char: char) -> bool {
+    is_combining_mark(char)
+}
+
+/// A starter that neither changes nor joins what is before it: texts can be cut before it.
+fn is_border(char: char, form: Form) -> bool {
+    char.is_ascii() || (canonical_combining_class(char) == 0 && is_settled(std::iter::once(char), form))
+}
+
+/// The stretches of `text` that may change, from border to border. All else is in the form.
+pub(crate) fn unsettled(text: &str, form: Form) -> Vec<Range<usize>> {
+    let mut out: Vec<Range<usize>> = Vec::new();
+    // The stretch so far: from its border on, and whether something in it may change.
+    let (mut from, mut dirty) = (0, false);
+    for (at, char) in text.char_indices() {
+        if char.is_ascii() || is_border(char, form) {
+            if dirty {
+                out.push(from..at);
+            }
+            (from, dirty) = (at, false);
+        } else {
+            dirty = true;
+        }
+    }
+    if dirty {
+        out.push(from..text.len());
+    }
+    // A mark that is alone behind its border, and in order, changes nothing.
+    out.retain(|range| text.get(range.clone()).is_some_and(|part| !is_settled(part.chars(), form)));
+    out
 }
 
 /// The normal form of `text`, each character with its change count.
@@ -114,7 +152,7 @@ fn recompose(decomposed: &[(char, isize)]) -> Vec<(char, isize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use unicode_normalization::UnicodeNormalization;
+    use unicode_normalization_alignments::UnicodeNormalization as _;
 
     #[test]
     fn forms_agree_with_the_unicode_crate() {
@@ -127,15 +165,24 @@ mod tests {
             "\u{344}a",
             "ạ̈\u{304}",
             "\u{301}a\u{301}",
+            "xe\u{301}y\u{323}\u{307}z\u{307}\u{323}\u{ac00}\u{11a8}가가각ｶﾞ",
         ] {
             for (form, expected) in [
-                (Form::Nfc, text.nfc().collect::<String>()),
-                (Form::Nfd, text.nfd().collect()),
-                (Form::Nfkc, text.nfkc().collect()),
-                (Form::Nfkd, text.nfkd().collect()),
+                (Form::Nfc, text.nfc().map(|pair| pair.0).collect::<String>()),
+                (Form::Nfd, text.nfd().map(|pair| pair.0).collect()),
+                (Form::Nfkc, text.nfkc().map(|pair| pair.0).collect()),
+                (Form::Nfkd, text.nfkd().map(|pair| pair.0).collect()),
             ] {
                 let found: String = normalize(text, form).iter().map(|pair| pair.0).collect();
                 assert_eq!(found, expected, "{form:?} of {text:?}");
+                let (mut joined, mut done) = (String::new(), 0);
+                for range in unsettled(text, form) {
+                    joined.push_str(&text[done..range.start]);
+                    joined.extend(normalize(&text[range.clone()], form).iter().map(|pair| pair.0));
+                    done = range.end;
+                }
+                joined.push_str(&text[done..]);
+                assert_eq!(joined, expected, "{form:?} of {text:?} in stretches");
             }
         }
     }
