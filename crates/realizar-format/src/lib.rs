@@ -49,7 +49,7 @@ pub use data_writer::DataWriter;
 pub use error::{FormatError, Place};
 pub use gguf::{Edit, Gguf, GgufHeader, GgufWriter, edit_metadata, overwrite_metadata};
 pub use hf_folder::HfFolder;
-pub use map::{Access, guard_mappings, torn_pages};
+pub use map::{Access, guard_mappings, release_pages, torn_pages};
 pub use new_file::NewFile;
 pub use open::{open, open_with, parse};
 pub use packed::PackedArray;

@@ -137,6 +137,16 @@ pub fn guard_mappings() -> std::io::Result<()> {
     Ok(())
 }
 
+/// Lets go of the pages of a mapped file that hold `data`, such as the data of a tensor that was copied: they no longer
+/// count as this process's memory, and are read again if somebody looks. For memory that is not a mapped file of this
+/// crate nothing happens.
+pub fn release_pages(data: &[u8]) {
+    #[cfg(all(unix, feature = "mmap"))]
+    guard::release(data);
+    #[cfg(not(all(unix, feature = "mmap")))]
+    let _ = data;
+}
+
 /// How many pages of mapped files had to be replaced by zeros since the program began. What was computed while the
 /// number rose is worth nothing, and the models in use should be loaded again.
 #[must_use]
@@ -288,15 +298,39 @@ mod guard {
         }
     }
 
+    /// Gives back the whole pages inside `data`, if it lies in a mapping of ours.
+    pub(super) fn release(data: &[u8]) {
+        static PAGES: OnceLock<usize> = OnceLock::new();
+        // SAFETY: asks for a number.
+        let page = *PAGES
+            .get_or_init(|| usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096));
+        let (start, end) = (data.as_ptr().addr(), data.as_ptr().addr().saturating_add(data.len()));
+        let from = start.checked_next_multiple_of(page).unwrap_or(end);
+        let to = end & !page.wrapping_sub(1);
+        if from >= to || !is_mapped(start, data.len()) {
+            return;
+        }
+        let pages = data.as_ptr().wrapping_add(from.saturating_sub(start));
+        // SAFETY: the pages lie inside a mapping of ours, which exists as long as `data` is borrowed from it. It is
+        // private, read-only and never written to, so that what is read next comes from the file again, unchanged.
+        unsafe { libc::madvise(pages.cast_mut().cast(), to.saturating_sub(from), libc::MADV_DONTNEED) };
+    }
+
+    /// Whether all of this memory belongs to one mapping of ours.
+    fn is_mapped(address: usize, len: usize) -> bool {
+        spans().any(|span| {
+            let start = span.start.load(Ordering::Acquire);
+            let offset = address.checked_sub(start).filter(|_| start != 0);
+            offset
+                .and_then(|offset| offset.checked_add(len))
+                .is_some_and(|end| end <= span.len.load(Ordering::Relaxed))
+        })
+    }
+
     /// Puts a page of zeros where a page of one of our mappings is gone.
     fn replace_page(address: usize) -> bool {
         let page = PAGE.load(Ordering::Relaxed);
-        let is_ours = spans().any(|span| {
-            let start = span.start.load(Ordering::Acquire);
-            let offset = address.checked_sub(start).filter(|_| start != 0);
-            offset.is_some_and(|offset| offset < span.len.load(Ordering::Relaxed))
-        });
-        if !is_ours {
+        if !is_mapped(address, 1) {
             return false;
         }
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED;

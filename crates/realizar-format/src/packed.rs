@@ -56,6 +56,12 @@ impl PackedArray {
         Self::of(ValueType::I32, values.into_iter().map(i32::to_le_bytes))
     }
 
+    /// An array of `u8`.
+    #[must_use]
+    pub fn u8s(values: impl IntoIterator<Item = u8>) -> Self {
+        Self::of(ValueType::U8, values.into_iter().map(|value| [value]))
+    }
+
     /// An array of `u32`.
     #[must_use]
     pub fn u32s(values: impl IntoIterator<Item = u32>) -> Self {

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::Command;
 
 use raw::Raw;
-use realizar_format::{Access, guard_mappings, open, open_with, torn_pages};
+use realizar_format::{Access, guard_mappings, open, open_with, release_pages, torn_pages};
 
 const ELEMENTS: usize = 1 << 18;
 const SIGBUS: i32 = 7;
@@ -54,6 +54,38 @@ fn row_106_a_shortened_file_reads_as_zeros_and_is_counted() {
         let (first, second) = (open(&path).unwrap(), open(&path).unwrap());
         assert_eq!(first.tensor("t").unwrap().data, second.tensor("t").unwrap().data);
     }
+}
+
+/// Kilobytes of mapped files that count as this process's memory.
+fn resident_file_kilobytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("RssFile:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+#[test]
+fn released_pages_leave_memory_and_come_back() {
+    const LARGE: usize = 32 << 20;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.gguf");
+    let raw = Raw::header(3, 1, 0).tensor("t", &[LARGE as u64 / 4], 0, 0).pad(32);
+    std::fs::write(&path, [raw.bytes, vec![7; LARGE]].concat()).unwrap();
+    for access in [Access::Map, Access::Read] {
+        let data = open_with(&path, access).unwrap().tensor("t").unwrap().data;
+        assert!(data.iter().all(|byte| *byte == 7));
+        let before = resident_file_kilobytes();
+        release_pages(&data);
+        let given_back = before.saturating_sub(resident_file_kilobytes());
+        // Other tests run beside this one: most of it is enough.
+        assert_eq!(
+            given_back > LARGE as u64 / 1024 / 2,
+            access == Access::Map,
+            "{access:?}: {given_back} KB"
+        );
+        assert!(data.iter().all(|byte| *byte == 7), "{access:?}");
+    }
+    release_pages(&[]);
+    release_pages(&[0; 20_000]);
 }
 
 /// Runs the test `name` in a process of its own; gives the signal that ended it.
