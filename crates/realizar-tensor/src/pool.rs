@@ -1,8 +1,9 @@
 //! The thread pool: the caller and its workers share out the tiles of one phase at a time.
 //!
 //! A phase is a closure over rectangular tiles of one or more output grids. Tiles are claimed one by one
-//! from an atomic counter, so a core that a neighbour has stolen holds up only its own tile. The shape of
-//! a tile never depends on the number of threads. Between phases workers spin for some tens of
+//! from atomic counters, so a core that a neighbour has stolen holds up only its own tile: each thread begins in a
+//! region of its own and goes on to those of others when it is through. The shape of a tile never depends on the number of
+//! threads. Between phases workers spin for some tens of
 //! microseconds, then park. A worker that comes late to a phase is not waited for: it joins by raising the
 //! count of active threads while the phase is open, and the caller closes the phase before it waits.
 
@@ -17,6 +18,14 @@ use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
 use crate::TensorError;
+
+/// Parts of a phase's tiles, each with its own counter: a thread works through one in order before it helps with the
+/// others, so that it reads long pieces of memory.
+const REGIONS: usize = 16;
+
+/// A counter on cache lines of its own.
+#[repr(align(128))]
+struct Counter(AtomicUsize);
 
 /// How long a worker spins for the next phase before it parks.
 const SPIN: Duration = Duration::from_micros(50);
@@ -160,24 +169,30 @@ impl Pool {
     ) {
         assert!(workers.len() >= self.threads(), "{} states for {} threads", workers.len(), self.threads());
         let total = grids.iter().map(Grid::tiles).sum::<usize>();
-        let next = AtomicUsize::new(0);
+        let next = [const { Counter(AtomicUsize::new(0)) }; REGIONS];
+        let regions = self.threads().min(REGIONS);
         let grids = grids.map(Target::new);
         let states = Target::of_states(workers);
         let claim = |worker: usize| {
             // SAFETY: every thread inside a phase has its own index below `threads`, so no two share a state.
             let state = unsafe { states.element(worker) };
-            loop {
-                let mut tile = next.fetch_add(1, Ordering::Relaxed);
-                if tile >= total {
-                    return;
-                }
-                for (index, grid) in grids.iter().enumerate() {
-                    if tile < grid.tiles {
-                        // SAFETY: the counter hands out each number once and tiles of a grid are disjoint.
-                        f(state, index, unsafe { grid.tile(tile) });
+            for region in 0..regions {
+                let region = (worker + region) % regions;
+                let (start, end) = (total * region / regions, total * (region + 1) / regions);
+                loop {
+                    let mut tile = start + next[region].0.fetch_add(1, Ordering::Relaxed);
+                    if tile >= end {
                         break;
                     }
-                    tile -= grid.tiles;
+                    for (index, grid) in grids.iter().enumerate() {
+                        if tile < grid.tiles {
+                            // SAFETY: each number belongs to one region, whose counter hands it out once, and tiles of a
+                            // grid are disjoint.
+                            f(state, index, unsafe { grid.tile(tile) });
+                            break;
+                        }
+                        tile -= grid.tiles;
+                    }
                 }
             }
         };

@@ -4,7 +4,7 @@ use std::arch::x86_64::{__m512, _mm512_dpbusd_epi32, _mm512_setzero_ps};
 
 use super::fold::{Fold, lanes, splat, start};
 use super::panel::{Tail, block_of};
-use super::rows::LANES;
+use super::rows::{Ahead, LANES};
 use super::unpack::{FACTS, Head, head, part, place};
 use crate::acts::{Acts, SUPER};
 use crate::matrix::Weights;
@@ -15,6 +15,7 @@ pub(super) fn rows16<const F: usize>(
     weights: &Weights<'_>,
     first: usize,
     acts: &Acts<'_>,
+    tail: &mut Tail,
     mut put: impl FnMut(usize, &[f32; LANES]),
 ) {
     let mut all = |sums: &[__m512]| {
@@ -23,10 +24,10 @@ pub(super) fn rows16<const F: usize>(
         }
     };
     match acts.tokens {
-        1 => all(&tokens::<F, 1>(weights, first, acts)),
-        2 => all(&tokens::<F, 2>(weights, first, acts)),
-        3 => all(&tokens::<F, 3>(weights, first, acts)),
-        _ => all(&tokens::<F, 4>(weights, first, acts)),
+        1 => all(&tokens::<F, 1>(weights, first, acts, tail)),
+        2 => all(&tokens::<F, 2>(weights, first, acts, tail)),
+        3 => all(&tokens::<F, 3>(weights, first, acts, tail)),
+        _ => all(&tokens::<F, 4>(weights, first, acts, tail)),
     }
 }
 
@@ -35,26 +36,23 @@ fn tokens<const F: usize, const T: usize>(
     weights: &Weights<'_>,
     first: usize,
     acts: &Acts<'_>,
+    tail: &mut Tail,
 ) -> [__m512; T] {
     assert_eq!(acts.tokens, T);
     let facts = FACTS[F];
     let blocks = weights.cols.div_ceil(SUPER);
     let registers = facts.block / 4;
     let mut sums = [_mm512_setzero_ps(); T];
-    let mut tail = Tail::EMPTY;
+    let bytes = LANES * weights.row_bytes;
+    let ahead = Ahead::new(weights.data, first * weights.row_bytes + bytes, bytes, blocks * 4);
     let mut scales = Head::zero();
     for block in 0..blocks {
-        let rows = block_of::<F>(weights, first, block, &mut tail);
-        // The next block of these rows, or the first one of the next rows: sixteen streams are too many for the processor
-        // to foresee.
-        rows.prefetch(
-            if block + 1 < blocks { facts.bytes } else { LANES * weights.row_bytes - block * facts.bytes },
-            facts.bytes,
-        );
+        let rows = block_of::<F>(weights, first, block, tail);
         let words = acts.group(block, 0, T);
         head::<F>(rows, &mut scales);
         let mut fold = Fold::<T>::zero();
         for p in 0..4 {
+            ahead.fetch(block * 4 + p);
             let w = part::<F>(rows, p);
             for run in 0..16 / registers {
                 let k4 = place::<F>(p, run * registers);

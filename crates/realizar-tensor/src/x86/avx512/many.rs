@@ -6,13 +6,13 @@
 )]
 
 use std::arch::x86_64::{
-    __m512, __m512i, _mm512_dpbusd_epi32, _mm512_loadu_ps, _mm512_setzero_ps, _mm512_setzero_si512,
-    _mm512_storeu_ps,
+    __m512, __m512i, _mm512_dpbusd_epi32, _mm512_loadu_ps, _mm512_setzero_ps, _mm512_storeu_ps,
 };
+use std::mem::MaybeUninit;
 
 use super::fold::{Fold, splat, start};
 use super::panel::{Tail, block_of};
-use super::rows::LANES;
+use super::rows::{Ahead, LANES};
 use super::unpack::{FACTS, Head, head, part, place};
 use crate::acts::{Acts, MOST_SUMS, SUPER, groups};
 use crate::matrix::Weights;
@@ -27,7 +27,7 @@ const STRETCH: usize = MOST_SUMS / GROUP;
 
 /// 256 values of sixteen rows.
 struct Panel {
-    w: [__m512i; 64],
+    w: [MaybeUninit<__m512i>; 64],
     head: Head,
 }
 
@@ -38,26 +38,28 @@ pub(super) fn rows<const F: usize>(
     first: usize,
     panels: usize,
     acts: &Acts<'_>,
+    tail: &mut Tail,
     scratch: &mut Scratch,
     mut put: impl FnMut(usize, usize, &[f32; LANES]),
 ) {
     let blocks = weights.cols.div_ceil(SUPER);
     let mut storage: [Panel; PANELS] =
-        std::array::from_fn(|_| Panel { w: [_mm512_setzero_si512(); 64], head: Head::zero() });
+        std::array::from_fn(|_| Panel { w: [MaybeUninit::uninit(); 64], head: Head::zero() });
     let storage = &mut storage[..panels];
-    let mut tail = Tail::EMPTY;
+    let bytes = panels * LANES * weights.row_bytes;
+    let ahead = Ahead::new(weights.data, first * weights.row_bytes + bytes, bytes, blocks * panels * 4);
     for (begin, count) in groups(acts.tokens, acts.group * STRETCH) {
         let (_, sums) = scratch.buffers(0, panels * count * LANES);
         sums.fill(0.0);
         for block in 0..blocks {
             for (index, panel) in storage.iter_mut().enumerate() {
                 let first = first + index * LANES;
-                let rows = block_of::<F>(weights, first, block, &mut tail);
-                rows.prefetch(FACTS[F].bytes, FACTS[F].bytes);
+                let rows = block_of::<F>(weights, first, block, tail);
                 head::<F>(rows, &mut panel.head);
                 for p in 0..4 {
+                    ahead.fetch_far((block * panels + index) * 4 + p);
                     for (i, w) in part::<F>(rows, p).into_iter().enumerate() {
-                        panel.w[place::<F>(p, i)] = w;
+                        panel.w[place::<F>(p, i)].write(w);
                     }
                 }
             }
@@ -114,7 +116,9 @@ fn tokens<const F: usize, const P: usize, const T: usize>(
             for t in 0..T {
                 let x = splat(words, k4 * T + t);
                 for p in 0..P {
-                    acc[p][t] = _mm512_dpbusd_epi32(acc[p][t], panels[p].w[k4], x);
+                    // SAFETY: the caller has written all registers of each panel.
+                    let w = unsafe { panels[p].w[k4].assume_init() };
+                    acc[p][t] = _mm512_dpbusd_epi32(acc[p][t], w, x);
                 }
             }
         }

@@ -44,6 +44,7 @@ fn tiles<const F: usize>(
     out: &mut Tile<'_, f32>,
 ) {
     let mut first = 0;
+    let mut tail = Tail::EMPTY;
     while first < weights.rows {
         // The last rows may overlap those before: what is computed twice comes out the same.
         let left = weights.rows - first;
@@ -51,13 +52,13 @@ fn tiles<const F: usize>(
             first = weights.rows - LANES;
         }
         if acts.tokens <= FEW {
-            few::rows16::<F>(weights, first, acts, |token, sums| {
+            few::rows16::<F>(weights, first, acts, &mut tail, |token, sums| {
                 out.row(token)[first..first + used].copy_from_slice(&sums[..used]);
             });
             first += LANES;
         } else {
             let panels = (left / LANES).clamp(1, many::PANELS);
-            many::rows::<F>(weights, first, panels, acts, scratch, |token, row, sums| {
+            many::rows::<F>(weights, first, panels, acts, &mut tail, scratch, |token, row, sums| {
                 out.row(token)[row..row + used].copy_from_slice(&sums[..used]);
             });
             first += panels * LANES;

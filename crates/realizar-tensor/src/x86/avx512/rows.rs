@@ -1,10 +1,10 @@
 //! Sixteen rows of weights side by side: lane r of a register belongs to row r.
 
 use std::arch::x86_64::{
-    __m128i, __m512, __m512i, _MM_HINT_T0, _mm_loadu_si128, _mm_prefetch, _mm512_broadcast_i32x4,
-    _mm512_cvtepi32_epi16, _mm512_cvtph_ps, _mm512_i32gather_epi32, _mm512_mask_broadcast_i32x4,
-    _mm512_mullo_epi32, _mm512_set1_epi32, _mm512_setr_epi32, _mm512_srli_epi32, _mm512_unpackhi_epi32,
-    _mm512_unpackhi_epi64, _mm512_unpacklo_epi32, _mm512_unpacklo_epi64,
+    __m128i, __m512, __m512i, _MM_HINT_T0, _MM_HINT_T1, _mm_loadu_si128, _mm_prefetch,
+    _mm512_broadcast_i32x4, _mm512_cvtepi32_epi16, _mm512_cvtph_ps, _mm512_i32gather_epi32,
+    _mm512_mask_broadcast_i32x4, _mm512_mullo_epi32, _mm512_set1_epi32, _mm512_setr_epi32, _mm512_srli_epi32,
+    _mm512_unpackhi_epi32, _mm512_unpackhi_epi64, _mm512_unpacklo_epi32, _mm512_unpacklo_epi64,
 };
 
 /// Rows per register.
@@ -40,17 +40,6 @@ impl Rows16 {
     #[inline(always)]
     fn row(self, row: usize, at: usize) -> *const u8 {
         self.base.wrapping_add(row * self.stride + at)
-    }
-
-    /// Fetches `bytes` bytes of every row; the place may lie outside the rows.
-    #[target_feature(enable = "avx512f")]
-    #[inline]
-    pub(super) fn prefetch(self, at: usize, bytes: usize) {
-        for row in 0..LANES {
-            for line in (0..bytes).step_by(64) {
-                _mm_prefetch::<_MM_HINT_T0>(self.row(row, at + line).cast());
-            }
-        }
     }
 
     /// 16 bytes at `at` of each row: register j holds dword j of every row.
@@ -103,6 +92,41 @@ impl Rows16 {
     #[inline]
     pub(super) fn half_at_end(self, at: usize) -> __m512 {
         high_halves(self.dword(at - 2))
+    }
+}
+
+/// The bytes behind the rows that are being computed, fetched in the order in which they lie: memory serves one long stream
+/// far better than sixteen short ones.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ahead {
+    from: *const u8,
+    /// Bytes per 256-block, so that all are fetched when the last block is done.
+    share: usize,
+}
+
+impl Ahead {
+    /// The `bytes` bytes behind the first `start` of `data`, in `blocks` equal shares. They may lie outside: fetching harms
+    /// nothing.
+    pub(super) fn new(data: &[u8], start: usize, bytes: usize, blocks: usize) -> Self {
+        Self { from: data.as_ptr().wrapping_add(start), share: bytes.div_ceil(blocks).next_multiple_of(64) }
+    }
+
+    /// Fetches share number `block` into the L1 cache.
+    #[inline(always)]
+    pub(super) fn fetch(self, block: usize) {
+        for line in (0..self.share).step_by(64) {
+            // SAFETY: fetching needs no valid address.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(self.from.wrapping_add(block * self.share + line).cast()) };
+        }
+    }
+
+    /// Fetches share number `block` into the L2 cache.
+    #[inline(always)]
+    pub(super) fn fetch_far(self, block: usize) {
+        for line in (0..self.share).step_by(64) {
+            // SAFETY: fetching needs no valid address.
+            unsafe { _mm_prefetch::<_MM_HINT_T1>(self.from.wrapping_add(block * self.share + line).cast()) };
+        }
     }
 }
 
