@@ -42,12 +42,12 @@ impl Shape {
         self.split_last().map_or(1, |(_, outer)| product(outer).unwrap_or(usize::MAX))
     }
 
-    /// Bytes of a tensor whose rows are whole blocks of `dtype`; `None` if they are not, or if the size overflows.
+    /// Bytes of a tensor whose rows are whole blocks of `dtype`; `None` if they are not, or if the size overflows. A
+    /// tensor without elements has none, whatever its other dimensions are.
     pub(crate) fn bytes(&self, dtype: DType) -> Option<u64> {
-        let row = dtype.row_bytes(self.cols())? as u64;
         match self.elements()? {
             0 => Some(0),
-            _ => row.checked_mul(self.rows() as u64),
+            _ => (dtype.row_bytes(self.cols())? as u64).checked_mul(self.rows() as u64),
         }
     }
 
@@ -88,7 +88,7 @@ impl fmt::Display for Shape {
 
 #[cfg(test)]
 mod tests {
-    use super::Shape;
+    use super::{DType, Shape};
 
     #[test]
     fn sizes_follow_from_dimensions() {
@@ -106,6 +106,15 @@ mod tests {
             let shape = Shape::new(dims).unwrap();
             assert_eq!((shape.rows(), shape.cols(), shape.elements()), (*rows, *cols, *elements), "{shape}");
             assert_eq!(&*shape, *dims);
+        }
+        for (dims, bytes) in [
+            (&[2, 64][..], Some(72)),
+            (&[2, 33], None),
+            (&[0, 33], Some(0)),
+            (&[0, HUGE], Some(0)),
+            (&[HUGE, 64], None),
+        ] {
+            assert_eq!(Shape::new(dims).unwrap().bytes(DType::Q4_0), bytes, "{dims:?}");
         }
         assert_eq!(Shape::new(&[1; 9]), None);
         assert_eq!(Shape::new(&[2, 3]).unwrap().to_string(), "[2, 3]");

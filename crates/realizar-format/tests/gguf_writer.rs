@@ -117,6 +117,17 @@ proptest! {
     }
 }
 
+/// Found by fuzzing: the reader takes a tensor without elements whatever its other dimensions are.
+#[test]
+fn a_tensor_without_elements_may_have_any_row() {
+    const HUGE: usize = usize::MAX / 2 - 31;
+    let mut writer = GgufWriter::new();
+    writer.tensor("empty", DType::F64, Shape::new(&[0, HUGE]).unwrap()).unwrap();
+    let file = writer.begin(Vec::new()).unwrap().finish().unwrap();
+    let gguf = Gguf::parse(file.into()).unwrap();
+    assert_eq!(gguf.tensor("empty").unwrap().shape.to_string(), format!("[0, {HUGE}]"));
+}
+
 #[test]
 fn what_the_reader_would_refuse_is_not_written() {
     let long = "x".repeat(70_000);
