@@ -40,6 +40,8 @@ pub(crate) enum Command {
     Bench(commands::bench::BenchArgs),
     /// How well a model predicts a text
     Perplexity(commands::perplexity::PerplexityArgs),
+    /// The same model in fewer bits
+    Quantize(commands::quantize::QuantizeArgs),
 }
 
 /// Flags of every command, so that a script may pass them everywhere; each command reads those that concern it.

@@ -7,6 +7,7 @@ pub(crate) mod embed;
 pub(crate) mod info;
 pub(crate) mod logits;
 pub(crate) mod perplexity;
+pub(crate) mod quantize;
 pub(crate) mod run;
 pub(crate) mod serve;
 pub(crate) mod tokenize;
@@ -18,6 +19,7 @@ use crate::interrupt::Interrupt;
 /// Does what was asked for.
 pub(crate) fn dispatch(command: Command, interrupt: &Interrupt) -> Result<(), CliError> {
     match command {
+        Command::Quantize(args) => quantize::run(args, interrupt),
         Command::Run(args) => run::run(args),
         Command::Chat(args) => chat::run(args, interrupt),
         Command::Serve(args) => serve::run(args),

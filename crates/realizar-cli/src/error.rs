@@ -31,6 +31,10 @@ pub(crate) enum CliError {
     Json(#[source] serde_json::Error),
     #[error("{0}")]
     Unavailable(String),
+    #[error("interrupted")]
+    Interrupted,
+    #[error(transparent)]
+    Quantize(#[from] crate::commands::quantize::QuantizeError),
     #[error(transparent)]
     Http(#[from] realizar_http::HttpError),
     #[error(transparent)]
@@ -55,6 +59,7 @@ impl CliError {
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_) => 2,
+            Self::Interrupted => 130,
             _ => 1,
         }
     }

@@ -22,7 +22,19 @@ impl Interrupt {
         signal_hook::flag::register_conditional_shutdown(SIGINT, 130, Arc::clone(&interrupt.ends))
             .and_then(|_| signal_hook::flag::register(SIGINT, Arc::clone(&interrupt.seen)))
             .map_err(CliError::Signals)?;
+        // A file that grows past a limit is an error of the write, not the end of the process.
+        #[cfg(unix)]
+        signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default())
+            .map_err(CliError::Signals)?;
         Ok(interrupt)
+    }
+
+    /// Lets a request to end (SIGTERM) be told like an interrupt: for work that has something to take away first.
+    pub(crate) fn tell_of_termination(&self) -> Result<(), CliError> {
+        #[cfg(unix)]
+        signal_hook::flag::register(signal_hook::consts::SIGTERM, Arc::clone(&self.seen))
+            .map_err(CliError::Signals)?;
+        Ok(())
     }
 
     /// Runs `work`, during which an interrupt does not end the program but is told by [`Interrupt::came`].

@@ -35,12 +35,16 @@ impl OutFile {
 
     /// Appends numbers as little-endian f32.
     pub(crate) fn numbers(&mut self, values: &[f32]) -> Result<(), CliError> {
-        let out: &mut dyn Write = match &mut self.place {
-            Place::Beside(out) => out,
-            Place::Stream(out) => out,
-        };
+        let out = self.stream();
         let written: io::Result<()> = values.iter().try_for_each(|value| out.write_all(&value.to_le_bytes()));
         written.map_err(|error| CliError::file("write", &self.path, error))
+    }
+
+    fn stream(&mut self) -> &mut dyn Write {
+        match &mut self.place {
+            Place::Beside(out) => out,
+            Place::Stream(out) => out,
+        }
     }
 
     /// Puts the result in its place.
@@ -50,5 +54,15 @@ impl OutFile {
             Place::Beside(out) => Ok(out.into_inner().map_err(|error| fail(error.into_error()))?.commit()?),
             Place::Stream(mut out) => out.flush().map_err(fail),
         }
+    }
+}
+
+impl Write for OutFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.stream().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream().flush()
     }
 }

@@ -14,6 +14,8 @@ pub enum QuantError {
     UnknownRecipe { name: String },
     #[error("a row of {elems} elements is no whole number of {dtype} blocks of {}", dtype.block_elems())]
     RowLength { dtype: DType, elems: usize },
+    #[error("tensor `{tensor}`: a row of {elems} elements is no whole number of {dtype} blocks of {}, and no other type takes its place", dtype.block_elems())]
+    NoFallback { tensor: String, dtype: DType, elems: usize },
     #[error("{elems} elements of {dtype} take {needed} bytes, found {found}")]
     ByteLength { dtype: DType, elems: usize, needed: usize, found: usize },
     #[error("{dtype} elements are not weights: no conversion to or from f32")]

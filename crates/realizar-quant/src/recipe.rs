@@ -97,6 +97,13 @@ pub struct TensorFacts<'a> {
     pub wanted: Option<DType>,
 }
 
+impl TensorFacts<'_> {
+    /// By what llama-quantize sorts the tensors of a file: their layers, then their names.
+    pub fn order(name: &str) -> (Option<u32>, &str) {
+        (layer(name), name)
+    }
+}
+
 /// What the user asked for beyond the recipe.
 #[derive(Clone, Copy, Debug)]
 pub struct PlanOptions {
@@ -160,7 +167,7 @@ impl Recipe {
             seen: [0; 4],
         };
         let mut order: Vec<usize> = (0..tensors.len()).collect();
-        order.sort_by_key(|&i| (layer(tensors[i].name), tensors[i].name));
+        order.sort_by_key(|&i| TensorFacts::order(tensors[i].name));
         let mut choices: Vec<Choice> = tensors
             .iter()
             .map(|tensor| Choice { dtype: tensor.dtype, fell_back: false, needs_importance: false })
@@ -359,7 +366,9 @@ fn fitting(dtype: DType, tensor: &TensorFacts<'_>) -> Result<(DType, bool), Quan
     }
     match FALLBACKS.iter().find(|(from, _)| *from == dtype) {
         Some(&(_, other)) if suits(other) => Ok((other, true)),
-        None if dtype.block_elems() > 32 => Err(QuantError::RowLength { dtype, elems: cols }),
+        None if dtype.block_elems() > 32 => {
+            Err(QuantError::NoFallback { tensor: tensor.name.to_owned(), dtype, elems: cols })
+        }
         _ => Ok((DType::F16, true)),
     }
 }

@@ -64,7 +64,7 @@ fn choices_are_llama_quantizes() {
                 let name = format!("{} of {:?} {:?}", words[1], model.architecture, model.numbers);
                 let plan = model.plan(Recipe::named(words[1]).unwrap());
                 if words[2] == "refused" {
-                    assert!(matches!(plan, Err(QuantError::RowLength { .. })), "{name}");
+                    assert!(matches!(plan, Err(QuantError::NoFallback { .. })), "{name}");
                     continue;
                 }
                 let expected = words[2..].iter().flat_map(|run| {
