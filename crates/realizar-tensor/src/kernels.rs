@@ -91,6 +91,10 @@ impl Kernels {
             let mut tables: Vec<&'static Self> = Vec::new();
             #[cfg(target_arch = "x86_64")]
             tables.extend(crate::x86::tables());
+            #[cfg(target_arch = "aarch64")]
+            tables.extend(crate::aarch64::table());
+            #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+            tables.extend([&crate::wasm::TABLE]);
             tables.extend([&crate::scalar::TABLE]);
             #[cfg(feature = "trueno")]
             tables.insert(1, crate::trueno::table(tables[0]));

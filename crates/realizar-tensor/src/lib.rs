@@ -26,6 +26,9 @@
 
 #![deny(unsafe_code)]
 
+#[cfg(target_arch = "aarch64")]
+#[expect(unsafe_code, reason = "vector loads and stores, and calls of feature-gated functions")]
+mod aarch64;
 mod acts;
 mod attend;
 mod compute;
@@ -37,6 +40,8 @@ mod kv;
 mod matrix;
 #[expect(unsafe_code, reason = "erased lifetimes and disjoint parts of shared buffers")]
 mod pool;
+#[cfg(any(test, target_arch = "aarch64", all(target_arch = "wasm32", target_feature = "simd128")))]
+mod quads;
 mod rows;
 mod scalar;
 mod scratch;
@@ -44,6 +49,9 @@ mod scratch;
 #[expect(unsafe_code, reason = "the dot products of Trueno's backends are unsafe functions")]
 mod trueno;
 mod vector;
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+#[expect(unsafe_code, reason = "vector loads and stores")]
+mod wasm;
 #[cfg(target_arch = "x86_64")]
 #[expect(unsafe_code, reason = "vector loads and stores, and calls of feature-gated functions")]
 mod x86;

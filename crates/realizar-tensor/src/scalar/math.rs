@@ -14,7 +14,7 @@ pub(crate) struct Plain;
 
 /// One rounding; only for tables whose instruction set has FMA.
 #[derive(Debug)]
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 pub(crate) struct Fused;
 
 impl Arith for Plain {
@@ -24,7 +24,7 @@ impl Arith for Plain {
     }
 }
 
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 impl Arith for Fused {
     #[inline(always)]
     fn mul_add(a: f32, b: f32, c: f32) -> f32 {

@@ -86,7 +86,9 @@ pub(crate) fn decoded(dtype: DType, rows: usize, cols: usize, bytes: &[u8]) -> V
     out
 }
 
+/// WebAssembly has no threads: there one stands for any number.
 pub(crate) fn compute(kernels: &'static Kernels, threads: usize) -> Compute {
+    let threads = if cfg!(target_family = "wasm") { 1 } else { threads };
     Compute::new(Pool::new(threads).expect("pool"), kernels)
 }
 

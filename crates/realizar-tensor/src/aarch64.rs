@@ -1,0 +1,71 @@
+//! Kernels for 64-bit Arm. NEON belongs to every such processor; the dot products of bytes are detected.
+
+mod float;
+mod vector;
+
+use realizar_quant::DType;
+
+use self::vector::Neon;
+use crate::acts::{ActKind, Acts};
+use crate::kernels::{IntegerFormat, Peak};
+use crate::matrix::Weights;
+use crate::pool::Tile;
+use crate::quads::{self, Format, Q4_0, Q4K, Q5K, Q6K, Q8_0};
+use crate::scalar::math::Fused;
+use crate::scalar::{self, activation, attention, float as plain, norm};
+use crate::scratch::Scratch;
+use crate::{Isa, Kernels};
+
+/// The table, if this processor has the instructions.
+pub(crate) fn table() -> Option<&'static Kernels> {
+    std::arch::is_aarch64_feature_detected!("dotprod").then_some(&TABLE)
+}
+
+/// Only [`table`] hands this out, after it has detected the features that the functions below are compiled for. What is
+/// not gated is compiled for NEON, as all code for this architecture: the plain loops, widened by the compiler.
+static TABLE: Kernels = Kernels {
+    isa: Isa::Neon,
+    name: "neon",
+    group: 4,
+    integer: &[
+        IntegerFormat { dtype: DType::Q4_0, kind: ActKind::Block32, product: product::<Q4_0> },
+        IntegerFormat { dtype: DType::Q8_0, kind: ActKind::Block32, product: product::<Q8_0> },
+        IntegerFormat { dtype: DType::Q4_K, kind: ActKind::Super256, product: product::<Q4K> },
+        IntegerFormat { dtype: DType::Q5_K, kind: ActKind::Super256, product: product::<Q5K> },
+        IntegerFormat { dtype: DType::Q6_K, kind: ActKind::Super256, product: product::<Q6K> },
+    ],
+    widen_f16: float::widen_f16,
+    dots: |dots, out| plain::dots::<Fused, 2, 2>(dots, out),
+    rms_norm: norm::rms_norm::<Fused>,
+    layer_norm: norm::layer_norm::<Fused>,
+    gate: activation::gate::<Fused>,
+    softcap: activation::softcap::<Fused>,
+    add: activation::add::<Fused>,
+    attend: attention::attend::<Fused, 4, 16, 16>,
+    peak: Peak {
+        int8: || {
+            // SAFETY: see `TABLE`.
+            unsafe { vector::int8_peak() }
+        },
+        f32: || {
+            // SAFETY: NEON belongs to the architecture.
+            unsafe { float::f32_peak() }
+        },
+    },
+    ..scalar::TABLE
+};
+
+fn product<F: Format>(
+    weights: &Weights<'_>,
+    acts: &Acts<'_>,
+    scratch: &mut Scratch,
+    out: &mut Tile<'_, f32>,
+) {
+    // SAFETY: see `TABLE`.
+    unsafe { gated::<F>(weights, acts, scratch, out) }
+}
+
+#[target_feature(enable = "neon,dotprod")]
+fn gated<F: Format>(weights: &Weights<'_>, acts: &Acts<'_>, scratch: &mut Scratch, out: &mut Tile<'_, f32>) {
+    quads::product::<Neon, F>(weights, acts, scratch, out);
+}
