@@ -333,9 +333,9 @@ fn scripts(text: &str) -> Vec<Range<usize>> {
     let of = |char: char| match unicode::SCRIPT_NAMES.get(unicode::script(char as u32) as usize) {
         _ if char == ' ' => None,
         _ if char == '\u{30FC}' => han,
-        Some(&("Hiragana" | "Katakana")) => han,
         // The reference's table is older than ours: what it does not know goes with any script.
         _ if is_unscripted(char as u32) => None,
+        Some(&("Hiragana" | "Katakana")) => han,
         _ if matches!(char, '\u{589}' | '\u{61C}') => named("Common"),
         _ if matches!(char, '\u{953}' | '\u{954}') => named("Devanagari"),
         _ => Some(unicode::script(char as u32)),

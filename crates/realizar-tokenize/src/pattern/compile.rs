@@ -55,7 +55,7 @@ fn first_bytes(node: &Node, bytes: &mut [bool; 256]) -> bool {
         | Node::TextEnd
         | Node::LineStart
         | Node::LineEnd
-        | Node::WordBorder(_) => true,
+        | Node::WordBorder(..) => true,
     }
 }
 
@@ -110,7 +110,10 @@ impl Compiler<'_> {
             Node::TextEnd => drop(self.push(Op::TextEnd)?),
             Node::LineStart => drop(self.push(Op::LineStart)?),
             Node::LineEnd => drop(self.push(Op::LineEnd)?),
-            Node::WordBorder(at) => drop(self.push(Op::WordBorder(*at))?),
+            Node::WordBorder(wanted, set) => {
+                let class = self.class(set);
+                self.push(Op::WordBorder { wanted: *wanted, class })?;
+            }
         }
         Ok(())
     }

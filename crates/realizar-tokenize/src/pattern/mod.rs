@@ -62,7 +62,10 @@ enum Op {
     TextEnd,
     LineStart,
     LineEnd,
-    WordBorder(bool),
+    WordBorder {
+        wanted: bool,
+        class: u32,
+    },
     Match,
 }
 
@@ -147,6 +150,11 @@ mod tests {
             ("empty", "(?=b)", "abab", &["", ""]),
             ("named", "(?P<x>a)(?<y>b)", "ab", &["ab"]),
             ("dot", ".", "a\n", &["a"]),
+            ("any line break", r"\R", "a\r\nb\u{2028}\n\r", &["\r\n", "\u{2028}", "\n", "\r"]),
+            ("long names", r"\p{Uppercase_Letter}|\p{lower case}|\p{LC}", "Aa1ǅ", &["A", "a", "ǅ"]),
+            ("more of posix", "[[:blank:]]+|[[:graph:]]|[[:ascii:]]", "a\t b\n", &["a", "\t ", "b", "\n"]),
+            ("printable", "[[:print:]]+", "a b\tc", &["a b", "c"]),
+            ("a script's later letters are unknown", r"\p{Han}", "\u{323B0}中", &["中"]),
             ("escapes", r"\x61\u0062\x{63}\t\.\-", "abc\t.-", &["abc\t.-"]),
             ("fold", "(?i)straSSe", "STRAſſE", &["STRAſſE"]),
             ("fold in class", "(?i:[a-c])+", "aBCd", &["aBC"]),
@@ -159,6 +167,8 @@ mod tests {
             assert_eq!(words(pattern, Dialect::Plain, text), *expected, "{name}");
         }
         assert_eq!(words("^a|b$", Dialect::Oniguruma, "a\nab\nb"), ["a", "a", "b", "b"]);
+        assert_eq!(words(r"\w+|[[:punct:]]", Dialect::Oniguruma, "x²✓·"), ["x²", "✓", "·"]);
+        assert_eq!(words(r"\w+|[[:punct:]]", Dialect::Plain, "x²✓·"), ["x", "·"]);
         assert_eq!(words("^a|b$", Dialect::Plain, "a\nab\nb"), ["a", "b"]);
     }
 

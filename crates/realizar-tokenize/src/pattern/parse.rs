@@ -24,14 +24,20 @@ pub(crate) enum Node {
     Set(Set),
     Sequence(Vec<Node>),
     Choice(Vec<Node>),
-    Repeat { node: Box<Node>, min: u32, max: u32, greed: Greed },
+    Repeat {
+        node: Box<Node>,
+        min: u32,
+        max: u32,
+        greed: Greed,
+    },
     Look(Look, Box<Node>),
     Atomic(Box<Node>),
     TextStart,
     TextEnd,
     LineStart,
     LineEnd,
-    WordBorder(bool),
+    /// Whether a word is to begin or end here, and the characters of words.
+    WordBorder(bool, Set),
 }
 
 const MAX_DEPTH: usize = 32;
@@ -176,16 +182,24 @@ impl Parser<'_> {
             '$' => Node::TextEnd,
             '*' | '+' | '?' => return Err(self.error("nothing to repeat")),
             '\\' => match self.peek() {
-                Some('b') => self.skip(Node::WordBorder(true)),
-                Some('B') => self.skip(Node::WordBorder(false)),
+                Some('b') => self.skip(Node::WordBorder(true, self.word())),
+                Some('B') => self.skip(Node::WordBorder(false, self.word())),
                 Some('A') => self.skip(Node::TextStart),
                 Some('z') => self.skip(Node::TextEnd),
+                Some('R') => self.skip(line_break()),
                 Some('Z') => return Err(self.error("this escape is not supported")),
                 Some('1'..='9') => return Err(self.error("back references are not supported")),
                 _ => Node::Set(self.escape()?),
             },
             char => Node::Set(self.literal(char)),
         })
+    }
+
+    /// `\w`, to which Oniguruma adds the fractions and exponents of Latin-1.
+    fn word(&self) -> Set {
+        let latin =
+            if self.line_anchors { vec![(0xB2, 0xB3), (0xB9, 0xB9), (0xBC, 0xBE)] } else { Vec::new() };
+        Set::Any(vec![word(), Set::Ranges(latin)])
     }
 
     fn skip<T>(&mut self, value: T) -> T {
@@ -251,8 +265,8 @@ impl Parser<'_> {
             'S' => negated(Set::space()),
             'd' => Set::Categories(unicode::DECIMAL),
             'D' => negated(Set::Categories(unicode::DECIMAL)),
-            'w' => word(),
-            'W' => negated(word()),
+            'w' => self.word(),
+            'W' => negated(self.word()),
             'h' => Set::Ranges(vec![(0x30, 0x39), (0x41, 0x46), (0x61, 0x66)]),
             'p' => self.property()?,
             'P' => negated(self.property()?),
@@ -328,7 +342,7 @@ impl Parser<'_> {
             } else if self.eat("[:") {
                 let end = self.rest().find(":]").ok_or_else(|| self.error("class name does not end"))?;
                 let name = self.rest().get(..end).unwrap_or("").to_owned();
-                let set = posix(&name).ok_or_else(|| self.error("unknown class name"))?;
+                let set = posix(&name, self.line_anchors).ok_or_else(|| self.error("unknown class name"))?;
                 self.pos += end + 2;
                 any.push(set);
             } else if self.eat("[") {
@@ -388,6 +402,14 @@ impl Parser<'_> {
     }
 }
 
+/// `\R`: one line break of any kind.
+fn line_break() -> Node {
+    let one = |code| Node::Set(Set::Ranges(vec![(code, code)]));
+    let both = Node::Sequence(vec![one(13), one(10)]);
+    let single = Node::Set(Set::Ranges(vec![(10, 13), (0x85, 0x85), (0x2028, 0x2029)]));
+    Node::Atomic(Box::new(Node::Choice(vec![both, single])))
+}
+
 /// Word characters: letters, marks, decimal and letter-like numbers, connectors, and the circled letters, which are
 /// symbols but alphabetic.
 pub(crate) fn word() -> Set {
@@ -399,60 +421,119 @@ pub(crate) fn word() -> Set {
     ])
 }
 
+/// The long names of general categories, as they are compared.
+const LONG_NAMES: [(&str, &str); 37] = [
+    ("letter", "L"),
+    ("casedletter", "LC"),
+    ("uppercaseletter", "Lu"),
+    ("lowercaseletter", "Ll"),
+    ("titlecaseletter", "Lt"),
+    ("modifierletter", "Lm"),
+    ("otherletter", "Lo"),
+    ("mark", "M"),
+    ("combiningmark", "M"),
+    ("nonspacingmark", "Mn"),
+    ("spacingmark", "Mc"),
+    ("enclosingmark", "Me"),
+    ("number", "N"),
+    ("decimalnumber", "Nd"),
+    ("letternumber", "Nl"),
+    ("othernumber", "No"),
+    ("punctuation", "P"),
+    ("connectorpunctuation", "Pc"),
+    ("dashpunctuation", "Pd"),
+    ("openpunctuation", "Ps"),
+    ("closepunctuation", "Pe"),
+    ("initialpunctuation", "Pi"),
+    ("finalpunctuation", "Pf"),
+    ("otherpunctuation", "Po"),
+    ("symbol", "S"),
+    ("mathsymbol", "Sm"),
+    ("currencysymbol", "Sc"),
+    ("modifiersymbol", "Sk"),
+    ("othersymbol", "So"),
+    ("separator", "Z"),
+    ("spaceseparator", "Zs"),
+    ("lineseparator", "Zl"),
+    ("paragraphseparator", "Zp"),
+    ("other", "C"),
+    ("control", "Cc"),
+    ("format", "Cf"),
+    ("unassigned", "Cn"),
+];
+
+/// A property by its name, in which case, spaces, `-` and `_` do not count.
 fn property(name: &str) -> Option<Set> {
-    let plain = name.trim().trim_start_matches("Is").trim_start_matches("Script=").trim_start_matches("sc=");
-    let categories = unicode::CATEGORY_NAMES.iter().zip(0..);
-    let mut mask =
-        categories.filter(|(full, _)| full.starts_with(plain)).fold(0u32, |mask, (_, bit)| mask | 1 << bit);
-    if plain.is_empty() || plain.len() > 2 {
-        mask = 0;
+    let fold = |text: &str| -> String {
+        let kept = text.chars().filter(|char| !matches!(char, '_' | '-' | ' '));
+        kept.map(|char| char.to_ascii_lowercase()).collect()
+    };
+    let mut plain = fold(name.trim());
+    for prefix in ["is", "script=", "sc=", "generalcategory=", "gc="] {
+        plain = plain.strip_prefix(prefix).map_or(plain.clone(), str::to_owned);
     }
+    let short = LONG_NAMES.iter().find(|(long, _)| *long == plain).map_or(plain.clone(), |row| fold(row.1));
+    let categories = unicode::CATEGORY_NAMES.iter().zip(0..);
+    let of_name = |full: &str| match short.as_str() {
+        "lc" => matches!(full, "Lu" | "Ll" | "Lt"),
+        "" => false,
+        _ => short.len() <= 2 && full.to_ascii_lowercase().starts_with(&short),
+    };
+    let mut mask = categories.filter(|(full, _)| of_name(full)).fold(0u32, |mask, (_, bit)| mask | 1 << bit);
     if mask & unicode::CONTROL != 0 {
         mask |= unicode::CONTROL;
     }
     if mask != 0 {
         return Some(Set::Categories(mask));
     }
-    let long = [
-        ("Letter", unicode::LETTER),
-        ("Mark", unicode::MARK),
-        ("Number", unicode::NUMBER),
-        ("Punctuation", unicode::PUNCTUATION),
-        ("Symbol", unicode::SYMBOL),
-        ("Any", unicode::ALL),
-    ];
-    if let Some((_, mask)) = long.iter().find(|(long, _)| *long == plain) {
-        return Some(Set::Categories(*mask));
-    }
-    match plain {
-        "Alphabetic" | "Alpha" => {
-            Some(Set::Predicate(|code| char::from_u32(code).is_some_and(char::is_alphabetic)))
+    match plain.as_str() {
+        "any" => Some(Set::Categories(unicode::ALL)),
+        "alphabetic" | "alpha" => Some(Set::Predicate(|code| holds(code, char::is_alphabetic))),
+        "uppercase" | "upper" => Some(Set::Predicate(|code| holds(code, char::is_uppercase))),
+        // A letter that lost its case after the reference's tables were made.
+        "lowercase" | "lower" => {
+            Some(Set::Predicate(|code| code == 0x295 || holds(code, char::is_lowercase)))
         }
-        "White_Space" | "Space" => Some(Set::space()),
-        "ASCII" => Some(Set::Ranges(vec![(0, 127)])),
+        "whitespace" | "space" => Some(Set::space()),
+        "ascii" => Some(Set::Ranges(vec![(0, 127)])),
         _ => {
-            let index = unicode::SCRIPT_NAMES.iter().position(|script| script.eq_ignore_ascii_case(plain))?;
-            Some(Set::Script(index as u8))
+            let index = unicode::SCRIPT_NAMES.iter().position(|script| fold(script) == plain)?;
+            let script = Set::Script(index as u8);
+            // The table of scripts is newer than that of the categories, which is the reference's.
+            Some(Set::All(vec![script, Set::Not(Box::new(Set::Categories(unicode::UNASSIGNED)))]))
         }
     }
 }
 
-fn posix(name: &str) -> Option<Set> {
+/// What the standard library says of a character, if the categories' version of Unicode has it.
+fn holds(code: u32, property: fn(char) -> bool) -> bool {
+    char::from_u32(code).is_some_and(property) && !unicode::is(code, unicode::UNASSIGNED)
+}
+
+/// A class of POSIX; `wide_symbols`: the symbols of all Unicode are punctuation, as to Oniguruma.
+fn posix(name: &str, wide_symbols: bool) -> Option<Set> {
     let (negate, name) = name.strip_prefix('^').map_or((false, name), |name| (true, name));
+    let not = |mask: u32| Set::Not(Box::new(Set::Categories(mask)));
     let set = match name {
-        "alpha" => property("Alphabetic")?,
+        "alpha" | "upper" | "lower" => property(name)?,
         "digit" => Set::Categories(unicode::DECIMAL),
-        "alnum" => Set::Any(vec![property("Alphabetic")?, Set::Categories(unicode::DECIMAL)]),
+        "alnum" => Set::Any(vec![property("alpha")?, Set::Categories(unicode::DECIMAL)]),
         "space" => Set::space(),
+        "blank" => Set::Any(vec![Set::Categories(unicode::SPACE_SEPARATOR), Set::Ranges(vec![(9, 9)])]),
+        "punct" if wide_symbols => Set::Categories(unicode::PUNCTUATION | unicode::SYMBOL),
         "punct" => Set::Any(vec![
             Set::Categories(unicode::PUNCTUATION),
             Set::Ranges("$+<=>^`|~".chars().map(|char| (char as u32, char as u32)).collect()),
         ]),
-        "upper" => Set::Predicate(|code| char::from_u32(code).is_some_and(char::is_uppercase)),
-        "lower" => Set::Predicate(|code| char::from_u32(code).is_some_and(char::is_lowercase)),
+        "graph" => {
+            let hidden = unicode::CONTROL | unicode::UNASSIGNED | unicode::SURROGATE;
+            Set::All(vec![not(hidden), Set::Not(Box::new(Set::space()))])
+        }
+        "print" => Set::Any(vec![posix("graph", wide_symbols)?, Set::Categories(unicode::SPACE_SEPARATOR)]),
         "xdigit" => Set::Ranges(vec![(0x30, 0x39), (0x41, 0x46), (0x61, 0x66)]),
         "cntrl" => Set::Categories(unicode::CONTROL),
         "word" => word(),
+        "ascii" => Set::Ranges(vec![(0, 127)]),
         _ => return None,
     };
     Some(if negate { Set::Not(Box::new(set)) } else { set })
@@ -469,6 +550,7 @@ fn case_variants(code: u32) -> Vec<u32> {
     let upper = single(Box::new(char.to_uppercase()));
     let mut out: Vec<u32> = lower.into_iter().chain(upper).filter(|other| *other != code).collect();
     match char {
+        'ß' => out.push(0x1E9E),
         's' | 'S' => out.push(0x17F),
         'k' | 'K' => out.push(0x212A),
         _ => {}

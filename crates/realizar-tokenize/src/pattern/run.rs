@@ -146,7 +146,9 @@ impl Matcher {
                 Op::TextEnd => pos == text.len(),
                 Op::LineStart => pos == 0 || text.get(pos - 1) == Some(&b'\n'),
                 Op::LineEnd => matches!(text.get(pos), None | Some(b'\n')),
-                Op::WordBorder(wanted) => is_border(text, pos) == *wanted,
+                Op::WordBorder { wanted, class } => {
+                    is_border(class_of(pattern, *class)?, text, pos) == *wanted
+                }
             };
             if went_on {
                 at += 1;
@@ -268,10 +270,7 @@ fn first(pattern: &Pattern, byte: u8) -> u64 {
     pattern.first.get(byte as usize).copied().unwrap_or(0)
 }
 
-fn is_border(text: &[u8], pos: usize) -> bool {
-    let is_word =
-        |code: u32| unicode::is(code, unicode::LETTER | unicode::MARK | unicode::NUMBER | unicode::CONNECTOR);
-    let before = pos > 0 && is_word(unicode::decode(text, unicode::step_back(text, pos)).0);
-    let after = pos < text.len() && is_word(unicode::decode(text, pos).0);
-    before != after
+fn is_border(word: &Class, text: &[u8], pos: usize) -> bool {
+    let before = pos > 0 && word.matches(text, unicode::step_back(text, pos)).is_some();
+    before != word.matches(text, pos).is_some()
 }

@@ -36,6 +36,9 @@ pub(crate) const WIDE_SPACE: u32 = (0b111 << 22) | (1 << NEXT_LINE);
 pub(crate) const CONTROL: u32 = (1 << 25) | (1 << NEXT_LINE);
 /// What llama.cpp drops from BERT's texts: Cc, Cf, Cs and Co.
 pub(crate) const LLAMA_CONTROL: u32 = CONTROL | (0b111 << 26);
+pub(crate) const SPACE_SEPARATOR: u32 = 1 << 22;
+pub(crate) const SURROGATE: u32 = 1 << 27;
+pub(crate) const UNASSIGNED: u32 = 1 << 29;
 pub(crate) const ALL: u32 = (1 << 31) - 1;
 
 const FLAT: usize = 0x2_0000;
