@@ -2,12 +2,16 @@
 
 use std::collections::HashSet;
 
-use realizar_format::{TensorSource, TensorView};
+use bytes::Bytes;
+use realizar_format::{TensorSource, TensorView, Value};
+use realizar_quant::DType;
 use realizar_tensor::{QMatrix, TensorError, Vector};
 
 use crate::arch::Presence;
+use crate::config::Config;
 use crate::dialect::Dialect;
 use crate::error::ModelError;
+use crate::hf::Counts;
 
 /// Binds tensors for one model.
 ///
@@ -17,6 +21,9 @@ use crate::error::ModelError;
 pub(crate) struct Binder<'a> {
     source: &'a dyn TensorSource,
     dialect: Dialect,
+    counts: Counts,
+    /// What was found, by GGUF's names.
+    asked: Vec<String>,
     used: Vec<String>,
     missing: Vec<String>,
 }
@@ -25,13 +32,20 @@ pub(crate) struct Binder<'a> {
 pub(crate) type Bound<T> = Result<Option<T>, ModelError>;
 
 impl<'a> Binder<'a> {
-    pub(crate) fn new(source: &'a dyn TensorSource, dialect: Dialect) -> Self {
-        Self { source, dialect, used: Vec::new(), missing: Vec::new() }
+    pub(crate) fn new(source: &'a dyn TensorSource, dialect: Dialect, config: &Config) -> Self {
+        Self {
+            source,
+            dialect,
+            counts: Counts::of(config),
+            asked: Vec::new(),
+            used: Vec::new(),
+            missing: Vec::new(),
+        }
     }
 
     /// Whether the file has the tensor.
     pub(crate) fn has(&self, name: &str) -> bool {
-        self.source.tensor(&self.dialect.tensor(name)).is_some()
+        self.dialect.has(self.source, name)
     }
 
     /// Whether the embedding may serve as the output projection; a checkpoint can say that it does not.
@@ -42,6 +56,27 @@ impl<'a> Binder<'a> {
     /// Rows of a matrix whose number is the file's business; 0 if it is not there.
     pub(crate) fn rows(&self, name: &str) -> usize {
         self.source.tensor(&self.dialect.tensor(name)).map_or(0, |view| matrix_rows(&view.shape))
+    }
+
+    /// Factors of the rotation, one per pair: a tensor, or in a checkpoint a list of its configuration.
+    pub(crate) fn factors(&mut self, name: &str, list: &str, pairs: usize) -> Bound<Vec<f32>> {
+        if self.has(name) {
+            return Ok(self.vector(name, &[pairs])?.map(|factors| factors.as_slice().to_vec()));
+        }
+        if list.is_empty() || !self.dialect.has_list(self.source, list) {
+            return Ok(None);
+        }
+        let key = self.dialect.key(self.source, list);
+        let number = |value: Value<'_>| value.as_f32().or(value.as_i128().map(|whole| whole as f32));
+        let found = self.source.require_array(&key)?;
+        let factors: Option<Vec<f32>> = found.iter().map(number).collect();
+        match factors.filter(|factors| factors.len() == pairs && factors.iter().all(|factor| *factor > 0.0)) {
+            Some(factors) => Ok(Some(factors)),
+            None => {
+                let expected = format!("{pairs} numbers above 0");
+                Err(ModelError::OutOfRange { key, found: format!("a list of {}", found.len()), expected })
+            }
+        }
     }
 
     /// A matrix of `rows` by `cols`, or a stack of them (`dims` ends with the row's length), as one matrix.
@@ -73,9 +108,9 @@ impl<'a> Binder<'a> {
         if !lens.contains(&found) {
             let expected: Vec<String> = lens.iter().map(ToString::to_string).collect();
             return Err(ModelError::TensorShape {
-                tensor: view.name.to_owned(),
+                tensor: view.name,
                 expected: format!("{} elements", expected.join(" or ")),
-                found: view.shape.to_string(),
+                found: format!("{:?}", view.shape),
             });
         }
         Vector::from_bytes(view.dtype, &view.data).map(Some).map_err(|source| unusable(&view, source))
@@ -107,12 +142,41 @@ impl<'a> Binder<'a> {
         Err(ModelError::MissingTensors { names: self.missing.into_iter().take(SHOWN).collect(), more })
     }
 
-    fn find(&mut self, name: &str) -> Option<TensorView<'a>> {
-        let name = self.dialect.tensor(name);
+    fn find(&mut self, gguf: &str) -> Option<Found> {
+        if let Some(made) = self.dialect.made(self.source, gguf, self.counts) {
+            let made = made.map_err(|missing| self.missing.push(missing)).ok()?;
+            let name = made.used.first().cloned().unwrap_or_default();
+            self.asked.push(gguf.to_owned());
+            self.used.extend(made.used);
+            return Some(Found { name, dtype: made.dtype, shape: made.dims, data: made.data });
+        }
+        let name = self.dialect.tensor(gguf);
         let found = self.source.tensor(&name);
-        let list = if found.is_some() { &mut self.used } else { &mut self.missing };
-        list.push(name);
-        found
+        if found.is_some() {
+            self.asked.push(gguf.to_owned());
+            self.used.push(name);
+        } else {
+            self.missing.push(name);
+        }
+        found.map(|view| Found::of(&view))
+    }
+}
+
+/// A tensor of the file, or one that was made of some.
+#[derive(Debug)]
+struct Found {
+    /// As the file has it.
+    name: String,
+    dtype: DType,
+    /// Outermost first.
+    shape: Vec<usize>,
+    data: Bytes,
+}
+
+impl Found {
+    fn of(view: &TensorView<'_>) -> Self {
+        let (name, shape) = (view.name.to_owned(), view.shape.to_vec());
+        Self { name, dtype: view.dtype, shape, data: view.data.clone() }
     }
 }
 
@@ -130,17 +194,17 @@ fn squeezed(shape: &[usize]) -> &[usize] {
     &shape[ones..]
 }
 
-fn check_shape(view: &TensorView<'_>, expected: &[usize]) -> Result<(), ModelError> {
+fn check_shape(view: &Found, expected: &[usize]) -> Result<(), ModelError> {
     if squeezed(&view.shape) == squeezed(expected) {
         return Ok(());
     }
     Err(ModelError::TensorShape {
-        tensor: view.name.to_owned(),
+        tensor: view.name.clone(),
         expected: format!("{expected:?}"),
-        found: view.shape.to_string(),
+        found: format!("{:?}", view.shape),
     })
 }
 
-fn unusable(view: &TensorView<'_>, source: TensorError) -> ModelError {
-    ModelError::Tensor { tensor: view.name.to_owned(), source }
+fn unusable(view: &Found, source: TensorError) -> ModelError {
+    ModelError::Tensor { tensor: view.name.clone(), source }
 }

@@ -231,6 +231,9 @@ impl Config {
 
     fn scores_factor(&self, read: &FactReader<'_>) -> Result<f32, ModelError> {
         let by_head = (self.latent.map_or(self.head_dim, |latent| latent.head_dim) as f32).sqrt().recip();
+        if let Some(width) = read.number(facts::QUERY_WIDTH)?.filter(|_| read.dialect.is_json()) {
+            return Ok(width.sqrt().recip());
+        }
         Ok(match self.arch.attention_scale {
             AttentionScale::HiddenPerHead { layers } if layers == self.layers => {
                 (self.hidden as f32 / self.heads as f32).sqrt().recip()
@@ -270,7 +273,10 @@ pub(crate) fn dialect(source: &dyn TensorSource) -> Result<Dialect, ModelError> 
 /// A checkpoint that computes something else than its class does as a rule is not taken for it.
 fn activation(read: &FactReader<'_>) -> Result<(), ModelError> {
     let allowed = read.dialect.activations();
-    for key in ["hidden_act", "hidden_activation"] {
+    if let Some((key, must)) = read.dialect.odd(read.source()) {
+        return Err(out_of_range(key, !must, must.to_string()));
+    }
+    for key in ["hidden_act", "hidden_activation", "activation_function", "activation"] {
         if let Some(found) = read.word(key)?.filter(|found| !allowed.is_empty() && !allowed.contains(found)) {
             return Err(out_of_range(read.key(key), format!("{found:?}"), allowed.join(" or ")));
         }

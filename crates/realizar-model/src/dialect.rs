@@ -8,7 +8,7 @@ use realizar_tensor::PairOrder;
 
 use crate::arch::{ARCHITECTURES, ArchFacts};
 use crate::error::ModelError;
-use crate::hf_names::{FAMILIES, Family};
+use crate::hf::{Counts, FAMILIES, Family, Form, MadeTensor, Numbers};
 
 /// How one file names metadata and tensors.
 #[derive(Debug, Clone, Copy)]
@@ -25,31 +25,77 @@ pub(crate) struct Dialect {
 /// Keys of `config.json` and of `.apr` files for those of GGUF; the first that the file has counts.
 const KEYS: &[(&str, &[&str])] = &[
     ("block_count", &["num_hidden_layers", "num_layers", "n_layers", "n_layer"]),
-    ("context_length", &["max_position_embeddings", "max_seq_len", "context_length", "n_ctx"]),
+    ("context_length", &["max_position_embeddings", "n_positions", "max_seq_len", "context_length", "n_ctx"]),
     ("embedding_length", &["hidden_size", "hidden_dim", "d_model", "n_embd"]),
-    ("feed_forward_length", &["intermediate_size", "intermediate_dim", "ffn_dim", "n_inner"]),
+    (
+        "feed_forward_length",
+        &["intermediate_size", "intermediate_dim", "ffn_dim", "n_inner", "ffn_hidden_size"],
+    ),
     ("attention.head_count", &["num_attention_heads", "num_heads", "n_heads", "n_head"]),
     ("attention.head_count_kv", &["num_key_value_heads", "num_kv_heads", "n_kv_heads"]),
     ("attention.key_length", &["head_dim"]),
-    ("attention.layer_norm_rms_epsilon", &["rms_norm_eps", "layer_norm_eps", "norm_eps"]),
-    ("attention.layer_norm_epsilon", &["layer_norm_eps", "norm_epsilon", "norm_eps"]),
+    (
+        "attention.layer_norm_rms_epsilon",
+        &["rms_norm_eps", "layer_norm_eps", "norm_eps", "layer_norm_epsilon"],
+    ),
+    ("attention.layer_norm_epsilon", &["layer_norm_eps", "norm_epsilon", "norm_eps", "layer_norm_epsilon"]),
     ("attention.sliding_window", &["sliding_window"]),
     ("attention.scale", &["attention_multiplier"]),
     ("embedding_scale", &["embedding_multiplier"]),
     ("residual_scale", &["residual_multiplier"]),
-    ("logit_scale", &["logits_scaling"]),
+    ("logit_scale", &["logits_scaling", "logit_scale"]),
     ("vocab_size", &["vocab_size", "n_vocab"]),
-    ("expert_count", &["num_experts", "num_local_experts"]),
-    ("expert_used_count", &["num_experts_per_tok"]),
-    ("rope.freq_base", &["rope_theta", "rope_parameters.rope_theta"]),
-    ("rope.freq_base_swa", &["rope_local_base_freq"]),
-    ("rope.scaling.type", &["rope_scaling.rope_type", "rope_scaling.type", "rope_parameters.rope_type"]),
-    ("rope.scaling.factor", &["rope_scaling.factor", "rope_parameters.factor"]),
+    ("expert_count", &["num_experts", "num_local_experts", "n_routed_experts"]),
+    ("expert_used_count", &["num_experts_per_tok", "experts_per_token"]),
+    ("expert_feed_forward_length", &["moe_intermediate_size"]),
+    ("expert_shared_feed_forward_length", &["shared_expert_intermediate_size"]),
+    ("expert_shared_count", &["n_shared_experts"]),
+    ("expert_group_count", &["n_group"]),
+    ("expert_group_used_count", &["topk_group"]),
+    ("expert_weights_norm", &["norm_topk_prob"]),
+    ("expert_weights_scale", &["routed_scaling_factor"]),
+    ("leading_dense_block_count", &["first_k_dense_replace"]),
+    ("attention.q_lora_rank", &["q_lora_rank"]),
+    ("attention.kv_lora_rank", &["kv_lora_rank"]),
+    ("attention.value_length_mla", &["v_head_dim"]),
+    ("rope.dimension_count", &["qk_rope_head_dim"]),
+    (
+        "partial_rotary_factor",
+        &["partial_rotary_factor", "rotary_pct", "rope_parameters.partial_rotary_factor"],
+    ),
+    (
+        "rope.freq_base",
+        &[
+            "rope_theta",
+            "rotary_emb_base",
+            "rope_parameters.rope_theta",
+            "rope_parameters.full_attention.rope_theta",
+        ],
+    ),
+    ("rope.freq_base_swa", &["rope_local_base_freq", "rope_parameters.sliding_attention.rope_theta"]),
+    (
+        "rope.scaling.type",
+        &[
+            "rope_scaling.rope_type",
+            "rope_scaling.type",
+            "rope_parameters.rope_type",
+            "rope_parameters.full_attention.rope_type",
+        ],
+    ),
+    (
+        "rope.scaling.factor",
+        &["rope_scaling.factor", "rope_parameters.factor", "rope_parameters.full_attention.factor"],
+    ),
+    ("rope.scaling.attention_factor", &["rope_scaling.attention_factor", "rope_parameters.attention_factor"]),
+    ("rope.scaling.truncate", &["rope_scaling.truncate", "rope_parameters.truncate"]),
+    ("rope.scaling.long_factor", &["rope_scaling.long_factor", "rope_parameters.long_factor"]),
+    ("rope.scaling.short_factor", &["rope_scaling.short_factor", "rope_parameters.short_factor"]),
     (
         "rope.scaling.original_context_length",
         &[
             "rope_scaling.original_max_position_embeddings",
             "rope_parameters.original_max_position_embeddings",
+            "original_max_position_embeddings",
         ],
     ),
     ("rope.scaling.low_freq_factor", &["rope_scaling.low_freq_factor", "rope_parameters.low_freq_factor"]),
@@ -75,9 +121,12 @@ impl Dialect {
                 return Err(unknown(CLASSES, class, known));
             };
             let stem = family.stem(source).or(family.stems.first().copied()).unwrap_or_default();
+            // A model with eyes keeps the numbers of its language part apart.
+            let nested = source.metadata("config.text_config.hidden_size").is_some();
+            let prefix = if nested { "config.text_config." } else { "config." };
             return Ok(Self {
                 arch: family.facts,
-                keys: Some("config."),
+                keys: Some(prefix),
                 family: Some((family, stem)),
                 pairs: None,
             });
@@ -125,9 +174,70 @@ impl Dialect {
         keys.find(|key| source.metadata(key).is_some()).unwrap_or(first)
     }
 
-    /// The tensor for what GGUF calls `name`.
+    /// A number that the file says in another way than by one key, or that its class implies.
+    pub(crate) fn implied(&self, source: &dyn TensorSource, suffix: &str) -> Option<f64> {
+        let ((family, _), prefix) = self.family.zip(self.keys)?;
+        (family.implied)(&Numbers { source, prefix }, suffix)
+    }
+
+    /// Whether a checkpoint gives a list of numbers.
+    pub(crate) fn has_list(&self, source: &dyn TensorSource, suffix: &str) -> bool {
+        self.is_json()
+            && source.metadata(&self.key(source, suffix)).is_some_and(|value| value.as_array().is_some())
+    }
+
+    /// A truth value of a checkpoint that makes it something else than its class is as a rule: the key, and what it
+    /// must be.
+    pub(crate) fn odd(&self, source: &dyn TensorSource) -> Option<(String, bool)> {
+        let ((family, _), prefix) = self.family.zip(self.keys)?;
+        let wrong = |(key, must): &(&str, bool)| {
+            let key = format!("{prefix}{key}");
+            let found = source.metadata(&key).and_then(|value| value.as_bool());
+            found.filter(|found| found != must).map(|_| (key, *must))
+        };
+        family.only.iter().find_map(wrong)
+    }
+
+    /// The tensor for what GGUF calls `name`; where it must be made, the first that it is made from.
     pub(crate) fn tensor(&self, name: &str) -> String {
-        self.family.map_or_else(|| name.to_owned(), |(family, stem)| family.tensor(stem, name))
+        let Some((family, stem)) = self.family else { return name.to_owned() };
+        match family.form(stem, name) {
+            Some((form, stem)) => form.first_name(&stem),
+            None => family.tensor(stem, name),
+        }
+    }
+
+    /// Whether the file has what GGUF calls `name`.
+    pub(crate) fn has(&self, source: &dyn TensorSource, name: &str) -> bool {
+        match self.form(name) {
+            Some((form, stem)) => form.is_there(source, &stem),
+            None => source.tensor(&self.tensor(name)).is_some(),
+        }
+    }
+
+    /// What GGUF calls `name`, if the file has it in another form: made, in memory of its own. An error names the
+    /// tensor of the file that is missing or does not fit.
+    pub(crate) fn made(
+        &self,
+        source: &dyn TensorSource,
+        name: &str,
+        counts: Counts,
+    ) -> Option<Result<MadeTensor, String>> {
+        let (form, stem) = self.form(name)?;
+        Some(form.make(source, &stem, counts))
+    }
+
+    fn form(&self, name: &str) -> Option<(&'static Form, String)> {
+        let (family, stem) = self.family?;
+        family.form(stem, name)
+    }
+
+    /// What GGUF calls the tensors that the file may have, in a model of so many layers.
+    pub(crate) fn candidates(&self, source: &dyn TensorSource, layers: usize) -> Vec<String> {
+        match self.family {
+            Some((family, _)) => family.candidates(layers),
+            None => source.tensors().map(|tensor| tensor.name.to_owned()).collect(),
+        }
     }
 
     /// Which dimensions rotate together: a GGUF file of some architectures has its rows in another order than the
@@ -145,6 +255,12 @@ impl Dialect {
     pub(crate) fn activations(&self) -> &'static [&'static str] {
         self.family.map_or(&[], |(family, _)| family.activations)
     }
+}
+
+/// The key of `config.json` for what GGUF calls `suffix`.
+pub(crate) fn json_key(suffix: &str) -> String {
+    let known = KEYS.iter().find(|(ours, _)| *ours == suffix).and_then(|(_, theirs)| theirs.first());
+    known.copied().unwrap_or(suffix).to_owned()
 }
 
 fn names() -> Vec<&'static str> {

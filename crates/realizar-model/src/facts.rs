@@ -69,6 +69,7 @@ pub(crate) const LATENT_VALUE_DIM: Count = count("attention.value_length_mla", 1
 pub(crate) const RMS_EPS: Number = above_zero("attention.layer_norm_rms_epsilon", 1.0);
 pub(crate) const LAYER_EPS: Number = above_zero("attention.layer_norm_epsilon", 1.0);
 pub(crate) const ATTENTION_SCALE: Number = from_zero("attention.scale", 1e4);
+pub(crate) const QUERY_WIDTH: Number = above_zero("query_pre_attn_scalar", 1e6);
 pub(crate) const ATTENTION_SOFTCAP: Number = above_zero("attn_logit_softcapping", 1e6);
 pub(crate) const LOGIT_SOFTCAP: Number = above_zero("final_logit_softcapping", 1e6);
 pub(crate) const LOGIT_SCALE: Number = above_zero("logit_scale", 1e6);
@@ -81,6 +82,7 @@ pub(crate) const WINDOW_ROPE_BASE: Number = above_zero("rope.freq_base_swa", 1e1
 pub(crate) const ROPE_FACTOR: Number = above_zero("rope.scaling.factor", 1e6);
 pub(crate) const OLD_ROPE_FACTOR: Number = above_zero("rope.scale_linear", 1e6);
 pub(crate) const ROPE_MAGNITUDE: Number = above_zero("rope.scaling.attn_factor", 1e3);
+pub(crate) const WHOLE_MAGNITUDE: Number = above_zero("rope.scaling.attention_factor", 1e3);
 pub(crate) const YARN_FAST: Number = above_zero("rope.scaling.yarn_beta_fast", 1e6);
 pub(crate) const YARN_SLOW: Number = above_zero("rope.scaling.yarn_beta_slow", 1e6);
 pub(crate) const YARN_LOG_MULTIPLIER: Number = from_zero("rope.scaling.yarn_log_multiplier", 1e3);
@@ -99,6 +101,11 @@ impl<'a> FactReader<'a> {
         Self { source, dialect }
     }
 
+    /// The file.
+    pub(crate) fn source(&self) -> &'a dyn TensorSource {
+        self.source
+    }
+
     /// The whole key.
     pub(crate) fn key(&self, suffix: &str) -> String {
         self.dialect.key(self.source, suffix)
@@ -107,7 +114,9 @@ impl<'a> FactReader<'a> {
     /// A whole number inside its range. A list with one value per layer is taken if all are alike.
     pub(crate) fn count(&self, fact: Count) -> Result<Option<usize>, ModelError> {
         let key = self.key(fact.key);
+        let implied = self.dialect.implied(self.source, fact.key).map(|number| number as u32);
         let found = match self.source.metadata(&key) {
+            _ if implied.is_some() => implied.unwrap_or_default(),
             None => return Ok(None),
             Some(Value::Array(list)) => {
                 let values = list.to_u32s().ok_or_else(|| wrong_type(&key, &list, "whole numbers"))?;
@@ -135,7 +144,9 @@ impl<'a> FactReader<'a> {
     pub(crate) fn number(&self, fact: Number) -> Result<Option<f32>, ModelError> {
         let key = self.key(fact.key);
         let whole = |value: Value<'_>| value.as_i128().map(|number| number as f32);
+        let implied = self.dialect.implied(self.source, fact.key).map(|number| number as f32);
         let found = match self.source.metadata(&key) {
+            _ if implied.is_some() => implied,
             // JSON has one kind of number.
             Some(value) if self.dialect.is_json() && whole(value).is_some() => whole(value),
             _ => self.source.get_f32(&key)?,

@@ -42,7 +42,7 @@ mod error;
 mod facts;
 mod feed_forward;
 mod finite;
-mod hf_names;
+mod hf;
 mod logits;
 mod model;
 mod names;

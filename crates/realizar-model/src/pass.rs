@@ -62,7 +62,7 @@ fn rotation(rope: &RopeConfig, config: &Config, weights: &Weights, context: usiz
         offset: config.latent.map_or(0, |latent| latent.kv_rank),
         rotary_dim: rope.dim,
         order: rope.pairs,
-        inv_freq: Vector::from_vec(rope.frequencies(divisors.map(Vec::as_slice))),
+        inv_freq: Vector::from_vec(rope.frequencies(divisors.map(Vec::as_slice), context)),
         magnitude: rope.magnitude,
     }
 }

@@ -149,7 +149,7 @@ impl Weights {
         dialect: Dialect,
         config: &Config,
     ) -> Result<(Self, Vec<String>), ModelError> {
-        let mut bind = Bind { binder: Binder::new(source, dialect), config };
+        let mut bind = Bind { binder: Binder::new(source, dialect, config), config };
         let weights = bind.model()?;
         let surplus = bind.binder.finish()?;
         // Without a missing tensor everything was found.
@@ -218,16 +218,10 @@ impl Bind<'_> {
     fn rope_factors(&mut self) -> Result<RopeFactors, ModelError> {
         let Some(rope) = &self.config.rope else { return Ok(RopeFactors::default()) };
         let pairs = rope.dim / 2;
-        let mut read = |name| match self.binder.has(name) {
-            true => {
-                Ok::<_, ModelError>(self.binder.vector(name, &[pairs])?.map(|list| list.as_slice().to_vec()))
-            }
-            false => Ok(None),
-        };
         Ok(RopeFactors {
-            all: read(names::ROPE_FACTORS)?,
-            long: read(names::ROPE_FACTORS_LONG)?,
-            short: read(names::ROPE_FACTORS_SHORT)?,
+            all: self.binder.factors(names::ROPE_FACTORS, "", pairs)?,
+            long: self.binder.factors(names::ROPE_FACTORS_LONG, "rope.scaling.long_factor", pairs)?,
+            short: self.binder.factors(names::ROPE_FACTORS_SHORT, "rope.scaling.short_factor", pairs)?,
         })
     }
 

@@ -11,6 +11,7 @@ mod mutants;
 mod sequences;
 mod sources;
 mod trained;
+mod transformers;
 mod variants;
 mod windows;
 mod zoo;

@@ -1,0 +1,128 @@
+//! Checkpoints as Hugging Face folders have them: names of classes, tensors and numbers, per family.
+
+pub(crate) mod families;
+mod forms;
+
+use realizar_format::TensorSource;
+use realizar_tensor::PairOrder;
+
+use crate::arch::ArchFacts;
+use crate::names;
+
+pub(crate) use families::FAMILIES;
+pub(crate) use forms::{Counts, Form, MadeTensor};
+
+/// Checkpoints that name their tensors alike and compute alike.
+#[derive(Debug)]
+pub(crate) struct Family {
+    /// Values of `architectures` in `config.json`.
+    pub(crate) classes: &'static [&'static str],
+    /// What else such models are called: `model_type` of `config.json`, or what an `.apr` file says.
+    pub(crate) model_types: &'static [&'static str],
+    /// The architecture.
+    pub(crate) facts: &'static ArchFacts,
+    /// What all names but the head's may begin with.
+    pub(crate) stems: &'static [&'static str],
+    /// GGUF's name and the family's, for tensors of the whole model; behind the stem, except for the head.
+    globals: &'static [(&'static str, &'static str)],
+    /// What stands before the number of a layer.
+    layers: &'static str,
+    /// GGUF's name and the family's, for parts of a layer.
+    parts: &'static [(&'static str, &'static str)],
+    /// Tensors that the checkpoint has in another form: GGUF's name, and how it is made.
+    forms: &'static [(&'static str, Form)],
+    /// Which dimensions of a head rotate together in these checkpoints.
+    pub(crate) pairs: PairOrder,
+    /// Added to the gains of the norms.
+    pub(crate) gain_offset: f32,
+    /// What the activation may be called.
+    pub(crate) activations: &'static [&'static str],
+    /// Numbers that are said in another way than by one key, or that the class implies: GGUF's key and the number.
+    pub(crate) implied: fn(&Numbers<'_>, &str) -> Option<f64>,
+    /// Truth values that must be so where they are given, else the checkpoint computes something else.
+    pub(crate) only: &'static [(&'static str, bool)],
+}
+
+/// Numbers of a checkpoint's configuration.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Numbers<'a> {
+    pub(crate) source: &'a dyn TensorSource,
+    /// What stands before every key.
+    pub(crate) prefix: &'static str,
+}
+
+impl Numbers<'_> {
+    /// A number.
+    pub(crate) fn number(&self, key: &str) -> Option<f64> {
+        let value = self.source.metadata(&format!("{}{key}", self.prefix))?;
+        value.as_i128().map(|whole| whole as f64).or(value.as_f32().map(f64::from))
+    }
+
+    /// A truth value; one that is not there is not true.
+    pub(crate) fn is_true(&self, key: &str) -> bool {
+        self.source.metadata(&format!("{}{key}", self.prefix)).and_then(|value| value.as_bool()) == Some(true)
+    }
+}
+
+impl Family {
+    /// The stem by which the file has its embedding.
+    pub(crate) fn stem(&self, source: &dyn TensorSource) -> Option<&'static str> {
+        let has = |stem: &str| source.tensor(&self.global(stem, names::TOKEN_EMBEDDING)).is_some();
+        self.stems.iter().copied().find(|stem| has(stem))
+    }
+
+    /// A tensor of the whole model.
+    fn global(&self, stem: &str, name: &str) -> String {
+        let (ours, kind) = name.rsplit_once('.').unwrap_or((name, "weight"));
+        match self.globals.iter().find(|(gguf, _)| *gguf == ours) {
+            Some((_, theirs)) => match theirs.strip_prefix('/') {
+                Some(whole) => format!("{whole}.{kind}"),
+                None => format!("{stem}{theirs}.{kind}"),
+            },
+            // It has no such tensor: the name that we know it by stands for it.
+            None => name.to_owned(),
+        }
+    }
+
+    /// Any tensor.
+    pub(crate) fn tensor(&self, stem: &str, name: &str) -> String {
+        let Some((layer, part)) = name.strip_prefix("blk.").and_then(|rest| rest.split_once('.')) else {
+            return self.global(stem, name);
+        };
+        let (ours, kind) = part.rsplit_once('.').unwrap_or((part, "weight"));
+        match self.parts.iter().find(|(gguf, _)| *gguf == ours) {
+            Some((_, theirs)) => format!("{stem}{}{layer}.{theirs}.{kind}", self.layers),
+            None => name.to_owned(),
+        }
+    }
+
+    /// What GGUF calls the tensors that such checkpoints may have, in a model of so many layers.
+    pub(crate) fn candidates(&self, layers: usize) -> Vec<String> {
+        let both = |prefix: &str, list: &[(&str, &str)]| -> Vec<String> {
+            let of =
+                |(ours, _): &(&str, &str)| ["weight", "bias"].map(|kind| format!("{prefix}{ours}.{kind}"));
+            list.iter().flat_map(of).collect()
+        };
+        let made =
+            |prefix: &str| self.forms.iter().map(|(ours, _)| format!("{prefix}{ours}")).collect::<Vec<_>>();
+        let mut names = both("", self.globals);
+        names.extend(made(""));
+        for layer in 0..layers {
+            let prefix = format!("blk.{layer}.");
+            let forms = made(&prefix);
+            names.extend(both(&prefix, self.parts).into_iter().filter(|name| !forms.contains(name)));
+            names.extend(forms);
+        }
+        names
+    }
+
+    /// How a tensor is made that the checkpoint has in another form, and what the names of its parts begin with.
+    pub(crate) fn form(&self, stem: &str, name: &str) -> Option<(&'static Form, String)> {
+        let (layer, part) = match name.strip_prefix("blk.").and_then(|rest| rest.split_once('.')) {
+            Some((layer, part)) => (Some(layer), part),
+            None => (None, name),
+        };
+        let (_, form) = self.forms.iter().find(|(ours, _)| *ours == part)?;
+        Some((form, layer.map_or(stem.to_owned(), |layer| format!("{stem}{}{layer}.", self.layers))))
+    }
+}
