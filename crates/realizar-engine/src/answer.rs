@@ -8,6 +8,7 @@ use realizar_tokenize::{TokenId, Tokenizer};
 
 use crate::event::{Finish, Timings, Token, Usage};
 use crate::request::AnswerOptions;
+use crate::runner::torn;
 use crate::slot::Slot;
 use crate::{EngineError, Loaded};
 
@@ -41,7 +42,7 @@ impl Solo {
     /// # Errors
     /// A bad option, or a prompt that is empty or does not fit.
     pub fn answer(&mut self, prompt: &[TokenId], options: &AnswerOptions) -> Result<Answer<'_>, EngineError> {
-        let slot = Slot::new(prompt, options, self.context)?;
+        let slot = Slot::new(prompt, options, self.context, self.loaded.ends())?;
         let seq = self.session.open()?;
         let tokenizer = self.loaded.tokenizer();
         let session = &mut self.session;
@@ -79,7 +80,7 @@ impl Answer<'_> {
     /// The next token; `None` after the last one.
     ///
     /// # Errors
-    /// The model cannot go on: scores that are no numbers, or no memory for more keys and values.
+    /// The model cannot go on: scores that are no numbers, no memory for more keys and values, a file that shrank.
     pub fn next_token(&mut self) -> Result<Option<Token>, EngineError> {
         if self.finish.is_some() {
             return Ok(None);
@@ -88,6 +89,9 @@ impl Answer<'_> {
         let tokens = &self.slot.tokens()[self.fed..];
         let fed = self.fed + tokens.len();
         let logits = self.session.forward(&[Span { seq: self.seq, tokens, logits: Want::Last }])?;
+        if torn() {
+            return Err(EngineError::Torn);
+        }
         let (token, finish) = self.slot.pick(logits.row(0), self.tokenizer)?;
         let first = self.fed == 0;
         self.fed = fed;

@@ -11,6 +11,7 @@ use realizar_tokenize::{TokenId, Tokenizer};
 use crate::channel::{Ticket, Wake, channel};
 use crate::queue::{Job, Mode, Queue};
 use crate::request::AnswerOptions;
+use crate::runner::torn;
 use crate::scheduler::{BLOCK_TOKENS, Limits, Scheduler, deadline};
 use crate::slot::Slot;
 use crate::stats::{Counters, Stats};
@@ -27,8 +28,19 @@ pub struct EngineOptions {
     pub step_tokens: usize,
     /// Events that a caller may leave unread; its answer then waits, and only its own.
     pub max_events: usize,
-    /// The time that an answer may take where the request does not say.
-    pub deadline: Option<Duration>,
+    /// How long requests may take.
+    pub times: Times,
+}
+
+/// How long requests may take; [`Times::default`] sets no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Times {
+    /// In the queue, until the prompt is begun.
+    pub queue: Option<Duration>,
+    /// From the request to the first token.
+    pub first_token: Option<Duration>,
+    /// The whole answer, where the request does not say.
+    pub answer: Option<Duration>,
 }
 
 /// One request.
@@ -38,6 +50,8 @@ pub struct Request {
     pub prompt: Vec<TokenId>,
     /// How to answer.
     pub options: AnswerOptions,
+    /// Whose it is, as a number that the caller chooses: owners take turns in the queue.
+    pub owner: u64,
     /// The time that the whole answer may take, waiting included.
     pub deadline: Option<Duration>,
     /// Called after each event; must not block.
@@ -65,6 +79,8 @@ pub struct ModelInfo {
     pub architecture: &'static str,
     /// Tokens that a prompt and its answer may have together.
     pub context: usize,
+    /// Tokens that all sequences together may hold; 0 for a model that holds none.
+    pub memory: usize,
     /// Number of token ids.
     pub vocab: usize,
     /// Number of weights.
@@ -89,7 +105,7 @@ struct Inner {
     counters: Arc<Counters>,
     max_events: usize,
     sequences: usize,
-    deadline: Option<Duration>,
+    times: Times,
     thread: Mutex<Option<JoinHandle<()>>>,
     encoder: Option<Mutex<Encoder>>,
 }
@@ -100,7 +116,7 @@ impl Engine {
     /// # Errors
     /// An option that the model cannot follow, or no memory.
     pub fn start(loaded: Loaded, options: EngineOptions) -> Result<Self, EngineError> {
-        let EngineOptions { session, max_queue, step_tokens, max_events, deadline } = options;
+        let EngineOptions { session, max_queue, step_tokens, max_events, times } = options;
         for (option, value) in
             [("max_queue", max_queue), ("step_tokens", step_tokens), ("max_events", max_events)]
         {
@@ -112,10 +128,13 @@ impl Engine {
         let config = model.config();
         let embeddings = config.arch.role == Role::Encoder;
         let blocks = session.kv_blocks.unwrap_or(usize::MAX).saturating_mul(BLOCK_TOKENS);
+        let all = session.context.div_ceil(BLOCK_TOKENS).saturating_mul(session.max_sequences);
+        let all = session.kv_blocks.unwrap_or(all).saturating_mul(BLOCK_TOKENS);
         let info = ModelInfo {
             id: loaded.name().to_owned(),
             architecture: config.arch.name,
             context: session.context.min(blocks),
+            memory: if embeddings { 0 } else { all },
             vocab: config.vocab,
             parameters: model.parameters(),
             created: SystemTime::now(),
@@ -132,7 +151,7 @@ impl Engine {
             counters: Arc::clone(&counters),
             max_events,
             sequences,
-            deadline,
+            times,
             thread: Mutex::new(None),
             encoder: None,
         };
@@ -141,7 +160,7 @@ impl Engine {
             let encoder = Encoder::new(model, EncoderOptions { pool, kernels, max_tokens: context })?;
             inner.encoder = Some(Mutex::new(encoder));
         } else {
-            let limits = Limits { sequences, prompt_tokens: step_tokens };
+            let limits = Limits { sequences, prompt_tokens: step_tokens, times };
             let runner = Session::new(model, session)?;
             let scheduler =
                 Scheduler::new(runner, Arc::clone(inner.loaded.tokenizer()), queue, counters, limits);
@@ -180,7 +199,7 @@ impl Engine {
         if inner.encoder.is_some() {
             return Err(SubmitError::NoText { architecture: inner.info.architecture });
         }
-        let Request { prompt, options, deadline: time, wake } = request;
+        let Request { prompt, options, owner, deadline: time, wake } = request;
         let vocab = inner.info.vocab;
         if let Some(&token) = prompt.iter().find(|&&token| token as usize >= vocab) {
             return Err(SubmitError::UnknownToken { token, vocab });
@@ -188,11 +207,12 @@ impl Engine {
         if let Some(&(id, _)) = options.sampling.logit_bias.iter().find(|(id, _)| *id as usize >= vocab) {
             return Err(SubmitError::Sampling(realizar_sample::SampleError::BiasToken { id, vocab }));
         }
-        let slot = Slot::new(&prompt, &options, inner.info.context)?;
+        let slot = Slot::new(&prompt, &options, inner.info.context, inner.loaded.ends())?;
         let queue = Arc::clone(&inner.queue);
         let (sink, ticket) = channel(inner.max_events, wake, Arc::new(move || queue.ring()));
         let submitted = Instant::now();
-        let job = Job { slot, sink, submitted, deadline: deadline(submitted, time.or(inner.deadline)) };
+        let deadline = deadline(submitted, time.or(inner.times.answer));
+        let job = Job { slot, sink, owner, submitted, deadline };
         inner.queue.push(job, |waiting| inner.counters.retry_after(waiting, inner.sequences))?;
         Ok(ticket)
     }
@@ -209,7 +229,8 @@ impl Engine {
             Some(pooling) => pooling,
         };
         let mut encoder = encoder.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(encoder.encode(tokens, pooling, true)?)
+        let vector = encoder.encode(tokens, pooling, true)?;
+        if torn() { Err(EngineError::Torn) } else { Ok(vector) }
     }
 
     /// How busy it is. Never waits for a step.

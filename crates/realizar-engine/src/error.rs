@@ -49,6 +49,15 @@ pub enum EngineError {
     /// A step or a sampler panicked: a bug, which ended this request only.
     #[error("internal error: {message}")]
     Panicked { message: String },
+    /// The model's file shrank while it was in use.
+    #[error("the model's file was changed while it was in use, what was computed since is worth nothing")]
+    Torn,
+    /// The request was never begun.
+    #[error("the request waited for {} s without being begun", limit.as_secs())]
+    QueueTime { limit: Duration },
+    /// The prompt took too long.
+    #[error("no token came within {} s", limit.as_secs())]
+    FirstTokenTime { limit: Duration },
     /// The engine broke down.
     #[error("the engine stopped before the answer was complete")]
     Stopped,

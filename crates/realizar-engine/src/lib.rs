@@ -20,6 +20,7 @@
 #![forbid(unsafe_code)]
 
 mod answer;
+mod budget;
 mod channel;
 mod engine;
 mod error;
@@ -38,12 +39,13 @@ mod vocab;
 
 pub use answer::{Answer, Solo, Summary};
 pub use channel::{Event, Ticket, TryNext, Wake};
-pub use engine::{Engine, EngineOptions, ModelInfo, Request};
+pub use engine::{Engine, EngineOptions, ModelInfo, Request, Times};
 pub use error::{EngineError, SubmitError};
 pub use event::{Finish, Timings, Token, TokenLogprob, TopLogprob, Usage};
 pub use load::Loaded;
 pub use realizar_model::SessionOptions;
 pub use realizar_sample::SampleOptions;
+pub use realizar_tokenize::EncodeOptions;
 pub use request::AnswerOptions;
 pub use stats::Stats;
 pub use template::{ChatMessage, ChatPrompt, ChatTemplate};

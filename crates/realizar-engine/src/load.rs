@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use realizar_format::{FormatError, TensorSource};
+use realizar_format::{FormatError, TensorSource, Value};
 use realizar_model::{Model, ModelError};
 use realizar_tokenize::{Compat, EncodeOptions, TokenId, Tokenizer};
 
@@ -16,6 +16,8 @@ pub struct Loaded {
     tokenizer: Arc<Tokenizer>,
     template: TemplateState,
     name: String,
+    /// Tokens after which an answer is over.
+    ends: Arc<[TokenId]>,
     /// How templates write the tokens that begin and end a text.
     bos: String,
     eos: String,
@@ -49,8 +51,9 @@ impl Loaded {
             .unwrap_or_else(|| "model".to_owned());
         let bos = special_text(source, &tokenizer, tokenizer.bos(), "bos_token");
         let eos = special_text(source, &tokenizer, tokenizer.eos(), "eos_token");
+        let ends = ends(source, &tokenizer);
         let (model, tokenizer) = (Arc::new(model), Arc::new(tokenizer));
-        let mut loaded = Self { model, tokenizer, template: TemplateState::Missing, name, bos, eos };
+        let mut loaded = Self { model, tokenizer, template: TemplateState::Missing, name, ends, bos, eos };
         if let Some(text) = template_text(source)? {
             loaded.template = match loaded.compile(&text) {
                 Ok(template) => TemplateState::Ready(Arc::new(template)),
@@ -101,6 +104,13 @@ impl Loaded {
         &self.name
     }
 
+    /// Tokens after which an answer is over: those by which the vocabulary ends a text or a turn, and those that the
+    /// `generation_config.json` beside the weights names.
+    #[must_use]
+    pub fn ends(&self) -> &Arc<[TokenId]> {
+        &self.ends
+    }
+
     /// Whether the file has a chat template, compiled or not.
     #[must_use]
     pub fn has_template(&self) -> bool {
@@ -132,7 +142,15 @@ impl Loaded {
     /// # Errors
     /// The tokenizer cannot encode the text.
     pub fn tokenize(&self, text: &str, add_special: bool) -> Result<Vec<TokenId>, EngineError> {
-        Ok(self.tokenizer.encode(text.as_bytes(), EncodeOptions { add_special, parse_special: true })?)
+        self.encode(text, EncodeOptions { add_special, parse_special: true })
+    }
+
+    /// A text as tokens.
+    ///
+    /// # Errors
+    /// The tokenizer cannot encode the text.
+    pub fn encode(&self, text: &str, options: EncodeOptions) -> Result<Vec<TokenId>, EngineError> {
+        Ok(self.tokenizer.encode(text.as_bytes(), options)?)
     }
 
     /// A conversation through the chat template, as text.
@@ -178,6 +196,23 @@ fn special_text(source: &dyn TensorSource, tokenizer: &Tokenizer, id: Option<Tok
         .map(|file| [format!("{file}.{key}"), format!("{file}.{key}.content")]);
     let found = keys.iter().flatten().find_map(|key| source.get_str(key).ok().flatten());
     found.unwrap_or_default().to_owned()
+}
+
+/// What ends an answer, see [`Loaded::ends`]. Ids that are not in the vocabulary end nothing.
+fn ends(source: &dyn TensorSource, tokenizer: &Tokenizer) -> Arc<[TokenId]> {
+    let mut ends = tokenizer.eog_ids().to_vec();
+    let named = ["generation_config.eos_token_id", "config.eos_token_id"];
+    let named = named.iter().find_map(|key| source.metadata(key));
+    let ids: Vec<Value<'_>> = match named {
+        Some(Value::Array(list)) => list.iter().collect(),
+        Some(id) => vec![id],
+        None => Vec::new(),
+    };
+    let known = |id: &TokenId| (*id as usize) < tokenizer.vocab_len();
+    ends.extend(ids.iter().filter_map(Value::as_u32).filter(known));
+    ends.sort_unstable();
+    ends.dedup();
+    ends.into()
 }
 
 /// The text of the chat template, wherever the format keeps it.

@@ -13,6 +13,8 @@ use crate::slot::Slot;
 pub(crate) struct Job {
     pub(crate) slot: Slot,
     pub(crate) sink: Sink,
+    /// Whose it is.
+    pub(crate) owner: u64,
     pub(crate) submitted: Instant,
     pub(crate) deadline: Option<Instant>,
 }

@@ -3,6 +3,8 @@
 use realizar_model::{ModelError, SeqId, Session, Span, Want};
 use realizar_tokenize::TokenId;
 
+use crate::EngineError;
+
 /// A model that runs many sequences. [`Session`] is one; tests bring another that fails on demand.
 pub(crate) trait Runner {
     /// Names a sequence.
@@ -22,10 +24,15 @@ pub(crate) trait Runner {
         &mut self,
         parts: &[Part<'_, Self::Seq>],
         rows: &mut dyn FnMut(usize, &[f32]),
-    ) -> Result<(), ModelError>;
+    ) -> Result<(), EngineError>;
 
     /// Free and all blocks of the key/value memory.
     fn blocks(&self) -> (usize, usize);
+}
+
+/// Whether a model file that is mapped has shrunk since the process began: what was there reads as zeros now.
+pub(crate) fn torn() -> bool {
+    realizar_format::torn_pages() > 0
 }
 
 /// Tokens for one sequence in a step.
@@ -56,13 +63,16 @@ impl Runner for Session {
         &mut self,
         parts: &[Part<'_, SeqId>],
         rows: &mut dyn FnMut(usize, &[f32]),
-    ) -> Result<(), ModelError> {
+    ) -> Result<(), EngineError> {
         let want = |wanted| if wanted { Want::Last } else { Want::None };
         let spans: Vec<Span<'_>> = parts
             .iter()
             .map(|part| Span { seq: part.seq, tokens: part.tokens, logits: want(part.wanted) })
             .collect();
         let logits = Self::forward(self, &spans)?;
+        if torn() {
+            return Err(EngineError::Torn);
+        }
         let wanted = parts.iter().enumerate().filter(|(_, part)| part.wanted);
         for (row, (index, _)) in wanted.enumerate() {
             rows(index, logits.row(row));

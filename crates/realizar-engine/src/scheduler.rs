@@ -3,6 +3,7 @@
 //! A step holds the next token of every answer that is being written and, under a budget, pieces of prompts. Nothing that a
 //! request gets depends on the others: the model's rows do not, and random numbers belong to (seed, position).
 
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -11,7 +12,9 @@ use std::time::{Duration, Instant};
 use realizar_tokenize::{TokenId, Tokenizer};
 
 use crate::EngineError;
+use crate::budget::Budget;
 use crate::channel::{Event, Sink};
+use crate::engine::Times;
 use crate::event::{Finish, Timings};
 use crate::queue::{Job, Mode, Queue};
 use crate::runner::{Part, Runner};
@@ -28,6 +31,8 @@ pub(crate) struct Limits {
     pub(crate) sequences: usize,
     /// Prompt tokens of a step, all prompts together.
     pub(crate) prompt_tokens: usize,
+    /// How long requests may wait.
+    pub(crate) times: Times,
 }
 
 /// The thread's state.
@@ -38,6 +43,7 @@ pub(crate) struct Scheduler<R: Runner> {
     queue: Arc<Queue>,
     counters: Arc<Counters>,
     limits: Limits,
+    budget: Budget,
     running: Vec<Running<R::Seq>>,
 }
 
@@ -51,12 +57,13 @@ struct Running<S> {
     fed: usize,
     /// Blocks that the sequence may come to hold.
     blocks: usize,
+    owner: u64,
     deadline: Option<Instant>,
     submitted: Instant,
     admitted: Instant,
     first_token: Option<Instant>,
     /// How it ended, once it has.
-    end: Option<Result<Finish, EngineError>>,
+    end: Option<End>,
 }
 
 /// What a step does with one request: this many of its tokens, from `fed` on.
@@ -68,6 +75,19 @@ struct Share {
     wanted: bool,
 }
 
+/// What a step does.
+#[derive(Debug)]
+struct Step {
+    shares: Vec<Share>,
+    /// Tokens of prompts among them.
+    prompt_tokens: usize,
+    /// Answers that it goes on with.
+    answers: usize,
+}
+
+/// How a request ended.
+type End = Result<Finish, EngineError>;
+
 impl<R: Runner> Scheduler<R> {
     pub(crate) fn new(
         runner: R,
@@ -76,7 +96,8 @@ impl<R: Runner> Scheduler<R> {
         counters: Arc<Counters>,
         limits: Limits,
     ) -> Self {
-        let scheduler = Self { runner, tokenizer, queue, counters, limits, running: Vec::new() };
+        let budget = Budget::new(limits.prompt_tokens);
+        let scheduler = Self { runner, tokenizer, queue, counters, limits, budget, running: Vec::new() };
         scheduler.publish();
         scheduler
     }
@@ -124,19 +145,19 @@ impl<R: Runner> Scheduler<R> {
         let waiting = state.waiting.len();
         for _ in 0..waiting {
             let Some(job) = state.waiting.pop_front() else { break };
-            match gone(&job.sink, job.deadline, now) {
-                Some(finish) => ended.push((job, finish)),
+            match self.given_up(&job, now) {
+                Some(end) => ended.push((job, end)),
                 None => state.waiting.push_back(job),
             }
         }
         while self.running.len() < self.limits.sequences {
-            let Some(job) = state.waiting.front() else { break };
+            let Some((at, job)) = self.next(&state.waiting) else { break };
             let blocks = job.slot.limit().div_ceil(BLOCK_TOKENS);
             let held: usize = self.running.iter().map(|running| running.blocks).sum();
             if held + blocks > self.runner.blocks().1 {
-                break; // First come, first served: what comes later does not pass by.
+                break; // Its turn is its turn: what is smaller does not pass by.
             }
-            let Some(job) = state.waiting.pop_front() else { break };
+            let Some(job) = state.waiting.remove(at) else { break };
             match self.runner.open() {
                 Ok(seq) => self.running.push(Running::new(job, seq, blocks, now)),
                 Err(error) => failed.push((job, error)),
@@ -148,36 +169,70 @@ impl<R: Runner> Scheduler<R> {
         for (job, error) in failed {
             job.sink.send(Event::Failed(error.into()));
         }
-        for (job, finish) in ended {
-            let timings = Timings { queued: now - job.submitted, ..Timings::default() };
-            job.sink.send(Event::Finished { finish, usage: job.slot.usage(), timings });
+        for (job, end) in ended {
+            job.tell(end);
         }
         self.publish();
         queue.set_running(self.running.len());
         false
     }
 
+    /// Whose turn it is: the owner of whom the fewest are being answered, and of those the first who came. So nobody waits
+    /// behind everything that one owner sends.
+    fn next<'a>(&self, waiting: &'a VecDeque<Job>) -> Option<(usize, &'a Job)> {
+        let at_work = |owner| self.running.iter().filter(|running| running.owner == owner).count();
+        waiting.iter().enumerate().min_by_key(|(_, job)| at_work(job.owner))
+    }
+
+    /// How a request that waits has ended, if it has.
+    fn given_up(&self, job: &Job, now: Instant) -> Option<End> {
+        let late = |limit: &Duration| now.saturating_duration_since(job.submitted) >= *limit;
+        let times = &self.limits.times;
+        gone(&job.sink, job.deadline, now).map(Ok).or_else(|| {
+            let first = times.first_token.filter(late).map(|limit| EngineError::FirstTokenTime { limit });
+            first.or_else(|| times.queue.filter(late).map(|limit| EngineError::QueueTime { limit })).map(Err)
+        })
+    }
+
     /// Ends requests whose caller went away or whose time ran out.
     fn expire(&mut self, now: Instant) {
+        let first_token = self.limits.times.first_token;
         for running in &mut self.running {
-            running.end = gone(&running.sink, running.deadline, now).map(Ok);
+            let late = |limit: &Duration| {
+                running.first_token.is_none() && now.saturating_duration_since(running.submitted) >= *limit
+            };
+            running.end = gone(&running.sink, running.deadline, now)
+                .map(Ok)
+                .or_else(|| first_token.filter(late).map(|limit| Err(EngineError::FirstTokenTime { limit })));
         }
         self.retire();
     }
 
+    /// When something runs out next.
     fn next_deadline(&self) -> Option<Instant> {
-        let waiting = self.queue.lock().waiting.iter().filter_map(|job| job.deadline).min();
-        self.running.iter().filter_map(|running| running.deadline).chain(waiting).min()
+        let Times { queue, first_token, .. } = self.limits.times;
+        let state = self.queue.lock();
+        let waiting = state.waiting.iter().flat_map(|job| {
+            [job.deadline, deadline(job.submitted, queue), deadline(job.submitted, first_token)]
+        });
+        let running = self.running.iter().flat_map(|running| {
+            let first = deadline(running.submitted, first_token).filter(|_| running.first_token.is_none());
+            [running.deadline, first]
+        });
+        waiting.chain(running).flatten().min()
     }
 
     /// Runs the model once. Tells whether there was anything to do.
     fn step(&mut self) -> bool {
-        let shares = self.share();
+        let Step { shares, prompt_tokens, answers } = self.share();
         if shares.is_empty() {
             return false;
         }
         self.counters.steps.fetch_add(1, Ordering::Relaxed);
-        if self.forward(&shares).is_err() {
+        let started = Instant::now();
+        if self.forward(&shares).is_ok() {
+            self.budget.took(prompt_tokens, answers > 0, started.elapsed());
+        } else {
             // One of them broke the step. Each on its own, from where the step began, shows which one it was; the others
             // get the same rows as they would have got together.
             for share in &shares {
@@ -192,7 +247,7 @@ impl<R: Runner> Scheduler<R> {
     }
 
     /// Decides what goes into a step: every answer's next token, then prompts in the order in which they came.
-    fn share(&self) -> Vec<Share> {
+    fn share(&self) -> Step {
         let mut shares = Vec::new();
         for (index, running) in self.running.iter().enumerate() {
             if running.first_token.is_some() && !running.sink.is_full() {
@@ -200,7 +255,9 @@ impl<R: Runner> Scheduler<R> {
                 shares.push(Share { index, start: running.fed, end, wanted: true });
             }
         }
-        let mut budget = self.limits.prompt_tokens;
+        let answers = shares.len();
+        let most = self.budget.tokens(answers > 0);
+        let mut budget = most;
         for (index, running) in self.running.iter().enumerate() {
             if running.first_token.is_none() && budget > 0 {
                 let len = running.slot.tokens().len();
@@ -209,7 +266,7 @@ impl<R: Runner> Scheduler<R> {
                 shares.push(Share { index, start: running.fed, end, wanted: end == len });
             }
         }
-        shares
+        Step { shares, prompt_tokens: most - budget, answers }
     }
 
     /// Feeds the model and lets each answer pick its token. An error means that nothing of it counts.
@@ -273,8 +330,7 @@ impl<R: Runner> Scheduler<R> {
         self.retire();
         let waiting = std::mem::take(&mut self.queue.lock().waiting);
         for job in waiting {
-            let timings = Timings { queued: job.submitted.elapsed(), ..Timings::default() };
-            job.sink.send(Event::Finished { finish: Finish::Cancelled, usage: job.slot.usage(), timings });
+            job.tell(Ok(Finish::Cancelled));
         }
         self.queue.set_running(0);
     }
@@ -289,13 +345,14 @@ impl<R: Runner> Scheduler<R> {
 
 impl<S> Running<S> {
     fn new(job: Job, seq: S, blocks: usize, now: Instant) -> Self {
-        let Job { slot, sink, submitted, deadline } = job;
+        let Job { slot, sink, owner, submitted, deadline } = job;
         Self {
             seq,
             slot,
             sink,
             fed: 0,
             blocks,
+            owner,
             deadline,
             submitted,
             admitted: now,
@@ -316,7 +373,7 @@ impl<S> Running<S> {
         }
     }
 
-    fn tell(self, end: Result<Finish, EngineError>) {
+    fn tell(self, end: End) {
         let now = Instant::now();
         let first = self.first_token.unwrap_or(now);
         let timings = Timings {
@@ -324,6 +381,17 @@ impl<S> Running<S> {
             prefill: first.saturating_duration_since(self.admitted),
             decode: now.saturating_duration_since(first),
         };
+        self.sink.send(match end {
+            Ok(finish) => Event::Finished { finish, usage: self.slot.usage(), timings },
+            Err(error) => Event::Failed(error),
+        });
+    }
+}
+
+impl Job {
+    /// Tells the caller of a request that was never begun.
+    fn tell(self, end: End) {
+        let timings = Timings { queued: self.submitted.elapsed(), ..Timings::default() };
         self.sink.send(match end {
             Ok(finish) => Event::Finished { finish, usage: self.slot.usage(), timings },
             Err(error) => Event::Failed(error),

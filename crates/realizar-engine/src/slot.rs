@@ -1,5 +1,7 @@
 //! One sequence that is being answered: from the scores of a step to a token, its text, and whether that was the last.
 
+use std::sync::Arc;
+
 use realizar_sample::{Chain, LogNormalizer, top_logprobs};
 use realizar_tokenize::{TokenId, Tokenizer};
 
@@ -20,7 +22,8 @@ pub(crate) struct Slot {
     limit: usize,
     text: TextStream,
     stop: StopMatcher,
-    ignore_eos: bool,
+    /// Tokens that end the answer.
+    ends: Arc<[TokenId]>,
     logprobs: Option<usize>,
 }
 
@@ -30,6 +33,7 @@ impl Slot {
         prompt: &[TokenId],
         options: &AnswerOptions,
         context: usize,
+        ends: &Arc<[TokenId]>,
     ) -> Result<Self, SubmitError> {
         options.validate()?;
         if prompt.is_empty() {
@@ -49,7 +53,7 @@ impl Slot {
             limit,
             text: TextStream::after(prompt),
             stop: StopMatcher::new(&options.stop),
-            ignore_eos: options.ignore_eos,
+            ends: if options.ignore_eos { Arc::default() } else { Arc::clone(ends) },
             logprobs: options.logprobs,
         })
     }
@@ -84,7 +88,7 @@ impl Slot {
         let id = self.chain.pick(logits, &self.tokens, self.tokens.len() as u64)?;
         let logprob = self.logprobs.map(|top| logprob(logits, id, top, tokenizer)).transpose()?;
         self.tokens.push(id);
-        let eos = !self.ignore_eos && tokenizer.is_eog(id);
+        let eos = self.ends.contains(&id);
         let mut text = self.text.push(id, tokenizer);
         let full = self.tokens.len() >= self.limit;
         if eos || full {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use realizar_engine::{
     AnswerOptions, ChatMessage, ChatPrompt, Engine, EngineError, EngineOptions, Event, Finish, Loaded,
-    Request, SampleOptions, SessionOptions, Solo, SubmitError, Ticket, Token, TryNext,
+    Request, SampleOptions, SessionOptions, Solo, SubmitError, Ticket, Times, Token, TryNext,
 };
 use realizar_tensor::{KV_BLOCK, Kernels, KvType, Pool};
 use realizar_tokenize::Compat;
@@ -40,7 +40,7 @@ fn engine(max_sequences: usize) -> Engine {
         max_queue: 64,
         step_tokens: 24,
         max_events: 16,
-        deadline: None,
+        times: Times::default(),
     };
     Engine::start(loaded("llama-gqa.gguf"), options).expect("an engine")
 }
@@ -55,7 +55,7 @@ fn sampled(seed: u64, n: usize) -> AnswerOptions {
 }
 
 fn request(prompt: &[u32], options: &AnswerOptions) -> Request {
-    Request { prompt: prompt.to_vec(), options: options.clone(), deadline: None, wake: None }
+    Request { prompt: prompt.to_vec(), options: options.clone(), owner: 0, deadline: None, wake: None }
 }
 
 /// A prompt that depends on `i`, from 1 to about 90 tokens.
@@ -175,8 +175,13 @@ fn requests_that_cannot_be_followed_are_refused_at_once() {
 
 #[test]
 fn a_full_queue_turns_away_and_a_draining_one_too() {
-    let options =
-        EngineOptions { session: session(1), max_queue: 2, step_tokens: 8, max_events: 1, deadline: None };
+    let options = EngineOptions {
+        session: session(1),
+        max_queue: 2,
+        step_tokens: 8,
+        max_events: 1,
+        times: Times::default(),
+    };
     let engine = Engine::start(loaded("llama-gqa.gguf"), options).expect("an engine");
     assert_eq!(engine.max_queue(), 2);
     let submit = || engine.submit(request(&prompt(1), &sampled(1, 30)));
@@ -227,8 +232,13 @@ fn dropping_the_engine_ends_its_requests() {
 
 #[test]
 fn options_of_an_engine_are_checked() {
-    let good =
-        EngineOptions { session: session(1), max_queue: 1, step_tokens: 1, max_events: 1, deadline: None };
+    let good = EngineOptions {
+        session: session(1),
+        max_queue: 1,
+        step_tokens: 1,
+        max_events: 1,
+        times: Times::default(),
+    };
     for (option, options) in [
         ("max_queue", EngineOptions { max_queue: 0, ..good.clone() }),
         ("step_tokens", EngineOptions { step_tokens: 0, ..good.clone() }),
@@ -247,7 +257,7 @@ fn the_time_that_an_engine_gives_unasked() {
         max_queue: 4,
         step_tokens: 8,
         max_events: 1,
-        deadline: Some(Duration::from_millis(20)),
+        times: Times { answer: Some(Duration::from_millis(20)), ..Times::default() },
     };
     let engine = Engine::start(loaded("llama-gqa.gguf"), options).expect("an engine");
     let ticket = engine.submit(request(&prompt(1), &sampled(1, 100))).expect("room");
@@ -272,8 +282,13 @@ fn what_an_engine_says_of_itself() {
 
 #[test]
 fn an_encoder_makes_vectors() {
-    let options =
-        EngineOptions { session: session(1), max_queue: 1, step_tokens: 1, max_events: 1, deadline: None };
+    let options = EngineOptions {
+        session: session(1),
+        max_queue: 1,
+        step_tokens: 1,
+        max_events: 1,
+        times: Times::default(),
+    };
     let options =
         EngineOptions { session: SessionOptions { context: 128, ..options.session.clone() }, ..options };
     let engine = Engine::start(loaded("bert-cls.gguf"), options).expect("an engine");

@@ -106,3 +106,24 @@ fn an_error_names_its_file_once() {
         assert!(line.contains(key), "{name}: {line}");
     }
 }
+
+#[test]
+fn generation_config_names_further_ends() {
+    let cases = [
+        ("ends-none.gguf", "x.y", Value::U32(5), &[2][..]),
+        ("ends-one.gguf", "generation_config.eos_token_id", Value::U32(5), &[2, 5]),
+        ("ends-config.gguf", "config.eos_token_id", Value::I32(6), &[2, 6]),
+        ("ends-outside.gguf", "generation_config.eos_token_id", Value::U32(272), &[2]),
+        ("ends-negative.gguf", "generation_config.eos_token_id", Value::I32(-1), &[2]),
+    ];
+    for (name, key, value, expected) in cases {
+        let source = realizar_format::open(edited(name, key, value)).expect("a file");
+        let loaded = Loaded::new(source.as_ref(), Compat::Original).expect(name);
+        assert_eq!(&**loaded.ends(), expected, "{name}");
+    }
+    let list = PackedArray::i32s([7, 5, 7, 9999]);
+    let path = edited("ends-list.gguf", "generation_config.eos_token_id", Value::Array(list.as_array()));
+    let source = realizar_format::open(path).expect("a file");
+    let loaded = Loaded::new(source.as_ref(), Compat::Original).expect("a model");
+    assert_eq!(&**loaded.ends(), [2, 5, 7]);
+}

@@ -42,6 +42,8 @@ impl Access {
             }
             // HTTP/2 sends the name as part of the target.
             (None, Some(authority)) if version >= Version::HTTP_2 => Some(authority.clone()),
+            // HTTP/1.0 has no such field, and no browser speaks it any more.
+            (None, _) if version == Version::HTTP_10 => Some(Authority::from_static("localhost")),
             (None, _) => return Err(Refusal::Protocol { what: "the Host field is missing" }),
         };
         let Some(authority) = authority else {
@@ -153,6 +155,7 @@ mod tests {
         assert!(access("::1").host(&uri, Version::HTTP_2, &HeaderMap::new()).is_ok());
         let missing = access("::1").host(&uri, Version::HTTP_11, &HeaderMap::new()).unwrap_err();
         assert_eq!(missing.status(), 400);
+        assert!(access("::1").host(&uri, Version::HTTP_10, &HeaderMap::new()).is_ok());
         let mut twice = HeaderMap::new();
         twice.append("host", "localhost".parse().unwrap());
         twice.append("host", "localhost".parse().unwrap());

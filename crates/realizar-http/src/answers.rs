@@ -3,14 +3,17 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use realizar_engine::{AnswerOptions, Finish, Token, Usage};
+use realizar_engine::{AnswerOptions, Finish, Timings, Token, Usage};
+use serde_json::Value;
 use tokio::sync::Notify;
 
 use crate::app::Shared;
 use crate::backend::{Answer, Job, Next};
+use crate::keys::KeyPlace;
 use crate::lifecycle::Phase;
 use crate::record::Tally;
 use crate::refusal::Refusal;
+use crate::routes::Call;
 
 /// What comes next, and of which answer.
 #[derive(Debug)]
@@ -40,6 +43,8 @@ pub(crate) struct Answers {
     live: Vec<Option<Box<dyn Answer>>>,
     wake: Arc<Notify>,
     tally: Tally,
+    /// The request is under way for as long as its answers are.
+    _place: Option<Arc<KeyPlace>>,
     /// Whose turn it is to be asked first, so that no answer starves the others.
     turn: usize,
     start: Instant,
@@ -47,14 +52,21 @@ pub(crate) struct Answers {
 }
 
 impl Answers {
-    /// Submits `choices` answers for each prompt, or none at all.
+    /// Submits `choices` answers for each prompt, or none at all. An answer of no tokens needs no model.
     pub(crate) fn submit(
         shared: &Arc<Shared>,
         prompts: &[Vec<u32>],
         choices: usize,
         options: &AnswerOptions,
-        tally: &Tally,
+        call: &Call,
     ) -> Result<Self, Refusal> {
+        let memory = shared.backend.facts().memory;
+        let tokens = prompts.iter().map(Vec::len).sum::<usize>().saturating_mul(choices);
+        if memory > 0 && choices > 1 && tokens > memory {
+            let want = format!("so few that the prompts of {tokens} tokens in all fit into {memory}");
+            return Err(Refusal::field("n", &Value::from(choices), want));
+        }
+        let tally = &call.tally;
         let wake = Arc::new(Notify::new());
         let mut live = Vec::with_capacity(prompts.len() * choices);
         for prompt in prompts {
@@ -62,10 +74,15 @@ impl Answers {
             for choice in 0..choices {
                 let mut options = options.clone();
                 options.sampling.choice = u32::try_from(choice).unwrap_or(u32::MAX);
+                if options.max_tokens == Some(0) {
+                    live.push(Some(Box::new(Nothing { prompt: prompt.len() }) as Box<dyn Answer>));
+                    continue;
+                }
                 let waker = Arc::clone(&wake);
                 let job = Job {
                     prompt: prompt.clone(),
                     options,
+                    owner: call.owner.number,
                     deadline: shared.settings.limits.answer_time,
                     wake: Arc::new(move || waker.notify_one()),
                 };
@@ -73,7 +90,8 @@ impl Answers {
             }
         }
         let (shared, tally) = (Arc::clone(shared), tally.clone());
-        Ok(Self { shared, live, wake, tally, turn: 0, start: Instant::now(), last: None })
+        let _place = call.place.clone();
+        Ok(Self { shared, live, wake, tally, _place, turn: 0, start: Instant::now(), last: None })
     }
 
     /// How many answers there are, ended ones included.
@@ -157,6 +175,18 @@ impl Answers {
             end.map(|end| Whole { text, tokens, end }).ok_or(Refusal::Internal)
         };
         parts.into_iter().map(whole).collect()
+    }
+}
+
+/// The answer of a request that wants to see its prompt and nothing else.
+struct Nothing {
+    prompt: usize,
+}
+
+impl Answer for Nothing {
+    fn next(&mut self) -> Next {
+        let usage = Usage { prompt_tokens: self.prompt, ..Usage::default() };
+        Next::Finished { finish: Finish::Length, usage, timings: Timings::default() }
     }
 }
 

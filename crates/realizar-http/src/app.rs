@@ -11,15 +11,16 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::header::{
-    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ALLOW,
-    CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, RETRY_AFTER, TRANSFER_ENCODING, VARY,
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, CONNECTION, CONTENT_ENCODING,
+    CONTENT_LENGTH, CONTENT_TYPE, EXPECT, RETRY_AFTER, TRANSFER_ENCODING, VARY, WWW_AUTHENTICATE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
 use tokio::sync::Semaphore;
 
 use crate::access::{Access, AllowedOrigin};
 use crate::backend::Backend;
-use crate::body::{self, Body};
+use crate::body::{self, Body, Memory};
 use crate::json;
 use crate::keys::Keys;
 use crate::lifecycle::{Lifecycle, Phase};
@@ -58,6 +59,7 @@ pub(crate) struct Shared {
     pub(crate) settings: Settings,
     pub(crate) metrics: Metrics,
     pub(crate) life: Lifecycle,
+    memory: Memory,
     blocking: Semaphore,
     ids: RandomState,
     requests: AtomicU64,
@@ -74,6 +76,7 @@ impl App {
     #[must_use]
     pub fn new(backend: impl Backend, settings: Settings) -> Self {
         let shared = Shared {
+            memory: Memory::new(settings.limits.memory_bytes),
             backend: Arc::new(backend),
             settings,
             metrics: Metrics::new(),
@@ -109,6 +112,10 @@ impl App {
         if let Some(origin) = origin {
             headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, value(&origin));
             headers.insert(VARY, HeaderValue::from_static("Origin"));
+            headers.insert(
+                ACCESS_CONTROL_EXPOSE_HEADERS,
+                HeaderValue::from_static("retry-after, x-request-id, x-should-retry"),
+            );
         }
         let code = response.extensions_mut().remove::<Refused>().map(|refused| refused.0);
         record.answered(response.status().as_u16(), code);
@@ -145,11 +152,16 @@ impl App {
         if Access::is_preflight(&head.method, &head.headers) && origin.is_some() {
             return Ok(preflight());
         }
-        if !public {
+        let owner = if public {
+            None
+        } else {
             let from = head.extensions.get::<Peer>().map(|peer| peer.address.ip());
-            settings.keys.check(&head.headers, from)?;
-        }
+            Some(settings.keys.check(&head.headers, from)?)
+        };
         let Some(route) = found else { return Err(Refusal::UnknownPath { path: cut(path, 64) }) };
+        if head.method == Method::OPTIONS {
+            return Ok(options(route));
+        }
         check_method(route, &head.method, path)?;
         match route.handler {
             Handler::Get(answer) => Ok(answer(self, path)),
@@ -158,14 +170,16 @@ impl App {
                     return Err(Refusal::Draining);
                 }
                 check_body(&head.headers, &settings.limits)?;
-                let bytes = body::read(body, &settings.limits).await?;
+                let owner = owner.unwrap_or_default();
+                let place = settings.keys.enter(owner, settings.limits.requests_per_key)?.map(Arc::new);
+                let (bytes, memory) = body::read(body, &settings.limits, &self.shared.memory).await?;
                 let large = bytes.len() > LARGE_BODY;
                 let map = if large {
                     self.blocking(move |_| json::parse(&bytes)).await?
                 } else {
                     json::parse(&bytes)?
                 };
-                answer(self, Call { map, tally: record.tally() }).await
+                answer(self, Call { map, tally: record.tally(), owner, place, _memory: memory }).await
             }
         }
     }
@@ -179,6 +193,11 @@ impl App {
         let backend = Arc::clone(&self.shared.backend);
         let done = tokio::task::spawn_blocking(move || work(&*backend)).await;
         done.map_err(|_| Refusal::Internal)?
+    }
+
+    /// From now on these keys are right, and no other. Requests under way go on.
+    pub fn replace_keys(&self, keys: Keys) {
+        self.shared.settings.keys.replace(keys);
     }
 
     /// Where the server is in its life.
@@ -251,6 +270,9 @@ fn refuse(refusal: &Refusal, envelope: Envelope) -> Response<Body> {
         // The same request would fail in the same way; official clients obey this.
         headers.insert("x-should-retry", HeaderValue::from_static("false"));
     }
+    if refusal.status() == StatusCode::UNAUTHORIZED {
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
     if refusal.closes() {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
@@ -262,9 +284,25 @@ fn preflight() -> Response<Body> {
     *response.status_mut() = StatusCode::NO_CONTENT;
     let headers = response.headers_mut();
     headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST"));
+    headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
     let allowed = HeaderValue::from_static("authorization, content-type, x-api-key, x-request-id");
     headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, allowed);
     response
+}
+
+/// What a route can be asked by.
+fn options(route: &Route) -> Response<Body> {
+    let mut response = Response::new(Body::whole(""));
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed(route)));
+    response
+}
+
+fn allowed(route: &Route) -> &'static str {
+    match route.handler {
+        Handler::Get(_) => "GET, HEAD, OPTIONS",
+        Handler::Post(_) => "POST, OPTIONS",
+    }
 }
 
 fn check_head(head: &http::request::Parts, limits: &Limits) -> Result<(), Refusal> {
@@ -295,14 +333,14 @@ fn check_head(head: &http::request::Parts, limits: &Limits) -> Result<(), Refusa
 }
 
 fn check_method(route: &Route, method: &Method, path: &str) -> Result<(), Refusal> {
-    let (fits, allow) = match route.handler {
-        Handler::Get(_) => (method == Method::GET || method == Method::HEAD, "GET, HEAD"),
-        Handler::Post(_) => (method == Method::POST, "POST"),
+    let fits = match route.handler {
+        Handler::Get(_) => method == Method::GET || method == Method::HEAD,
+        Handler::Post(_) => method == Method::POST,
     };
     if fits {
         return Ok(());
     }
-    Err(Refusal::Method { method: cut(method.as_str(), 16), path: cut(path, 64), allow })
+    Err(Refusal::Method { method: cut(method.as_str(), 16), path: cut(path, 64), allow: allowed(route) })
 }
 
 fn check_body(headers: &HeaderMap, limits: &Limits) -> Result<(), Refusal> {
@@ -311,8 +349,8 @@ fn check_body(headers: &HeaderMap, limits: &Limits) -> Result<(), Refusal> {
         return Err(Refusal::ContentEncoding { got: cut(&coding, 64) });
     }
     let kind = text(CONTENT_TYPE).unwrap_or_default();
-    let json =
-        kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"));
+    let media = kind.split(';').next().unwrap_or_default().trim();
+    let json = media.eq_ignore_ascii_case("application/json");
     // Browsers send other types without asking us first. Nobody else sends these fields, so `curl -d` may go on.
     let browser =
         headers.contains_key("origin") || headers.keys().any(|name| name.as_str().starts_with("sec-fetch-"));
@@ -320,7 +358,7 @@ fn check_body(headers: &HeaderMap, limits: &Limits) -> Result<(), Refusal> {
         return Err(Refusal::ContentType { got: cut(&kind, 64) });
     }
     let plain = ["", "application/x-www-form-urlencoded"];
-    if !json && !plain.iter().any(|plain| kind.trim().eq_ignore_ascii_case(plain)) {
+    if !json && !plain.iter().any(|plain| media.eq_ignore_ascii_case(plain)) {
         return Err(Refusal::ContentType { got: cut(&kind, 64) });
     }
     let length = text(CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok());

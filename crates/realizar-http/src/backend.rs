@@ -4,7 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use realizar_engine::{AnswerOptions, ChatMessage, EngineError, Finish, SubmitError, Timings, Token, Usage};
+use realizar_engine::{
+    AnswerOptions, ChatMessage, EncodeOptions, EngineError, Finish, SubmitError, Timings, Token, Usage,
+};
 use serde_json::{Map, Value};
 
 /// A model that answers requests. [`Served`](crate::Served) is the engine as one; tests bring their own.
@@ -17,11 +19,14 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// How busy it is.
     fn load(&self) -> Load;
 
-    /// Text to ids. `add_special` adds what begins a text; special tokens that are written out count as such.
+    /// Text to ids.
     ///
     /// # Errors
     /// The tokenizer cannot encode the text.
-    fn encode(&self, text: &str, add_special: bool) -> Result<Vec<u32>, EngineError>;
+    fn encode(&self, text: &str, options: EncodeOptions) -> Result<Vec<u32>, EngineError>;
+
+    /// The bytes of a token; none for an id that is not in the vocabulary.
+    fn piece(&self, id: u32) -> Vec<u8>;
 
     /// Ids to text; special tokens leave none.
     ///
@@ -100,6 +105,8 @@ pub struct Job {
     pub prompt: Vec<u32>,
     /// How to answer.
     pub options: AnswerOptions,
+    /// Whose it is: owners take turns in the queue.
+    pub owner: u64,
     /// The time that the whole answer may take.
     pub deadline: Duration,
     /// Called when [`Answer::next`] has something new.
@@ -122,6 +129,8 @@ pub struct Facts {
     pub architecture: String,
     /// Tokens that a sequence may hold.
     pub context: usize,
+    /// Tokens that all sequences together may hold; 0 where nothing is held.
+    pub memory: usize,
     /// Number of token ids.
     pub vocab: usize,
     /// Number of weights.

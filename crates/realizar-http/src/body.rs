@@ -3,39 +3,86 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes};
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use crate::limits::Limits;
 use crate::pace::Paced;
 use crate::record::Record;
 use crate::refusal::Refusal;
 
+/// A parsed body takes up to this many times its bytes.
+const PARSED: usize = 4;
+/// Memory is counted in pieces of so many bytes.
+const UNIT: usize = 1 << 10;
+
+/// The memory that all bodies share.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    units: Arc<Semaphore>,
+    bytes: usize,
+}
+
+/// A part of it, given back when this is dropped.
+#[derive(Debug, Default)]
+pub(crate) struct Reserved {
+    permit: Option<OwnedSemaphorePermit>,
+    units: usize,
+}
+
+impl Memory {
+    pub(crate) fn new(bytes: usize) -> Self {
+        let units = (bytes / UNIT).min(Semaphore::MAX_PERMITS);
+        Self { units: Arc::new(Semaphore::new(units)), bytes }
+    }
+
+    /// Makes `held` enough for a body of so many bytes.
+    fn reserve(&self, held: &mut Reserved, bytes: usize) -> Result<(), Refusal> {
+        let wanted = bytes.saturating_mul(PARSED).div_ceil(UNIT);
+        let more = wanted.saturating_sub(held.units);
+        if more == 0 {
+            return Ok(());
+        }
+        let none = || Refusal::Memory { limit: self.bytes };
+        let units = u32::try_from(more).map_err(|_| none())?;
+        let permit = Arc::clone(&self.units).try_acquire_many_owned(units).map_err(|_| none())?;
+        held.units = wanted;
+        match &mut held.permit {
+            Some(before) => before.merge(permit),
+            None => held.permit = Some(permit),
+        }
+        Ok(())
+    }
+}
+
 /// Reads a request's body. Trailers are dropped.
-pub(crate) async fn read<B>(body: B, limits: &Limits) -> Result<Vec<u8>, Refusal>
+pub(crate) async fn read<B>(body: B, limits: &Limits, memory: &Memory) -> Result<(Vec<u8>, Reserved), Refusal>
 where
     B: http_body::Body,
 {
     let mut body = std::pin::pin!(body);
     let start = Instant::now();
-    let mut bytes = Vec::new();
+    let (mut bytes, mut held) = (Vec::new(), Reserved::default());
     loop {
         let gap = limits.body_gap.min(limits.body_time.saturating_sub(start.elapsed()));
         let frame = match tokio::time::timeout(gap, body.frame()).await {
             Err(_) => return Err(Refusal::BodyTimeout),
-            Ok(None) => return Ok(bytes),
+            Ok(None) => return Ok((bytes, held)),
             Ok(Some(frame)) => frame.map_err(|_| Refusal::BodyBroken)?,
         };
         let Ok(mut data) = frame.into_data() else { continue };
         if bytes.len() + data.remaining() > limits.body_bytes {
             return Err(Refusal::BodyTooLarge { limit: limits.body_bytes });
         }
+        memory.reserve(&mut held, bytes.len() + data.remaining())?;
         while data.has_remaining() {
             let chunk = data.chunk();
             let taken = chunk.len();
@@ -68,7 +115,12 @@ pub struct Body {
 
 enum Content {
     Whole(Bytes),
-    Written { work: Option<Pin<Box<dyn Future<Output = ()> + Send>>>, pieces: mpsc::Receiver<Bytes> },
+    Written {
+        work: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+        pieces: mpsc::Receiver<Bytes>,
+        /// What is sent when the work panics, and whether it did.
+        broken: (Bytes, bool),
+    },
 }
 
 /// Where the work behind a body puts its pieces.
@@ -88,14 +140,16 @@ impl Body {
         Self { content: Content::Whole(bytes.into()), kept: None }
     }
 
-    /// A body whose pieces come from `work`, which runs only while the body is polled.
-    pub(crate) fn written<F>(work: impl FnOnce(Pen) -> F) -> Self
+    /// A body whose pieces come from `work`, which runs only while the body is polled. Should it panic, the body ends with
+    /// `broken`.
+    pub(crate) fn written<F>(broken: impl Into<Bytes>, work: impl FnOnce(Pen) -> F) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
     {
         let (pen, pieces) = mpsc::channel(1);
         let work: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(work(Pen(pen)));
-        Self { content: Content::Written { work: Some(work), pieces }, kept: None }
+        let broken = (broken.into(), false);
+        Self { content: Content::Written { work: Some(work), pieces, broken }, kept: None }
     }
 
     pub(crate) fn keep(mut self, mut record: Record, paced: Option<Paced>) -> Self {
@@ -134,18 +188,26 @@ impl http_body::Body for Body {
         match &mut this.content {
             Content::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
             Content::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
-            Content::Written { work, pieces } => {
-                let done = match work {
-                    Some(running) => running.as_mut().poll(cx).is_ready(),
-                    None => true,
+            Content::Written { work, pieces, broken } => {
+                let polled = match work {
+                    Some(running) => catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(cx))),
+                    None => Ok(Poll::Ready(())),
                 };
-                if done {
+                if !matches!(polled, Ok(Poll::Pending)) {
                     // Drops the pen too, so that the last piece is followed by the end.
                     *work = None;
                 }
+                broken.1 |= polled.is_err();
                 match pieces.poll_recv(cx) {
                     // The work waits for room in the channel, which this made.
                     Poll::Ready(Some(piece)) => Poll::Ready(Some(Ok(Frame::data(piece)))),
+                    Poll::Ready(None) if broken.1 => {
+                        broken.1 = false;
+                        if let Some((record, _)) = &mut this.kept {
+                            record.broke();
+                        }
+                        Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut broken.0)))))
+                    }
                     Poll::Ready(None) => {
                         if let Some((record, _)) = &mut this.kept {
                             record.complete();

@@ -17,6 +17,8 @@ pub enum HttpError {
     NoKeys { path: PathBuf },
     #[error("`{}`, line {line}: a key of {bytes} bytes, at least {least} are needed", path.display())]
     ShortKey { path: PathBuf, line: usize, bytes: usize, least: usize },
+    #[error("{name} holds a key of {bytes} bytes, at least {least} are needed")]
+    ShortKeyValue { name: &'static str, bytes: usize, least: usize },
     #[error("cannot listen on {address}")]
     Listen { address: SocketAddr, source: io::Error },
 }

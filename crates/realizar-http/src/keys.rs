@@ -5,12 +5,12 @@ use std::fs::File;
 use std::io::Read;
 use std::net::IpAddr;
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, Instant};
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
-use sha2::{Digest, Sha256};
+use sha2::Sha256;
 
 use crate::error::HttpError;
 use crate::refusal::Refusal;
@@ -27,8 +27,40 @@ const MAX_ADDRESSES: usize = 4096;
 /// Who may ask. Without any key, everybody who can reach the port.
 #[derive(Debug, Default)]
 pub struct Keys {
-    digests: Vec<[u8; 32]>,
+    digests: RwLock<Vec<Digest>>,
     failures: Mutex<HashMap<Option<IpAddr>, (Instant, u32)>>,
+    /// Requests under way by owner.
+    at_work: Arc<Mutex<HashMap<u64, usize>>>,
+}
+
+type Digest = [u8; 32];
+
+/// Who sends a request: the holder of a key, or an address where no keys are asked for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Owner {
+    /// A number that no other owner has.
+    pub(crate) number: u64,
+    /// Whether a key was asked for.
+    keyed: bool,
+}
+
+/// The place of a request among those of its key, free again when this is dropped.
+#[derive(Debug)]
+pub(crate) struct KeyPlace {
+    at_work: Arc<Mutex<HashMap<u64, usize>>>,
+    owner: u64,
+}
+
+impl Drop for KeyPlace {
+    fn drop(&mut self) {
+        let mut at_work = self.at_work.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = at_work.get_mut(&self.owner) {
+            *count -= 1;
+            if *count == 0 {
+                at_work.remove(&self.owner);
+            }
+        }
+    }
 }
 
 impl Keys {
@@ -58,6 +90,40 @@ impl Keys {
         Self::parse(&text, path)
     }
 
+    /// A single key, from wherever `name` says.
+    ///
+    /// # Errors
+    /// The key is too short.
+    pub fn one(key: &str, name: &'static str) -> Result<Self, HttpError> {
+        let (key, least) = (key.trim(), MIN_KEY_BYTES);
+        if key.len() < least {
+            return Err(HttpError::ShortKeyValue { name, bytes: key.len(), least });
+        }
+        Ok(Self::of(vec![digest(key.as_bytes())]))
+    }
+
+    /// These keys and others.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        let mut digests = self.digests.into_inner().unwrap_or_else(PoisonError::into_inner);
+        digests.extend(other.digests.into_inner().unwrap_or_else(PoisonError::into_inner));
+        Self::of(digests)
+    }
+
+    /// From now on these keys are right, and no other. Requests under way go on.
+    pub(crate) fn replace(&self, new: Self) {
+        let new = new.digests.into_inner().unwrap_or_else(PoisonError::into_inner);
+        *self.digests.write().unwrap_or_else(PoisonError::into_inner) = new;
+    }
+
+    fn of(digests: Vec<Digest>) -> Self {
+        Self { digests: RwLock::new(digests), ..Self::default() }
+    }
+
+    fn known(&self) -> RwLockReadGuard<'_, Vec<Digest>> {
+        self.digests.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn parse(text: &str, path: &Path) -> Result<Self, HttpError> {
         let mut digests = Vec::new();
         for (at, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
@@ -74,23 +140,30 @@ impl Keys {
         if digests.is_empty() {
             return Err(HttpError::NoKeys { path: path.to_owned() });
         }
-        Ok(Self { digests, failures: Mutex::default() })
+        Ok(Self::of(digests))
     }
 
     /// Whether there is any key.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        self.digests.is_empty()
+        self.known().is_empty()
     }
 
     /// Lets a request pass or not. Unknown, wrong and missing keys look the same from outside.
-    pub(crate) fn check(&self, headers: &HeaderMap, from: Option<IpAddr>) -> Result<(), Refusal> {
+    pub(crate) fn check(&self, headers: &HeaderMap, from: Option<IpAddr>) -> Result<Owner, Refusal> {
         if self.is_open() {
-            return Ok(());
+            let number = match from {
+                Some(IpAddr::V4(address)) => u64::from(address.to_bits()),
+                // Whoever has one address of a network has all 2^64 of it.
+                Some(IpAddr::V6(address)) => (address.to_bits() >> 64) as u64,
+                None => 0,
+            };
+            return Ok(Owner { number, keyed: false });
         }
         let offered = digest(offered(headers).unwrap_or_default());
         if self.knows(&offered) {
-            return Ok(());
+            let first = offered.first_chunk().copied().unwrap_or_default();
+            return Ok(Owner { number: u64::from_le_bytes(first), keyed: true });
         }
         if self.fails_too_often(from, Instant::now()) {
             return Err(Refusal::TooManyFailures);
@@ -98,14 +171,28 @@ impl Keys {
         Err(Refusal::Unauthorized)
     }
 
+    /// Gives a request a place among those of its key, if there is one left. Without keys there is no limit.
+    pub(crate) fn enter(&self, owner: Owner, limit: usize) -> Result<Option<KeyPlace>, Refusal> {
+        if !owner.keyed {
+            return Ok(None);
+        }
+        let mut at_work = self.at_work.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = at_work.entry(owner.number).or_default();
+        if *count >= limit {
+            return Err(Refusal::KeyBusy { limit });
+        }
+        *count += 1;
+        Ok(Some(KeyPlace { at_work: Arc::clone(&self.at_work), owner: owner.number }))
+    }
+
     /// Looks at every byte of every digest, whatever it finds.
-    fn knows(&self, offered: &[u8; 32]) -> bool {
-        let differs = |known: &[u8; 32]| known.iter().zip(offered).fold(0, |sum, (a, b)| sum | (a ^ b));
-        self.digests.iter().fold(false, |found, known| found | (std::hint::black_box(differs(known)) == 0))
+    fn knows(&self, offered: &Digest) -> bool {
+        let differs = |known: &Digest| known.iter().zip(offered).fold(0, |sum, (a, b)| sum | (a ^ b));
+        self.known().iter().fold(false, |found, known| found | (std::hint::black_box(differs(known)) == 0))
     }
 
     fn fails_too_often(&self, from: Option<IpAddr>, now: Instant) -> bool {
-        let mut failures = self.failures.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         let second = Duration::from_secs(1);
         if failures.len() >= MAX_ADDRESSES {
             failures.retain(|_, (since, _)| now.duration_since(*since) < second);
@@ -131,8 +218,8 @@ fn offered(headers: &HeaderMap) -> Option<&[u8]> {
     headers.get("x-api-key").map(|value| value.as_bytes().trim_ascii())
 }
 
-fn digest(key: &[u8]) -> [u8; 32] {
-    Sha256::digest(key).into()
+fn digest(key: &[u8]) -> Digest {
+    <Sha256 as sha2::Digest>::digest(key).into()
 }
 
 #[cfg(test)]
@@ -168,7 +255,7 @@ mod tests {
         ];
         for (name, text, expected) in cases {
             let keys =
-                Keys::parse(text, path).map(|keys| keys.digests.len()).map_err(|error| error.to_string());
+                Keys::parse(text, path).map(|keys| keys.known().len()).map_err(|error| error.to_string());
             assert_eq!(keys, expected.map_err(str::to_owned), "{name}");
         }
     }
@@ -192,6 +279,46 @@ mod tests {
             assert_eq!(result.is_ok(), *passes, "{name}: {result:?}");
         }
         assert!(Keys::open().check(&HeaderMap::new(), None).is_ok());
+    }
+
+    #[test]
+    fn row_157_a_key_has_so_many_requests_at_a_time() {
+        let keys = Keys::parse(&format!("{KEY}\nanother key of mine"), Path::new("keys")).unwrap();
+        let one = keys.check(&headers("x-api-key", KEY), None).unwrap();
+        let two = keys.check(&headers("x-api-key", "another key of mine"), None).unwrap();
+        assert_ne!(one, two);
+        let held = [keys.enter(one, 2).unwrap(), keys.enter(one, 2).unwrap()];
+        assert!(matches!(keys.enter(one, 2), Err(Refusal::KeyBusy { limit: 2 })));
+        assert!(keys.enter(two, 2).is_ok_and(|place| place.is_some()), "another key has places of its own");
+        drop(held);
+        assert!(keys.at_work.lock().unwrap().is_empty());
+        assert!(keys.enter(one, 2).is_ok());
+    }
+
+    #[test]
+    fn without_keys_an_owner_is_an_address() {
+        let owner = |address: &str| {
+            let owner = Keys::open().check(&HeaderMap::new(), Some(address.parse().unwrap())).unwrap();
+            assert!(Keys::open().enter(owner, 0).unwrap().is_none(), "and has no limit");
+            owner.number
+        };
+        assert_ne!(owner("10.0.0.1"), owner("10.0.0.2"));
+        assert_eq!(owner("2001:db8::1"), owner("2001:db8::2"));
+        assert_ne!(owner("2001:db8::1"), owner("2001:db8:0:1::1"));
+        assert_eq!(Keys::open().check(&HeaderMap::new(), None).unwrap().number, 0);
+    }
+
+    #[test]
+    fn keys_come_from_several_places_and_can_be_replaced() {
+        let keys = Keys::one(&format!(" {KEY}\n"), "KEY")
+            .unwrap()
+            .and(Keys::one("another key of mine", "KEY").unwrap());
+        let passes = |key: &str| keys.check(&headers("x-api-key", key), None).is_ok();
+        assert!(passes(KEY) && passes("another key of mine"));
+        keys.replace(Keys::one("a key of tomorrow", "KEY").unwrap());
+        assert!(!passes(KEY) && passes("a key of tomorrow"));
+        let error = Keys::one("short", "KEY").unwrap_err();
+        assert_eq!(error.to_string(), "KEY holds a key of 5 bytes, at least 16 are needed");
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! From the first connection to the last: running, draining, stopped, and how many requests are under way.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 /// Where the server is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,12 +19,14 @@ pub enum Phase {
 #[derive(Debug)]
 pub(crate) struct Lifecycle {
     phase: watch::Sender<Phase>,
-    active: watch::Sender<usize>,
+    active: AtomicUsize,
+    /// Rung when the last request leaves.
+    idle: Notify,
 }
 
 impl Lifecycle {
     pub(crate) fn new() -> Self {
-        Self { phase: watch::Sender::new(Phase::Running), active: watch::Sender::new(0) }
+        Self { phase: watch::Sender::new(Phase::Running), active: AtomicUsize::new(0), idle: Notify::new() }
     }
 
     pub(crate) fn phase(&self) -> Phase {
@@ -45,21 +48,30 @@ impl Lifecycle {
     }
 
     pub(crate) fn active(&self) -> usize {
-        *self.active.borrow()
+        self.active.load(Ordering::SeqCst)
     }
 
     pub(crate) fn enter(&self) {
-        self.active.send_modify(|active| *active += 1);
+        self.active.fetch_add(1, Ordering::SeqCst);
     }
 
     pub(crate) fn leave(&self) {
-        self.active.send_modify(|active| *active -= 1);
+        if self.active.fetch_sub(1, Ordering::SeqCst) == 1 && self.phase() > Phase::Running {
+            self.idle.notify_waiters();
+        }
     }
 
-    /// Waits until no request is under way, at most this long. Tells whether it came to that.
+    /// Once no new work is taken: waits until no request is under way, at most this long. Tells whether it came to that.
     pub(crate) async fn idle(&self, within: Duration) -> bool {
-        let mut active = self.active.subscribe();
-        let idle = active.wait_for(|active| *active == 0);
+        let idle = async {
+            loop {
+                let rung = self.idle.notified();
+                if self.active() == 0 {
+                    return;
+                }
+                rung.await;
+            }
+        };
         tokio::time::timeout(within, idle).await.is_ok()
     }
 }

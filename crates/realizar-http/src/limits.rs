@@ -13,6 +13,10 @@ pub struct Limits {
     pub headers: usize,
     /// Bytes of a body.
     pub body_bytes: usize,
+    /// Bytes that the bodies of all requests may take together while they are read and parsed.
+    pub memory_bytes: usize,
+    /// Requests under way of one key.
+    pub requests_per_key: usize,
     /// Connections at a time.
     pub connections: usize,
     /// Connections at a time from one address.
@@ -48,6 +52,8 @@ impl Default for Limits {
             header_bytes: 32 << 10,
             headers: 100,
             body_bytes: 16 << 20,
+            memory_bytes: 1 << 30,
+            requests_per_key: 64,
             connections: 1024,
             connections_per_address: 256,
             header_time: Duration::from_secs(10),

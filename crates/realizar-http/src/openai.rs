@@ -15,7 +15,7 @@ pub(crate) use options::{Defaults, answer_options, max_tokens, stop_strings, tok
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use realizar_engine::Usage;
+use realizar_engine::{EncodeOptions, Usage};
 use serde_json::{Value, json};
 
 /// Unix time for `created`.
@@ -43,6 +43,9 @@ fn usage(parts: &[(usize, Usage)]) -> Value {
         "completion_tokens_details": { "reasoning_tokens": 0 },
     })
 }
+
+/// How prompts become tokens: marked where they begin, and special tokens that are written out count as such.
+pub(crate) const PROMPT: EncodeOptions = EncodeOptions { add_special: true, parse_special: true };
 
 /// Names the build in answers; clients compare it to see whether two answers may differ.
 const FINGERPRINT: &str = concat!("b-realizar-", env!("CARGO_PKG_VERSION"));

@@ -13,9 +13,15 @@ use tokio::time::{Instant, Sleep};
 
 use crate::limits::Limits;
 
-/// Counts the requests under way on one connection, so that the transport knows whether the next byte begins a header.
+/// Counts the requests of one connection, so that the transport knows whether the next byte begins a header.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Pace(Arc<AtomicUsize>);
+pub(crate) struct Pace(Arc<Requests>);
+
+#[derive(Debug, Default)]
+struct Requests {
+    under_way: AtomicUsize,
+    begun: AtomicUsize,
+}
 
 /// A request under way.
 #[derive(Debug)]
@@ -23,22 +29,56 @@ pub(crate) struct Paced(Pace);
 
 impl Pace {
     pub(crate) fn enter(&self) -> Paced {
-        self.0.fetch_add(1, Ordering::AcqRel);
+        self.0.under_way.fetch_add(1, Ordering::AcqRel);
+        self.0.begun.fetch_add(1, Ordering::AcqRel);
         Paced(self.clone())
     }
 
     fn busy(&self) -> bool {
-        self.0.load(Ordering::Acquire) > 0
+        self.0.under_way.load(Ordering::Acquire) > 0
+    }
+
+    fn begun(&self) -> usize {
+        self.0.begun.load(Ordering::Acquire)
     }
 }
 
 impl Drop for Paced {
     fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Ordering::AcqRel);
+        self.0.0.under_way.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
-/// A transport with deadlines.
+/// A moment by which something must have happened.
+///
+/// The clock behind it is armed for the first such moment and looks at the later ones when it rings, so a connection that
+/// is busy costs no timer per request.
+#[derive(Debug, Default)]
+struct Deadline {
+    end: Option<Instant>,
+    clock: Option<Pin<Box<Sleep>>>,
+}
+
+impl Deadline {
+    /// Whether `end` has passed; if not, the task is woken then or before.
+    fn passed(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(end) = self.end else { return false };
+        let clock = self.clock.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(end)));
+        if clock.deadline() > end {
+            clock.as_mut().reset(end);
+        }
+        while clock.as_mut().poll(cx).is_ready() {
+            if Instant::now() >= end {
+                return true;
+            }
+            clock.as_mut().reset(end);
+        }
+        false
+    }
+}
+
+/// A transport with deadlines. It takes no list of slices: an answer's head and body go out as one piece, which is cheaper
+/// than telling the system of two.
 #[derive(Debug)]
 pub(crate) struct PacedIo<T, P> {
     inner: T,
@@ -46,12 +86,14 @@ pub(crate) struct PacedIo<T, P> {
     header_time: Duration,
     idle_time: Duration,
     write_time: Duration,
-    /// Running while no request is under way.
-    reading: Option<Pin<Box<Sleep>>>,
+    /// Set while no request is under way.
+    reading: Deadline,
     /// Whether the first byte of a header has come.
     in_header: bool,
-    /// Running while the other side does not read.
-    writing: Option<Pin<Box<Sleep>>>,
+    /// Requests that had begun when this was last looked at.
+    begun: usize,
+    /// Set while the other side does not read.
+    writing: Deadline,
     /// Whatever is to be given back with the connection.
     _place: P,
 }
@@ -64,17 +106,13 @@ impl<T, P> PacedIo<T, P> {
             header_time: limits.header_time,
             idle_time: limits.idle_time,
             write_time: limits.write_time,
-            reading: None,
+            reading: Deadline::default(),
             in_header: false,
-            writing: None,
+            begun: 0,
+            writing: Deadline::default(),
             _place: place,
         }
     }
-}
-
-/// Whether this timer, started when it is first asked, has run out.
-fn expired(timer: &mut Option<Pin<Box<Sleep>>>, after: Duration, cx: &mut Context<'_>) -> bool {
-    timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(after))).as_mut().poll(cx).is_ready()
 }
 
 fn late(what: &'static str) -> io::Error {
@@ -90,20 +128,26 @@ impl<T: AsyncRead + Unpin, P: Unpin> AsyncRead for PacedIo<T, P> {
         let this = self.get_mut();
         let before = buffer.filled().len();
         let polled = Pin::new(&mut this.inner).poll_read(cx, buffer);
+        let begun = this.pace.begun();
+        if this.begun != begun {
+            // A header came to its end, even if nobody read from here while its request was under way.
+            (this.begun, this.reading.end, this.in_header) = (begun, None, false);
+        }
         if this.pace.busy() {
-            (this.reading, this.in_header) = (None, false);
             return polled;
         }
         match polled {
             Poll::Ready(Ok(())) if buffer.filled().len() > before && !this.in_header => {
                 this.in_header = true;
-                let until = Instant::now() + this.header_time;
-                this.reading = Some(Box::pin(tokio::time::sleep_until(until)));
+                this.reading.end = Some(Instant::now() + this.header_time);
             }
-            Poll::Pending if expired(&mut this.reading, this.idle_time, cx) => {
-                return Poll::Ready(Err(late("no request came in time")));
+            Poll::Pending => {
+                this.reading.end.get_or_insert_with(|| Instant::now() + this.idle_time);
+                if this.reading.passed(cx) {
+                    return Poll::Ready(Err(late("no request came in time")));
+                }
             }
-            _ => {}
+            Poll::Ready(_) => {}
         }
         polled
     }
@@ -118,9 +162,12 @@ impl<T: AsyncWrite + Unpin, P> PacedIo<T, P> {
     ) -> Poll<io::Result<R>> {
         let polled = write(Pin::new(&mut self.inner), cx);
         if polled.is_ready() {
-            self.writing = None;
-        } else if expired(&mut self.writing, self.write_time, cx) {
-            return Poll::Ready(Err(late("the client does not read")));
+            self.writing.end = None;
+        } else {
+            self.writing.end.get_or_insert_with(|| Instant::now() + self.write_time);
+            if self.writing.passed(cx) {
+                return Poll::Ready(Err(late("the client does not read")));
+            }
         }
         polled
     }
@@ -137,17 +184,5 @@ impl<T: AsyncWrite + Unpin, P: Unpin> AsyncWrite for PacedIo<T, P> {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.get_mut().timed(cx, T::poll_shutdown)
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.get_mut().timed(cx, |inner, cx| inner.poll_write_vectored(cx, slices))
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.inner.is_write_vectored()
     }
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::app::Shared;
+use crate::refusal::Refusal;
 
 /// What is told about a request when it is over. Nothing of what client or model wrote is in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,6 +80,7 @@ pub(crate) struct Record {
     start: Instant,
     tally: Tally,
     log: RequestLog,
+    broken: bool,
 }
 
 impl Record {
@@ -95,7 +97,7 @@ impl Record {
             completion_tokens: 0,
             complete: false,
         };
-        Self { shared, start: Instant::now(), tally: Tally::default(), log }
+        Self { shared, start: Instant::now(), tally: Tally::default(), log, broken: false }
     }
 
     pub(crate) fn tally(&self) -> Tally {
@@ -110,8 +112,15 @@ impl Record {
         (self.log.status, self.log.code) = (status, code);
     }
 
+    /// An answer came to its end.
     pub(crate) fn complete(&mut self) {
-        self.log.complete = true;
+        self.log.complete = !self.broken;
+    }
+
+    /// The work behind a stream panicked.
+    pub(crate) fn broke(&mut self) {
+        self.log.code = Some(Refusal::Internal.code());
+        self.broken = true;
     }
 }
 

@@ -68,6 +68,16 @@ pub enum Refusal {
     NoText,
     #[error("{waiting} requests are waiting, the limit is {limit}")]
     QueueFull { waiting: usize, limit: usize, retry_after: Duration },
+    #[error("this key has {limit} requests under way already")]
+    KeyBusy { limit: usize },
+    #[error("there is no memory left for the body, other requests hold {limit} bytes")]
+    Memory { limit: usize },
+    #[error("the request waited for {} s, there is no room for it", limit.as_secs())]
+    QueueTime { limit: Duration },
+    #[error("no token came within {} s", limit.as_secs())]
+    FirstTokenTime { limit: Duration },
+    #[error("the model's file was changed while it was in use")]
+    Torn,
     #[error("{message}")]
     Rejected { message: String },
     #[error("the server is shutting down")]
@@ -121,6 +131,11 @@ impl Refusal {
             Self::NoText                 => Row(StatusCode::BAD_REQUEST, INVALID, "no_text"),
             Self::NoEmbeddings           => Row(StatusCode::BAD_REQUEST, INVALID, "no_embeddings"),
             Self::QueueFull { .. }       => Row(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", "queue_full"),
+            Self::KeyBusy { .. }         => Row(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", "key_busy"),
+            Self::Memory { .. }          => Row(StatusCode::SERVICE_UNAVAILABLE, "unavailable_error", "memory_full"),
+            Self::QueueTime { .. }       => Row(StatusCode::SERVICE_UNAVAILABLE, "unavailable_error", "queue_timeout"),
+            Self::FirstTokenTime { .. }  => Row(StatusCode::SERVICE_UNAVAILABLE, "unavailable_error", "first_token_timeout"),
+            Self::Torn                   => Row(StatusCode::INTERNAL_SERVER_ERROR, SERVER, "model_changed"),
             Self::Rejected { .. }        => Row(StatusCode::BAD_REQUEST, INVALID, "rejected"),
             Self::Draining               => Row(StatusCode::SERVICE_UNAVAILABLE, "unavailable_error", "draining"),
             Self::Generation { .. }      => Row(StatusCode::INTERNAL_SERVER_ERROR, SERVER, "generation_failed"),
@@ -158,8 +173,12 @@ impl Refusal {
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::QueueFull { retry_after, .. } => Some(*retry_after),
-            Self::TooManyFailures | Self::Deadline => Some(Duration::from_secs(1)),
-            Self::Draining => Some(Duration::from_secs(5)),
+            Self::TooManyFailures | Self::KeyBusy { .. } | Self::Memory { .. } | Self::Deadline => {
+                Some(Duration::from_secs(1))
+            }
+            Self::Draining | Self::QueueTime { .. } | Self::FirstTokenTime { .. } => {
+                Some(Duration::from_secs(5))
+            }
             _ => None,
         }
     }
@@ -171,6 +190,7 @@ impl Refusal {
             Self::Protocol { .. }
                 | Self::BodyTooLarge { .. }
                 | Self::BodyTimeout
+                | Self::Memory { .. }
                 | Self::BodyBroken
                 | Self::HeadersTooLarge { .. }
                 | Self::UriTooLong { .. }
@@ -203,6 +223,9 @@ impl From<EngineError> for Refusal {
             EngineError::TemplateRefused { message } => Self::Conversation { message: cut(&message, 512) },
             EngineError::Submit(error) => error.into(),
             EngineError::NoEmbeddings { .. } => Self::NoEmbeddings,
+            EngineError::QueueTime { limit } => Self::QueueTime { limit },
+            EngineError::FirstTokenTime { limit } => Self::FirstTokenTime { limit },
+            EngineError::Torn => Self::Torn,
             EngineError::NoTemplate | EngineError::BrokenTemplate { .. } => {
                 Self::NoTemplate { message: error.to_string() }
             }
@@ -251,8 +274,12 @@ pub(crate) fn cut(text: &str, chars: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::Refusal;
     use realizar_engine::{EngineError, SubmitError};
+
+    const TIME: Duration = Duration::from_secs(120);
 
     #[test]
     fn what_the_engine_refuses_is_told_by_whose_fault_it_is() {
@@ -270,6 +297,9 @@ mod tests {
             (EngineError::NoEmbeddings { architecture: "llama" }.into(), 400, "no_embeddings", None),
             (EngineError::NoTemplate.into(), 400, "no_chat_template", None),
             (EngineError::Stopped.into(), 500, "generation_failed", None),
+            (EngineError::Torn.into(), 500, "model_changed", None),
+            (EngineError::QueueTime { limit: TIME }.into(), 503, "queue_timeout", None),
+            (EngineError::FirstTokenTime { limit: TIME }.into(), 503, "first_token_timeout", None),
         ];
         for (refusal, status, code, param) in cases {
             assert_eq!(

@@ -2,13 +2,15 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Response, StatusCode};
 use serde_json::{Map, Value};
 
 use crate::app::App;
-use crate::body::Body;
+use crate::body::{Body, Reserved};
+use crate::keys::{KeyPlace, Owner};
 use crate::record::Tally;
 use crate::refusal::Refusal;
 use crate::{native, openai, page};
@@ -18,6 +20,11 @@ use crate::{native, openai, page};
 pub(crate) struct Call {
     pub(crate) map: Map<String, Value>,
     pub(crate) tally: Tally,
+    pub(crate) owner: Owner,
+    /// The request's place among those of its key; answers keep it until they have ended.
+    pub(crate) place: Option<Arc<KeyPlace>>,
+    /// What the body takes of the memory for all bodies.
+    pub(crate) _memory: Reserved,
 }
 
 type Answering<'a> = Pin<Box<dyn Future<Output = Result<Response<Body>, Refusal>> + Send + 'a>>;
@@ -71,6 +78,7 @@ use Envelope::{Native, OpenAi};
 const ROUTES: &[Route] = &[
     get("/",                     Native, true,  page::index),
     get("/health",               Native, true,  native::health),
+    get("/v1/health",            Native, true,  native::health),
     get("/livez",                Native, true,  native::livez),
     get("/readyz",               Native, true,  native::readyz),
     get("/metrics",              Native, false, native::metrics),
@@ -79,6 +87,10 @@ const ROUTES: &[Route] = &[
     post("/v1/chat/completions", OpenAi, |app, call| Box::pin(openai::chat(app, call))),
     post("/v1/completions",      OpenAi, |app, call| Box::pin(openai::completions(app, call))),
     post("/v1/embeddings",       OpenAi, |app, call| Box::pin(openai::embeddings(app, call))),
+    // The same without the version, as clients of llama-server write them.
+    get("/models",               OpenAi, false, openai::models),
+    post("/chat/completions",    OpenAi, |app, call| Box::pin(openai::chat(app, call))),
+    post("/embeddings",          OpenAi, |app, call| Box::pin(openai::embeddings(app, call))),
     post("/tokenize",            Native, |app, call| Box::pin(native::tokenize(app, call))),
     post("/detokenize",          Native, |app, call| Box::pin(native::detokenize(app, call))),
     post("/apply-template",      Native, |app, call| Box::pin(native::apply_template(app, call))),
@@ -101,6 +113,14 @@ pub(crate) fn find(path: &str) -> Option<&'static Route> {
 /// A JSON response.
 pub(crate) fn json(status: StatusCode, value: &Value) -> Response<Body> {
     typed(status, "application/json", value.to_string())
+}
+
+/// A JSON response that was written beforehand.
+pub(crate) fn text(status: StatusCode, json: &'static str) -> Response<Body> {
+    let mut response = Response::new(Body::whole(json));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
 }
 
 /// A response of a media type.

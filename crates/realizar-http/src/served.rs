@@ -2,7 +2,9 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use realizar_engine::{ChatPrompt, Engine, EngineError, Event, Request, SubmitError, Ticket, TryNext};
+use realizar_engine::{
+    ChatPrompt, EncodeOptions, Engine, EngineError, Event, Request, SubmitError, Ticket, TryNext,
+};
 
 use crate::backend::{Answer, Backend, Chat, Facts, Job, Load, Next};
 
@@ -21,6 +23,7 @@ impl Served {
             id: id.into(),
             architecture: info.architecture.to_owned(),
             context: info.context,
+            memory: info.memory,
             vocab: info.vocab,
             parameters: info.parameters,
             created: info.created.duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs()),
@@ -55,8 +58,12 @@ impl Backend for Served {
         }
     }
 
-    fn encode(&self, text: &str, add_special: bool) -> Result<Vec<u32>, EngineError> {
-        self.engine.loaded().tokenize(text, add_special)
+    fn encode(&self, text: &str, options: EncodeOptions) -> Result<Vec<u32>, EngineError> {
+        self.engine.loaded().encode(text, options)
+    }
+
+    fn piece(&self, id: u32) -> Vec<u8> {
+        self.engine.tokenizer().token_bytes(id, true).unwrap_or_default().into_owned()
     }
 
     fn decode(&self, ids: &[u32]) -> Result<String, EngineError> {
@@ -78,8 +85,8 @@ impl Backend for Served {
     }
 
     fn submit(&self, job: Job) -> Result<Box<dyn Answer>, SubmitError> {
-        let Job { prompt, options, deadline, wake } = job;
-        let request = Request { prompt, options, deadline: Some(deadline), wake: Some(wake) };
+        let Job { prompt, options, owner, deadline, wake } = job;
+        let request = Request { prompt, options, owner, deadline: Some(deadline), wake: Some(wake) };
         Ok(Box::new(self.engine.submit(request)?))
     }
 

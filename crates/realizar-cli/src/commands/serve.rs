@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use realizar_engine::{Engine, EngineOptions};
+use realizar_engine::{Engine, EngineOptions, Times};
 use realizar_http::{
     Access, App, HyperServer, Keys, Limits, Listener, LogSink, RequestLog, Served, Server, Settings,
 };
@@ -23,6 +23,10 @@ const WORKERS: usize = 2;
 const STEP_TOKENS: usize = 512;
 /// Events that a slow client may leave unread before its answer waits for it.
 const MAX_EVENTS: usize = 64;
+
+/// How long a request may wait for its turn, and for its first token.
+const QUEUE_TIME: Duration = Duration::from_secs(120);
+const FIRST_TOKEN_TIME: Duration = Duration::from_secs(600);
 
 /// Flags of `serve`.
 #[derive(Debug, Args)]
@@ -112,7 +116,7 @@ fn start(args: &ServeArgs) -> Result<Engine, CliError> {
         max_queue: args.max_queue,
         step_tokens: STEP_TOKENS,
         max_events: MAX_EVENTS,
-        deadline: None,
+        times: Times { queue: Some(QUEUE_TIME), first_token: Some(FIRST_TOKEN_TIME), answer: None },
     };
     Ok(Engine::start(loaded, options)?)
 }

@@ -26,6 +26,10 @@ struct Fake {
     blocks: usize,
     refuses_to_open: bool,
     breaks_down: bool,
+    /// How long a step takes.
+    slow: Duration,
+    /// A step beside answers may not have more; 0 is no limit.
+    most_tokens: usize,
 }
 
 impl Fake {
@@ -63,14 +67,17 @@ impl Runner for Fake {
         &mut self,
         parts: &[Part<'_, u32>],
         rows: &mut dyn FnMut(usize, &[f32]),
-    ) -> Result<(), ModelError> {
+    ) -> Result<(), EngineError> {
+        std::thread::sleep(self.slow);
+        let all: usize = parts.iter().map(|part| part.tokens.len()).sum();
+        assert!(self.most_tokens == 0 || all <= self.most_tokens, "a step of {all} tokens");
         for part in parts {
             let tokens = self.sequences.get_mut(&part.seq).ok_or(ModelError::UnknownSequence { seq: 0 })?;
             // Half of the batch is changed when it fails: the scheduler must cut that back.
             tokens.extend_from_slice(part.tokens);
             assert!(!part.tokens.contains(&PANICS), "a bug in the model");
             if part.tokens.contains(&FAILS) {
-                return Err(ModelError::CacheFull { needed: 1, free: 0 });
+                return Err(ModelError::CacheFull { needed: 1, free: 0 }.into());
             }
         }
         for (index, part) in parts.iter().enumerate().filter(|(_, part)| part.wanted) {
@@ -133,9 +140,13 @@ struct Bench {
 
 impl Bench {
     fn start(fake: Fake, sequences: usize, prompt_tokens: usize) -> Self {
+        Self::with_times(fake, sequences, prompt_tokens, Times::default())
+    }
+
+    fn with_times(fake: Fake, sequences: usize, prompt_tokens: usize, times: Times) -> Self {
         let (queue, counters, tokenizer) =
             (Arc::new(Queue::new(64)), Arc::new(Counters::default()), Arc::new(tokenizer()));
-        let limits = Limits { sequences, prompt_tokens };
+        let limits = Limits { sequences, prompt_tokens, times };
         let scheduler =
             Scheduler::new(fake, Arc::clone(&tokenizer), Arc::clone(&queue), Arc::clone(&counters), limits);
         let thread = Some(std::thread::spawn(move || scheduler.serve()));
@@ -149,11 +160,22 @@ impl Bench {
         events: usize,
         time: Option<Duration>,
     ) -> Ticket {
+        self.submit_for(0, prompt, options, events, time)
+    }
+
+    fn submit_for(
+        &self,
+        owner: u64,
+        prompt: &[TokenId],
+        options: &AnswerOptions,
+        events: usize,
+        time: Option<Duration>,
+    ) -> Ticket {
         let queue = Arc::clone(&self.queue);
         let (sink, ticket) = channel(events, None, Arc::new(move || queue.ring()));
         let submitted = Instant::now();
-        let slot = Slot::new(prompt, options, CONTEXT).expect("a good request");
-        let job = Job { slot, sink, submitted, deadline: deadline(submitted, time) };
+        let slot = Slot::new(prompt, options, CONTEXT, &[2].into()).expect("a good request");
+        let job = Job { slot, sink, owner, submitted, deadline: deadline(submitted, time) };
         self.queue.push(job, |_| Duration::ZERO).expect("room in the queue");
         ticket
     }
@@ -273,6 +295,52 @@ fn time_runs_out_while_running_and_while_waiting() {
         None,
         "a time that no clock can tell is no limit"
     );
+}
+
+#[test]
+fn row_157_nobody_waits_without_end() {
+    let limit = Duration::from_millis(30);
+    let times = Times { queue: Some(limit), ..Times::default() };
+    let bench = Bench::with_times(fake(), 1, 64, times);
+    // The first is parked by its full channel and holds the only place.
+    let running = bench.submit(&[5], &options(150), 1, None);
+    let waiting = bench.submit(&[6], &options(5), 64, None);
+    let (text, end) = finish(waiting);
+    assert_eq!((text.as_str(), end), ("", Err("the request waited for 0 s without being begun".to_owned())));
+    // It has begun, so its own time goes on.
+    assert_eq!(finish(running).1, Ok(Finish::Length));
+    let times = Times { first_token: Some(limit), ..Times::default() };
+    let bench = Bench::with_times(Fake { blocks: 64, slow: limit, ..Fake::default() }, 1, 1, times);
+    let prompts = [bench.submit(&[5; 20], &options(5), 64, None), bench.submit(&[5], &options(5), 64, None)];
+    for ticket in prompts {
+        assert_eq!(finish(ticket).1, Err("no token came within 0 s".to_owned()));
+    }
+}
+
+#[test]
+fn row_157_owners_take_turns() {
+    let bench = Bench::start(fake(), 2, 64);
+    // One owner holds both places, and much more of its own waits.
+    let held = [
+        bench.submit_for(1, &[5], &options(150), 1, None),
+        bench.submit_for(1, &[5], &options(150), 1, None),
+    ];
+    let mut waiting: Vec<Ticket> =
+        (0..5).map(|_| bench.submit_for(1, &[6], &options(150), 1, None)).collect();
+    let other = bench.submit_for(2, &[7], &options(5), 64, None);
+    drop(held);
+    assert_eq!(finish(other).1, Ok(Finish::Length), "the other owner has its turn");
+    assert!(matches!(waiting[0].next_timeout(Duration::from_secs(20)), TryNext::Event(Event::Token(_))));
+}
+
+#[test]
+fn row_156_a_long_prompt_goes_in_small_pieces_beside_answers() {
+    let bench = Bench::start(Fake { most_tokens: 40, ..fake() }, 2, 190);
+    let mut writing = bench.submit(&[5], &options(150), 200, None);
+    assert!(matches!(writing.next_timeout(Duration::from_secs(20)), TryNext::Event(Event::Token(_))));
+    let long = vec![6; 180];
+    let (text, end) = finish(bench.submit(&long, &options(3), 64, None));
+    assert_eq!((text, end), (bench.expected(&long, 3), Ok(Finish::Length)));
 }
 
 #[test]

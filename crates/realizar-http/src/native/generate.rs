@@ -8,7 +8,7 @@ use crate::answers::{Answers, Event, Whole};
 use crate::app::App;
 use crate::body::{Body, Pen};
 use crate::fields::Fields;
-use crate::openai::{check_model, max_tokens, stop_strings};
+use crate::openai::{PROMPT, check_model, max_tokens, stop_strings};
 use crate::refusal::Refusal;
 use crate::routes::{self, Call};
 use crate::sse;
@@ -45,7 +45,8 @@ pub(crate) async fn stream_generate(app: &App, call: Call) -> Result<Response<Bo
     let prompt = fields.text("prompt")?.ok_or_else(|| fields.missing("prompt"))?.to_owned();
     let (_, answers) = start(app, &call, vec![prompt]).await?;
     let keep_alive = app.shared.settings.limits.keep_alive;
-    let body = Body::written(|pen| async move {
+    let broken = sse::event("error", &Refusal::Internal.to_native());
+    let body = Body::written(broken, |pen| async move {
         if let Err(refusal) = write(answers, &pen, keep_alive).await {
             pen.write(sse::event("error", &refusal.to_native())).await;
         }
@@ -88,12 +89,12 @@ async fn start(app: &App, call: &Call, texts: Vec<String>) -> Result<(Vec<Prompt
     }
     let prompts = app
         .blocking(move |backend| {
-            let encode = |text: String| Ok(Prompt { ids: backend.encode(&text, true)?, text });
+            let encode = |text: String| Ok(Prompt { ids: backend.encode(&text, PROMPT)?, text });
             texts.into_iter().map(encode).collect::<Result<Vec<Prompt>, Refusal>>()
         })
         .await?;
     let ids: Vec<Vec<u32>> = prompts.iter().map(|prompt| prompt.ids.clone()).collect();
-    let answers = Answers::submit(&app.shared, &ids, 1, &options, &call.tally)?;
+    let answers = Answers::submit(&app.shared, &ids, 1, &options, call)?;
     Ok((prompts, answers))
 }
 
@@ -116,7 +117,7 @@ fn options(app: &App, fields: Fields<'_>) -> Result<AnswerOptions, Refusal> {
         Some(seed) => seed.cast_unsigned(),
         None => app.fresh_seed(),
     };
-    let max_tokens = max_tokens(fields, &["max_tokens"])?.or(Some(MAX_TOKENS));
+    let max_tokens = max_tokens(fields, &["max_tokens"], 1)?.or(Some(MAX_TOKENS));
     let stop = stop_strings(fields)?;
     Ok(AnswerOptions { sampling, max_tokens, stop, ignore_eos: false, logprobs: None })
 }

@@ -1,6 +1,7 @@
 //! Text to ids, ids to text, and conversations to text.
 
 use http::{Response, StatusCode};
+use realizar_engine::EncodeOptions;
 use serde_json::{Value, json};
 
 use crate::app::App;
@@ -20,21 +21,35 @@ pub(crate) async fn tokenize(app: &App, call: Call) -> Result<Response<Body>, Re
     let foreign = fields.get("text").is_none() && fields.get("content").is_some();
     let name = if foreign { "content" } else { "text" };
     let text = fields.text(name)?.ok_or_else(|| fields.missing(name))?.to_owned();
-    let special = add_special(fields, !foreign)?;
-    let ids = app.blocking(move |backend| Ok(backend.encode(&text, special)?)).await?;
-    let body =
-        if foreign { json!({ "tokens": ids }) } else { json!({ "num_tokens": ids.len(), "token_ids": ids }) };
+    let options = encode_options(fields, !foreign)?;
+    let pieces = foreign && fields.boolean("with_pieces")?.unwrap_or(false);
+    let body = app
+        .blocking(move |backend| {
+            let ids = backend.encode(&text, options)?;
+            Ok(match (foreign, pieces) {
+                (false, _) => json!({ "num_tokens": ids.len(), "token_ids": ids }),
+                (true, false) => json!({ "tokens": ids }),
+                (true, true) => {
+                    let with_piece = |id: &u32| json!({ "id": id, "piece": piece(backend.piece(*id)) });
+                    json!({ "tokens": ids.iter().map(with_piece).collect::<Vec<Value>>() })
+                }
+            })
+        })
+        .await?;
     Ok(routes::json(StatusCode::OK, &body))
 }
 
-/// Whether the beginning of a text is marked.
-fn add_special(fields: Fields<'_>, default: bool) -> Result<bool, Refusal> {
-    if fields.boolean("parse_special")? == Some(false) {
-        let (param, what) =
-            (fields.path("parse_special"), "special tokens that are written out count as such");
-        return Err(Refusal::Unsupported { param, what });
-    }
-    Ok(fields.boolean("add_special")?.unwrap_or(default))
+/// Whether the beginning of a text is marked, and whether special tokens that are written out count as such.
+fn encode_options(fields: Fields<'_>, add_special: bool) -> Result<EncodeOptions, Refusal> {
+    Ok(EncodeOptions {
+        add_special: fields.boolean("add_special")?.unwrap_or(add_special),
+        parse_special: fields.boolean("parse_special")?.unwrap_or(true),
+    })
+}
+
+/// A piece as text, or as bytes where it is not text.
+fn piece(bytes: Vec<u8>) -> Value {
+    String::from_utf8(bytes).map_or_else(|error| json!(error.into_bytes()), Value::from)
 }
 
 /// `{token_ids}` gives `{text}`; `{tokens}` is llama-server's dialect and gives `{content}`.
@@ -64,11 +79,11 @@ pub(crate) async fn batch_tokenize(app: &App, call: Call) -> Result<Response<Bod
     let fields = Fields::of(&call.map);
     check_model(app, fields)?;
     let texts = texts(fields, "texts")?;
-    let special = add_special(fields, true)?;
+    let options = encode_options(fields, true)?;
     let results = app
         .blocking(move |backend| {
             let entry = |text: &String| {
-                let ids = backend.encode(text, special)?;
+                let ids = backend.encode(text, options)?;
                 Ok(json!({ "num_tokens": ids.len(), "token_ids": ids }))
             };
             texts.iter().map(entry).collect::<Result<Vec<Value>, Refusal>>()

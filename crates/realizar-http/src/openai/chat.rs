@@ -41,7 +41,8 @@ pub(crate) async fn chat(app: &App, call: Call) -> Result<Response<Body>, Refusa
     check_model(app, fields)?;
     refuse_unsupported(fields)?;
     let chat = conversation(fields)?;
-    let mut options = answer_options(app, fields, Defaults { temperature: 1.0, max_tokens: None })?;
+    let mut options =
+        answer_options(app, fields, Defaults { temperature: 1.0, max_tokens: None, least_tokens: 1 })?;
     let top = fields.count("top_logprobs", 0..=20)?;
     let logprobs = fields.boolean("logprobs")?.unwrap_or(false);
     if let (Some(_), false, Some(value)) = (top, logprobs, fields.get("top_logprobs")) {
@@ -54,7 +55,7 @@ pub(crate) async fn chat(app: &App, call: Call) -> Result<Response<Body>, Refusa
         return Err(full.into());
     }
     let prompt = app.blocking(move |backend| Ok(backend.render_ids(&chat)?)).await?;
-    let answers = Answers::submit(&app.shared, &[prompt], choices, &options, &call.tally)?;
+    let answers = Answers::submit(&app.shared, &[prompt], choices, &options, &call)?;
     let view = View { shape: SHAPE, stream, include_usage, logprobs, choices };
     respond(app, answers, view, Vec::new()).await
 }
@@ -170,6 +171,9 @@ fn text_of(fields: Fields<'_>, value: &Value) -> Result<String, Refusal> {
                 let inside = Fields::at(part, &path);
                 match inside.text("type")?.ok_or_else(|| inside.missing("type"))? {
                     "text" => text.push_str(inside.text("text")?.ok_or_else(|| inside.missing("text"))?),
+                    "refusal" => {
+                        text.push_str(inside.text("refusal")?.ok_or_else(|| inside.missing("refusal"))?);
+                    }
                     "image_url" | "input_audio" | "file" => {
                         return Err(Refusal::Unsupported { param: path, what: "this model reads text only" });
                     }

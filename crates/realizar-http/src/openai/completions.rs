@@ -13,7 +13,7 @@ use crate::routes::Call;
 
 use super::chat::stream_fields;
 use super::stream::{Part, Shape, View, finite, lossy, respond};
-use super::{Defaults, answer_options, check_model, token_ids};
+use super::{Defaults, PROMPT, answer_options, check_model, token_ids};
 
 /// Answers of one request in all.
 const MAX_ANSWERS: usize = 128;
@@ -33,7 +33,9 @@ pub(crate) async fn completions(app: &App, call: Call) -> Result<Response<Body>,
     let fields = Fields::of(&call.map);
     check_model(app, fields)?;
     let prompts = prompts(fields, "prompt", app.shared.backend.facts().vocab)?;
-    let mut options = answer_options(app, fields, Defaults { temperature: 1.0, max_tokens: Some(16) })?;
+    let echo = fields.boolean("echo")?.unwrap_or(false);
+    let defaults = Defaults { temperature: 1.0, max_tokens: Some(16), least_tokens: u32::from(!echo) };
+    let mut options = answer_options(app, fields, defaults)?;
     options.logprobs = fields.count("logprobs", 0..=5)?;
     let choices = fields.count("n", 1..=128)?.unwrap_or(1);
     if fields.count("best_of", 1..=20)?.is_some_and(|best| best != choices) {
@@ -47,7 +49,6 @@ pub(crate) async fn completions(app: &App, call: Call) -> Result<Response<Body>,
         return Err(fields.wrong("n", &Value::from(choices), want));
     }
     let logprobs = options.logprobs.is_some();
-    let echo = fields.boolean("echo")?.unwrap_or(false);
     if echo && logprobs {
         return Err(Refusal::Unsupported { param: fields.path("echo"), what: "prompts are not scored" });
     }
@@ -60,7 +61,7 @@ pub(crate) async fn completions(app: &App, call: Call) -> Result<Response<Body>,
             let mut all = (Vec::new(), Vec::new());
             for prompt in prompts {
                 let (ids, text) = match prompt {
-                    Prompt::Text(text) => (backend.encode(&text, true)?, text),
+                    Prompt::Text(text) => (backend.encode(&text, PROMPT)?, text),
                     Prompt::Ids(ids) if echo => (ids.clone(), backend.decode(&ids)?),
                     Prompt::Ids(ids) => (ids, String::new()),
                 };
@@ -70,7 +71,7 @@ pub(crate) async fn completions(app: &App, call: Call) -> Result<Response<Body>,
             Ok(all)
         })
         .await?;
-    let answers = Answers::submit(&app.shared, &ids, choices, &options, &call.tally)?;
+    let answers = Answers::submit(&app.shared, &ids, choices, &options, &call)?;
     let view = View { shape: SHAPE, stream, include_usage, logprobs, choices };
     respond(app, answers, view, if echo { texts } else { Vec::new() }).await
 }

@@ -11,10 +11,12 @@ use crate::fields::Fields;
 use crate::refusal::Refusal;
 use crate::routes::{self, Call};
 
-use super::check_model;
 use super::completions::{Prompt, prompts};
+use super::{PROMPT, check_model};
 
 const MAX_INPUTS: usize = 2048;
+/// Tokens of a request, in contexts.
+const CONTEXTS: usize = 16;
 
 /// Vectors of texts.
 pub(crate) async fn embeddings(app: &App, call: Call) -> Result<Response<Body>, Refusal> {
@@ -39,20 +41,27 @@ pub(crate) async fn embeddings(app: &App, call: Call) -> Result<Response<Body>, 
     let context = facts.context;
     let vectors = app
         .blocking(move |backend| {
+            // All are known to fit before the first is computed.
             let mut tokens = 0;
-            let mut vectors = Vec::with_capacity(inputs.len());
-            for input in inputs {
+            let mut all = Vec::with_capacity(inputs.len());
+            for (at, input) in inputs.into_iter().enumerate() {
                 let ids = match input {
-                    Prompt::Text(text) => backend.encode(&text, true)?,
+                    Prompt::Text(text) => backend.encode(&text, PROMPT)?,
                     Prompt::Ids(ids) => ids,
                 };
                 if ids.len() > context {
                     return Err(Refusal::ContextLength { tokens: ids.len(), context });
                 }
                 tokens += ids.len();
-                vectors.push(backend.embed(&ids)?);
+                if tokens > context.saturating_mul(CONTEXTS) {
+                    let got = format!("token {tokens} of this request");
+                    let want = format!("within {CONTEXTS} times the context of {context}");
+                    return Err(Refusal::Field { param: format!("input[{at}]"), got, want });
+                }
+                all.push(ids);
             }
-            Ok((vectors, tokens))
+            let vectors: Result<Vec<Vec<f32>>, _> = all.iter().map(|ids| backend.embed(ids)).collect();
+            Ok((vectors?, tokens))
         })
         .await?;
     let (vectors, tokens) = vectors;

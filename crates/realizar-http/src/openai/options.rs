@@ -19,6 +19,8 @@ const MAX_TOKENS: u32 = u32::MAX;
 pub(crate) struct Defaults {
     pub(crate) temperature: f32,
     pub(crate) max_tokens: Option<usize>,
+    /// The fewest tokens that may be asked for.
+    pub(crate) least_tokens: u32,
 }
 
 /// Numbers of the sampler: field, other name, range, and where the number goes.
@@ -65,7 +67,8 @@ pub(crate) fn answer_options(
     sampling.logit_bias = biases(fields, app.shared.backend.facts().vocab)?;
     Ok(AnswerOptions {
         sampling,
-        max_tokens: max_tokens(fields, &["max_completion_tokens", "max_tokens"])?.or(defaults.max_tokens),
+        max_tokens: max_tokens(fields, &["max_completion_tokens", "max_tokens"], defaults.least_tokens)?
+            .or(defaults.max_tokens),
         stop: stop_strings(fields)?,
         ignore_eos: fields.boolean("ignore_eos")?.unwrap_or(false),
         logprobs: None,
@@ -73,10 +76,10 @@ pub(crate) fn answer_options(
 }
 
 /// The first of these fields that is given.
-pub(crate) fn max_tokens(fields: Fields<'_>, names: &[&str]) -> Result<Option<usize>, Refusal> {
+pub(crate) fn max_tokens(fields: Fields<'_>, names: &[&str], least: u32) -> Result<Option<usize>, Refusal> {
     let mut first = None;
     for name in names {
-        first = first.or(fields.count(name, 1..=MAX_TOKENS)?);
+        first = first.or(fields.count(name, least..=MAX_TOKENS)?);
     }
     Ok(first)
 }

@@ -63,7 +63,8 @@ pub(super) async fn respond(
     };
     if view.stream {
         let keep_alive = app.shared.settings.limits.keep_alive;
-        let body = Body::written(|pen| async move {
+        let broken = sse::data(&Refusal::Internal.to_openai());
+        let body = Body::written(broken, |pen| async move {
             let count = answers.count();
             let mut stream = Stream::new(head, view, count, pen);
             let result = stream.run(answers, &echo, keep_alive).await;

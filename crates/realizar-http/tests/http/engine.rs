@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use realizar_engine::{Engine, EngineOptions, Loaded, SessionOptions};
+use realizar_engine::{Engine, EngineOptions, Loaded, SessionOptions, Times};
 use realizar_http::{Served, Settings};
 use realizar_tensor::{Kernels, KvType, Pool};
 use realizar_tokenize::Compat;
@@ -29,7 +29,8 @@ fn model(file: &str, max_sequences: usize, max_queue: usize) -> Served {
         max_sequences,
         kv_blocks: None,
     };
-    let options = EngineOptions { session, max_queue, step_tokens: 64, max_events: 16, deadline: None };
+    let options =
+        EngineOptions { session, max_queue, step_tokens: 64, max_events: 16, times: Times::default() };
     Served::new(Engine::start(loaded, options).unwrap(), if file == DEMO { "demo" } else { "encoder" })
 }
 

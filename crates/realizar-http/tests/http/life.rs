@@ -109,7 +109,19 @@ fn row_184_a_panic_is_one_failed_request() {
         stream.write_all(post(CHAT, &chat("panic", r#","stream":true"#)).as_bytes()).unwrap();
         let mut all = Vec::new();
         let _ = stream.read_to_end(&mut all);
-        assert!(!String::from_utf8_lossy(&all).contains("[DONE]"), "{kind:?}");
+        let text = String::from_utf8_lossy(&all);
+        assert!(
+            text.contains("Hel") && text.contains(r#""code":"internal""#),
+            "it ends with an error: {text}"
+        );
+        assert!(!text.contains("[DONE]") && text.ends_with("0\r\n\r\n"), "and cleanly, {kind:?}: {text}");
+        let reply = server.post("/stream/generate", r#"{"prompt":"panic"}"#);
+        assert!(
+            reply.body.ends_with(
+                "event: error\ndata: {\"error\":\"internal error\",\"code\":\"internal\",\"param\":null}\n\n"
+            ),
+            "{reply:?}"
+        );
         eventually("nothing is left", || server.live() == 0 && server.app.active() == 0);
         assert_eq!(server.get("/livez").status, 200, "{kind:?}");
     });

@@ -34,6 +34,22 @@ fn tokens_go_both_ways_in_both_dialects() {
             r#"{"content":"hi","add_special":true,"parse_special":true}"#,
             json!({ "tokens": [256, 104, 105] }),
         ),
+        (
+            "/tokenize",
+            r#"{"content":"a^","with_pieces":true,"parse_special":false}"#,
+            json!({ "tokens": [{ "id": 97, "piece": "a" }, { "id": 94, "piece": "^" }] }),
+        ),
+        (
+            "/tokenize",
+            r#"{"content":"é","with_pieces":true}"#,
+            json!({ "tokens": [{ "id": 195, "piece": [195] }, { "id": 169, "piece": [169] }] }),
+        ),
+        ("/tokenize", r#"{"text":"^","add_special":false}"#, json!({ "num_tokens": 1, "token_ids": [256] })),
+        (
+            "/tokenize",
+            r#"{"text":"^","add_special":false,"parse_special":false}"#,
+            json!({ "num_tokens": 1, "token_ids": [94] }),
+        ),
         ("/detokenize", r#"{"token_ids":[256,104,105]}"#, json!({ "text": "hi" })),
         ("/detokenize", r#"{"tokens":[104.0,105]}"#, json!({ "content": "hi" })),
         ("/detokenize", r#"{"tokens":[]}"#, json!({ "content": "" })),

@@ -194,6 +194,20 @@ fn row_120_a_slow_header_is_closed_in_time() {
 }
 
 #[test]
+fn row_120_the_time_for_a_header_begins_anew_with_every_request() {
+    each(|kind, server| {
+        let mut stream = server.connect();
+        let began = Instant::now();
+        // Far longer than a header may take, on one connection that is never idle for long.
+        while began.elapsed() < Duration::from_millis(1200) {
+            stream.write_all(b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
+            assert_eq!(read_reply(&mut stream).status, 200, "{kind:?} after {:?}", began.elapsed());
+            sleep(Duration::from_millis(20));
+        }
+    });
+}
+
+#[test]
 fn row_121_a_slow_body_is_a_timeout() {
     each(|kind, server| {
         // Nothing at all after the header.

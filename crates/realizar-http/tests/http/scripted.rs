@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use realizar_engine::{
-    AnswerOptions, EngineError, Finish, SubmitError, Timings, Token, TokenLogprob, TopLogprob, Usage,
+    AnswerOptions, EncodeOptions, EngineError, Finish, SubmitError, Timings, Token, TokenLogprob, TopLogprob,
+    Usage,
 };
 use realizar_http::{Answer, Backend, Chat, Facts, Job, Load, Next};
 
@@ -47,6 +48,7 @@ impl Scripted {
             id: "scripted".to_owned(),
             architecture: "none".to_owned(),
             context: CONTEXT,
+            memory: 4 * CONTEXT,
             vocab: VOCAB,
             parameters: 7,
             created: 1_700_000_000,
@@ -72,9 +74,16 @@ impl Backend for Scripted {
         Load { queued, queue_limit: QUEUE, running: self.live.load(Ordering::SeqCst), ..Load::default() }
     }
 
-    fn encode(&self, text: &str, add_special: bool) -> Result<Vec<u32>, EngineError> {
+    fn encode(&self, text: &str, options: EncodeOptions) -> Result<Vec<u32>, EngineError> {
         assert!(!text.contains("crash the tokenizer"), "asked to");
-        Ok(add_special.then_some(BOS).into_iter().chain(text.bytes().map(u32::from)).collect())
+        let ids = options.add_special.then_some(BOS).into_iter().chain(text.bytes().map(u32::from));
+        // Its one special token is written `^`.
+        let special = |id| if options.parse_special && id == u32::from(b'^') { BOS } else { id };
+        Ok(ids.map(special).collect())
+    }
+
+    fn piece(&self, id: u32) -> Vec<u8> {
+        u8::try_from(id).ok().into_iter().collect()
     }
 
     fn decode(&self, ids: &[u32]) -> Result<String, EngineError> {
@@ -95,7 +104,7 @@ impl Backend for Scripted {
     }
 
     fn render_ids(&self, chat: &Chat) -> Result<Vec<u32>, EngineError> {
-        self.encode(&self.render(chat)?, true)
+        self.encode(&self.render(chat)?, EncodeOptions { add_special: true, parse_special: true })
     }
 
     fn submit(&self, job: Job) -> Result<Box<dyn Answer>, SubmitError> {

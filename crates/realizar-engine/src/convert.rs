@@ -1,0 +1,87 @@
+//! From one model format to another: a GGUF file, a Hugging Face folder, a safetensors file, an `.apr` file.
+
+mod error;
+mod folder;
+mod json;
+mod vocabulary;
+mod write;
+
+use std::path::{Path, PathBuf};
+
+use realizar_format::TensorSource;
+use realizar_model::GgufView;
+
+pub use error::ConvertError;
+pub use write::{Converted, Progress};
+
+/// A model of any format as a GGUF file would hold it, its tokenizer included.
+///
+/// # Errors
+/// The model cannot be read, or holds something that GGUF has no place for: its name is given.
+pub fn gguf_view(source: &dyn TensorSource) -> Result<GgufView<'_>, ConvertError> {
+    let has_own = ["general.architecture", "tokenizer.ggml.model"].iter().any(|key| source.metadata(key).is_some());
+    let vocabulary = if has_own { Vec::new() } else { vocabulary::of(source)? };
+    Ok(GgufView::new(source, vocabulary)?)
+}
+
+/// Writes a model in the format that the name of `output` asks for: `.gguf`, `.apr`, `.safetensors`, or a folder as
+/// Hugging Face lays it out. `progress` is told how many bytes of weights are written, of how many. What was at `output`
+/// stays until the new model is complete; a folder must not be there yet, or be empty.
+///
+/// # Errors
+/// The model cannot be read or written, or holds something that the other format has no place for: its name is given, and
+/// nothing is left behind.
+pub fn convert(
+    source: &dyn TensorSource,
+    output: &Path,
+    progress: Progress<'_>,
+) -> Result<Converted, ConvertError> {
+    let target = Target::of(output)?;
+    if is_same(source, output) {
+        return Err(ConvertError::SamePath { path: output.to_owned() });
+    }
+    let view = gguf_view(source)?;
+    match target {
+        Target::Gguf => write::gguf(&view, output, progress),
+        Target::Apr => write::apr(&view, output, progress),
+        Target::File => write::safetensors(&view, output, progress),
+        Target::Folder => folder::write(source, &view, output, progress),
+    }
+}
+
+/// What is to be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Target {
+    Gguf,
+    Apr,
+    File,
+    Folder,
+}
+
+impl Target {
+    fn of(output: &Path) -> Result<Self, ConvertError> {
+        const ENDINGS: [(&str, Target); 3] =
+            [("gguf", Target::Gguf), ("apr", Target::Apr), ("safetensors", Target::File)];
+        let ending = output.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+        let known = ENDINGS.iter().find(|(known, _)| ending.eq_ignore_ascii_case(known));
+        match known {
+            _ if output.is_dir() => Ok(Self::Folder),
+            Some((_, target)) => Ok(*target),
+            // Names of models have points in them, as in `Llama-3.2-1B`: only what is no ending of a file is a folder.
+            None if ["bin", "pt", "pth", "onnx", "ggml", "json"].contains(&ending) => {
+                Err(ConvertError::UnknownEnding { ending: ending.to_owned() })
+            }
+            None => Ok(Self::Folder),
+        }
+    }
+}
+
+/// Whether the output would take the place of what is read.
+fn is_same(source: &dyn TensorSource, output: &Path) -> bool {
+    let real = |path: &Path| path.canonicalize().ok();
+    let Some(output) = real(output) else { return false };
+    let input = source.path().and_then(real);
+    // A file of weights is read together with its folder.
+    let around = input.as_deref().and_then(Path::parent).map(PathBuf::from);
+    input.as_ref() == Some(&output) || around.as_ref() == Some(&output)
+}
