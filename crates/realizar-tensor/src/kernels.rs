@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use realizar_quant::DType;
 
-use crate::acts::{ActKind, Acts};
+use crate::acts::{ActKind, Acts, group_size};
 use crate::matrix::Weights;
 use crate::pool::Tile;
 use crate::scratch::Scratch;
@@ -21,6 +21,8 @@ pub struct Kernels {
     pub(crate) name: &'static str,
     /// Most tokens per group of quantised activations.
     pub(crate) group: usize,
+    /// Most tokens of a product that go in groups of another size, and most tokens of such a group.
+    pub(crate) few: (usize, usize),
     /// Formats whose products run on integers.
     pub(crate) integer: &'static [IntegerFormat],
     /// Quantises 256-block number `block` of the rows `x` (each `width` values; the tokens of one group) into the words of
@@ -142,6 +144,12 @@ impl Kernels {
     #[must_use]
     pub fn name(&self) -> &'static str {
         self.name
+    }
+
+    /// Tokens per group of quantised activations, when so many meet a matrix.
+    pub(crate) fn group_of(&self, tokens: usize) -> usize {
+        let (few, group) = self.few;
+        group_size(tokens, if tokens <= few { group } else { self.group })
     }
 
     /// The integer format of a type, if this table has one.

@@ -3,7 +3,7 @@
 use realizar_quant::{DType, decode};
 
 use super::{ActBuffers, Compute, TILE_ELEMS};
-use crate::acts::{ActKind, Acts, MOST_SUMS, SUPER, group_size, groups};
+use crate::acts::{ActKind, Acts, MOST_SUMS, SUPER, groups};
 use crate::kernels::{Dots, Kernels};
 use crate::matrix::Weights;
 use crate::pool::{Cuts, Grid, Tile};
@@ -131,7 +131,7 @@ impl Compute {
                     let row = tile.row(index);
                     for run in cuts.windows(2) {
                         let count = run[1] - run[0];
-                        for (first, count) in groups(count, group_size(count, kernels.group)) {
+                        for (first, count) in groups(count, kernels.group_of(count)) {
                             let first = run[0] + first;
                             let x = &x[first * width..(first + count) * width];
                             let words = &mut row[first * words..(first + count) * words];
@@ -169,7 +169,7 @@ impl Job<'_> {
                 stride: input.stride,
                 first: tokens.start,
                 tokens: tokens.len(),
-                group: group_size(tokens.len(), kernels.group),
+                group: kernels.group_of(tokens.len()),
             };
             (format.product)(&weights, &acts, scratch, tile);
         } else {

@@ -29,6 +29,7 @@ static TABLE: Kernels = Kernels {
     isa: Isa::Avx2,
     name: "avx2",
     group: 1,
+    few: (0, 1),
     integer: &[
         IntegerFormat { dtype: DType::Q4_0, kind: ActKind::Block32, product: by_block::<Q4_0> },
         IntegerFormat { dtype: DType::Q8_0, kind: ActKind::Block32, product: by_block::<Q8_0> },

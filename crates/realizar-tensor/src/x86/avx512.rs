@@ -40,6 +40,7 @@ static TABLE: Kernels = Kernels {
     isa: Isa::Avx512,
     name: "avx512",
     group: many::GROUP,
+    few: (few::MOST, few::GROUP),
     integer: &[
         IntegerFormat { dtype: DType::Q4_0, kind: ActKind::Block32, product: product::<{ unpack::Q4_0 }> },
         IntegerFormat { dtype: DType::Q8_0, kind: ActKind::Block32, product: product::<{ unpack::Q8_0 }> },

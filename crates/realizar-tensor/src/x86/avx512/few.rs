@@ -1,6 +1,6 @@
-//! Up to four tokens: weights are unpacked into registers and used at once.
+//! Few tokens: weights are unpacked into registers and used at once.
 
-use std::arch::x86_64::{__m512, _mm512_dpbusd_epi32, _mm512_setzero_ps};
+use std::arch::x86_64::{__m512, __m512i, _mm512_dpbusd_epi32, _mm512_setzero_ps};
 
 use super::fold::{Fold, lanes, splat, start};
 use super::panel::{Tail, block_of};
@@ -8,6 +8,11 @@ use super::rows::{Ahead, LANES};
 use super::unpack::{FACTS, Head, head, part, place};
 use crate::acts::{Acts, SUPER};
 use crate::matrix::Weights;
+
+/// Most tokens of this kernel.
+pub(super) const MOST: usize = 16;
+/// Most tokens of a group: their sums stay in registers.
+pub(super) const GROUP: usize = 8;
 
 /// The products of the sixteen rows from `first` on with all tokens.
 #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx512vnni,fma,f16c")]
@@ -18,56 +23,79 @@ pub(super) fn rows16<const F: usize>(
     tail: &mut Tail,
     mut put: impl FnMut(usize, &[f32; LANES]),
 ) {
-    let mut all = |sums: &[__m512]| {
-        for (token, &sums) in sums.iter().enumerate() {
-            put(token, &lanes(sums));
-        }
-    };
-    match acts.tokens {
-        1 => all(&tokens::<F, 1>(weights, first, acts, tail)),
-        2 => all(&tokens::<F, 2>(weights, first, acts, tail)),
-        3 => all(&tokens::<F, 3>(weights, first, acts, tail)),
-        _ => all(&tokens::<F, 4>(weights, first, acts, tail)),
+    macro_rules! tokens {
+        ($($count:literal: $a:literal + $b:literal),*) => {
+            match acts.tokens {
+                $($count => {
+                    let (a, b) = tokens::<F, $a, $b>(weights, first, acts, tail);
+                    for (token, &sums) in a.iter().chain(&b).enumerate() {
+                        put(token, &lanes(sums));
+                    }
+                })*
+                count => debug_assert!(count == 0, "{count} tokens are too many for this kernel"),
+            }
+        };
     }
+    tokens!(1: 1 + 0, 2: 2 + 0, 3: 3 + 0, 4: 4 + 0, 5: 5 + 0, 6: 6 + 0, 7: 7 + 0, 8: 8 + 0, 9: 5 + 4, 10: 5 + 5,
+        11: 6 + 5, 12: 6 + 6, 13: 7 + 6, 14: 7 + 7, 15: 8 + 7, 16: 8 + 8);
 }
 
+/// Two groups of tokens, of which the second may be empty.
 #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx512vnni,fma,f16c")]
-fn tokens<const F: usize, const T: usize>(
+fn tokens<const F: usize, const A: usize, const B: usize>(
     weights: &Weights<'_>,
     first: usize,
     acts: &Acts<'_>,
     tail: &mut Tail,
-) -> [__m512; T] {
-    assert_eq!(acts.tokens, T);
+) -> ([__m512; A], [__m512; B]) {
+    assert_eq!(acts.tokens, A + B);
     let facts = FACTS[F];
     let blocks = weights.cols.div_ceil(SUPER);
     let registers = facts.block / 4;
-    let mut sums = [_mm512_setzero_ps(); T];
+    let (mut a, mut b) = ([_mm512_setzero_ps(); A], [_mm512_setzero_ps(); B]);
     let bytes = LANES * weights.row_bytes;
     let ahead = Ahead::new(weights.data, first * weights.row_bytes + bytes, bytes, blocks * 4);
     let mut scales = Head::zero();
     for block in 0..blocks {
         let rows = block_of::<F>(weights, first, block, tail);
-        let words = acts.group(block, 0, T);
+        let words_a = acts.group(block, 0, A);
+        let words_b = acts.group(block, A, B);
         head::<F>(rows, &mut scales);
-        let mut fold = Fold::<T>::zero();
+        let (mut fold_a, mut fold_b) = (Fold::<A>::zero(), Fold::<B>::zero());
         for p in 0..4 {
             ahead.fetch(block * 4 + p);
             let w = part::<F>(rows, p);
             for run in 0..16 / registers {
                 let k4 = place::<F>(p, run * registers);
-                let b = k4 / registers;
-                let mut acc: [_; T] = start::<F, T>(words, b);
-                for j in 0..registers {
-                    for (t, acc) in acc.iter_mut().enumerate() {
-                        *acc =
-                            _mm512_dpbusd_epi32(*acc, w[run * registers + j], splat(words, (k4 + j) * T + t));
-                    }
+                let w = &w[run * registers..][..registers];
+                multiply::<F, A>(w, k4, words_a, &scales, &mut fold_a);
+                if B > 0 {
+                    multiply::<F, B>(w, k4, words_b, &scales, &mut fold_b);
                 }
-                fold.close::<F>(&acc, scales.scales[b], words, b);
             }
         }
-        fold.finish::<F>(&scales, words, &mut sums);
+        fold_a.finish::<F>(&scales, words_a, &mut a);
+        fold_b.finish::<F>(&scales, words_b, &mut b);
     }
-    sums
+    (a, b)
+}
+
+/// One block of weights, whose registers begin at number `k4` in k/4 order.
+#[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx512vnni,fma,f16c")]
+#[inline]
+fn multiply<const F: usize, const T: usize>(
+    w: &[__m512i],
+    k4: usize,
+    words: &[i32],
+    head: &Head,
+    fold: &mut Fold<T>,
+) {
+    let b = k4 / w.len();
+    let mut acc: [_; T] = start::<F, T>(words, b);
+    for (j, &w) in w.iter().enumerate() {
+        for (t, acc) in acc.iter_mut().enumerate() {
+            *acc = _mm512_dpbusd_epi32(*acc, w, splat(words, (k4 + j) * T + t));
+        }
+    }
+    fold.close::<F>(&acc, head.scales[b], words, b);
 }

@@ -9,9 +9,6 @@ use crate::matrix::Weights;
 use crate::pool::Tile;
 use crate::scratch::Scratch;
 
-/// Most tokens that the kernel without a panel takes.
-const FEW: usize = 4;
-
 /// See [`IntegerFormat::product`](crate::kernels::IntegerFormat).
 #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx512vnni,fma,f16c")]
 pub(super) fn product<const F: usize>(
@@ -51,7 +48,7 @@ fn tiles<const F: usize>(
         if left < LANES {
             first = weights.rows - LANES;
         }
-        if acts.tokens <= FEW {
+        if acts.tokens <= few::MOST {
             few::rows16::<F>(weights, first, acts, &mut tail, |token, sums| {
                 out.row(token)[first..first + used].copy_from_slice(&sums[..used]);
             });

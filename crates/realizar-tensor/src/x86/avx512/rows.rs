@@ -3,7 +3,8 @@
 use std::arch::x86_64::{
     __m128i, __m512, __m512i, _MM_HINT_T0, _MM_HINT_T1, _mm_loadu_si128, _mm_prefetch,
     _mm512_broadcast_i32x4, _mm512_cvtepi32_epi16, _mm512_cvtph_ps, _mm512_i32gather_epi32,
-    _mm512_mask_broadcast_i32x4, _mm512_mullo_epi32, _mm512_set1_epi32, _mm512_setr_epi32, _mm512_srli_epi32,
+    _mm512_loadu_si512, _mm512_mask_broadcast_i32x4, _mm512_maskz_permutex2var_epi16, _mm512_mullo_epi32,
+    _mm512_or_si512, _mm512_set1_epi32, _mm512_setr_epi32, _mm512_setzero_si512, _mm512_srli_epi32,
     _mm512_unpackhi_epi32, _mm512_unpackhi_epi64, _mm512_unpacklo_epi32, _mm512_unpacklo_epi64,
 };
 
@@ -58,15 +59,7 @@ impl Rows16 {
             let z = _mm512_mask_broadcast_i32x4(z, 0x0f00, load(8 + g));
             _mm512_mask_broadcast_i32x4(z, 0xf000, load(12 + g))
         };
-        let z = [four(0), four(1), four(2), four(3)];
-        let (a, b) = (_mm512_unpacklo_epi32(z[0], z[1]), _mm512_unpackhi_epi32(z[0], z[1]));
-        let (c, d) = (_mm512_unpacklo_epi32(z[2], z[3]), _mm512_unpackhi_epi32(z[2], z[3]));
-        [
-            _mm512_unpacklo_epi64(a, c),
-            _mm512_unpackhi_epi64(a, c),
-            _mm512_unpacklo_epi64(b, d),
-            _mm512_unpackhi_epi64(b, d),
-        ]
+        turned([four(0), four(1), four(2), four(3)])
     }
 
     /// The dword at `at` of each row.
@@ -80,11 +73,42 @@ impl Rows16 {
         unsafe { _mm512_i32gather_epi32::<1>(offsets, self.row(0, at).cast()) }
     }
 
-    /// The f16 at `at` of each row; two bytes behind it are read as well.
+    /// Eight 16-bit words of each row, `STEP` words apart in the 128 bytes from each `at` on: lane r of register j holds words 2j
+    /// and 2j + 1 of row r. Far faster than gathering them one by one.
     #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx512vnni")]
     #[inline]
-    pub(super) fn half(self, at: usize) -> __m512 {
-        low_halves(self.dword(at))
+    pub(super) fn words<const STEP: i16, const COUNT: usize>(self, at: [usize; COUNT]) -> [__m512i; 4] {
+        debug_assert!(at.iter().all(|at| at + 128 <= self.reach));
+        let each = const { 8 / COUNT };
+        // Every place of a quarter asks for the word that it would hold, which the mask lets through or not.
+        let index: &[i16; 32] = const {
+            let mut index = [0; 32];
+            let mut i = 0;
+            while i < 32 {
+                index[i] = (i % (8 / COUNT)) as i16 * STEP;
+                i += 1;
+            }
+            &{ index }
+        };
+        // Quarter q of register g is row 4q + g; the words of the first place come before those of the second.
+        let four = |g: usize| {
+            let mut z = _mm512_setzero_si512();
+            for q in 0..4 {
+                for (part, &at) in at.iter().enumerate() {
+                    let mask = ((1u32 << each) - 1) << (q * 8 + part * each);
+                    // SAFETY: 128 bytes from `at` of each row are within reach (asserted), by the invariant; an index is 64 bytes.
+                    unsafe {
+                        let low = _mm512_loadu_si512(self.row(4 * q + g, at).cast());
+                        let high = _mm512_loadu_si512(self.row(4 * q + g, at + 64).cast());
+                        let index = _mm512_loadu_si512(index.as_ptr().cast());
+                        let words = _mm512_maskz_permutex2var_epi16(mask, low, index, high);
+                        z = _mm512_or_si512(z, words);
+                    }
+                }
+            }
+            z
+        };
+        turned([four(0), four(1), four(2), four(3)])
     }
 
     /// The f16 at `at` of each row; two bytes before it are read as well.
@@ -128,6 +152,20 @@ impl Ahead {
             unsafe { _mm_prefetch::<_MM_HINT_T1>(self.from.wrapping_add(block * self.share + line).cast()) };
         }
     }
+}
+
+/// Dwords and rows change places: from quarter q of register g, row 4q + g, to lane r of register j, dword j of row r.
+#[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx512vnni")]
+#[inline]
+fn turned(z: [__m512i; 4]) -> [__m512i; 4] {
+    let (a, b) = (_mm512_unpacklo_epi32(z[0], z[1]), _mm512_unpackhi_epi32(z[0], z[1]));
+    let (c, d) = (_mm512_unpacklo_epi32(z[2], z[3]), _mm512_unpackhi_epi32(z[2], z[3]));
+    [
+        _mm512_unpacklo_epi64(a, c),
+        _mm512_unpackhi_epi64(a, c),
+        _mm512_unpacklo_epi64(b, d),
+        _mm512_unpackhi_epi64(b, d),
+    ]
 }
 
 /// The low 16 bits of each lane as f16.

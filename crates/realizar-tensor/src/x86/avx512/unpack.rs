@@ -4,9 +4,9 @@
 //! offset that the activations' sums take off again (see [`crate::acts`]), as the start value of each block's sum.
 
 use std::arch::x86_64::{
-    __m512, __m512i, _mm_cvtsi32_si128, _mm512_and_si512, _mm512_or_si512, _mm512_set1_epi8,
-    _mm512_set1_epi32, _mm512_setzero_ps, _mm512_setzero_si512, _mm512_slli_epi16, _mm512_slli_epi32,
-    _mm512_srai_epi32, _mm512_srl_epi32, _mm512_srli_epi32, _mm512_xor_si512,
+    __m512, __m512i, _mm_cvtsi32_si128, _mm512_and_si512, _mm512_castps_si512, _mm512_or_si512,
+    _mm512_set1_epi8, _mm512_set1_epi32, _mm512_setzero_ps, _mm512_setzero_si512, _mm512_slli_epi16,
+    _mm512_slli_epi32, _mm512_srai_epi32, _mm512_srl_epi32, _mm512_srli_epi32, _mm512_xor_si512,
 };
 
 use super::rows::{Rows16, high_halves, low_halves};
@@ -61,9 +61,9 @@ pub(super) struct Head {
 pub(super) fn head<const F: usize>(rows: Rows16, out: &mut Head) {
     match F {
         Q4_0 | Q8_0 => {
-            let bytes = FACTS[F].bytes / 8;
-            for b in 0..8 {
-                out.scales[b] = std::arch::x86_64::_mm512_castps_si512(rows.half(b * bytes));
+            let t = if F == Q4_0 { rows.words::<9, 1>([0]) } else { rows.words::<17, 2>([0, 136]) };
+            for (pair, t) in out.scales.as_chunks_mut::<2>().0.iter_mut().zip(t) {
+                *pair = [_mm512_castps_si512(low_halves(t)), _mm512_castps_si512(high_halves(t))];
             }
         }
         Q4_K | Q5_K => {
