@@ -47,7 +47,8 @@ pub(crate) fn is_plain(name: &str) -> bool {
 fn resolve(folder: &Path, name: &str) -> Result<PathBuf, FormatError> {
     let path = folder.join(name);
     let fail = |source| FormatError::Io { action: "open", path: path.clone(), source };
-    if !path.symlink_metadata().map_err(fail)?.is_symlink() {
+    // In a folder of the folder, that one may be the link.
+    if !path.symlink_metadata().map_err(fail)?.is_symlink() && is_plain(name) {
         return Ok(path);
     }
     let target = path.canonicalize().map_err(fail)?;

@@ -29,6 +29,7 @@ const COMPANIONS: &[(&str, u64, Option<&str>)] = &[
     ("generation_config.json", limits::CONFIG_BYTES, Some("generation_config.")),
     ("tokenizer_config.json", limits::CONFIG_BYTES, Some("tokenizer_config.")),
     ("special_tokens_map.json", limits::CONFIG_BYTES, Some("special_tokens_map.")),
+    ("1_Pooling/config.json", limits::CONFIG_BYTES, Some("pooling.")),
     ("added_tokens.json", limits::CONFIG_BYTES, None),
     ("tokenizer.json", limits::LARGE_JSON_BYTES, None),
     ("tokenizer.model", limits::LARGE_JSON_BYTES, None),
@@ -49,7 +50,7 @@ pub struct HfFolder {
     facts: Facts,
     companions: BTreeMap<&'static str, Bytes>,
     warnings: Vec<String>,
-    path: PathBuf,
+    path: Option<PathBuf>,
 }
 
 impl HfFolder {
@@ -81,11 +82,30 @@ impl HfFolder {
         access: Access,
     ) -> Result<Box<dyn TensorSource>, FormatError> {
         let folder = path.parent().unwrap_or(Path::new(""));
-        if beside::exists(folder, CONFIG) {
-            Ok(Box::new(Self::with_companions(vec![file], folder, path, access)?))
-        } else {
-            Ok(Box::new(file))
+        if !has_own_keys(&file) && beside::exists(folder, CONFIG) {
+            return Ok(Box::new(Self::with_companions(vec![file], folder, path, access)?));
         }
+        Self::alone(file).map_err(|error| error.in_file(Some(path)))
+    }
+
+    /// One file of weights; its own metadata may hold the text of a `gguf.json`, which then counts as one beside it.
+    pub(crate) fn alone(file: Safetensors) -> Result<Box<dyn TensorSource>, FormatError> {
+        if !has_own_keys(&file) {
+            return Ok(Box::new(file));
+        }
+        let at = || Place::named("__metadata__", 8, GGUF.as_bytes());
+        let text = file.metadata(GGUF).and_then(|value| value.as_str()).unwrap_or_default();
+        let mut facts = Facts::default();
+        facts.add("", json::parse_object(text.as_bytes(), GGUF, 0)?);
+        let path = file.path().map(Path::to_path_buf);
+        let facts = facts.index(at)?;
+        Ok(Box::new(Self {
+            shards: vec![file],
+            facts,
+            companions: BTreeMap::new(),
+            warnings: Vec::new(),
+            path,
+        }))
     }
 
     fn with_companions(
@@ -114,7 +134,8 @@ impl HfFolder {
             facts.add("__metadata__.", Json::Object(texts.collect()));
         }
         let facts = facts.index(|| Place::new("json", 0)).map_err(|error| error.in_file(Some(folder)))?;
-        let mut source = Self { shards, facts, companions, warnings: Vec::new(), path: path.to_path_buf() };
+        let path = Some(path.to_path_buf());
+        let mut source = Self { shards, facts, companions, warnings: Vec::new(), path };
         source.warn(folder);
         Ok(source)
     }
@@ -131,6 +152,11 @@ impl HfFolder {
             }
         }
     }
+}
+
+/// Whether a file of weights says by itself what a folder would say.
+fn has_own_keys(file: &Safetensors) -> bool {
+    file.metadata(GGUF).is_some()
 }
 
 fn shard(folder: &Path, name: &str, access: Access) -> Result<Safetensors, FormatError> {
@@ -234,7 +260,7 @@ impl TensorSource for HfFolder {
     }
 
     fn path(&self) -> Option<&Path> {
-        Some(&self.path)
+        self.path.as_deref()
     }
 
     fn companion(&self, name: &str) -> Option<Bytes> {

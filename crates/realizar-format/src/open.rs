@@ -15,7 +15,7 @@ use crate::source::TensorSource;
 
 /// Opens a model file, or a model folder as Hugging Face lays it out, and checks all of it. The format is told from
 /// the content, not from the name. A safetensors file beside a `config.json` is opened together with the texts of its
-/// folder, as [`HfFolder`] has them.
+/// folder, as [`HfFolder`] has them, unless its own metadata holds the text of a `gguf.json`.
 ///
 /// # Errors
 ///
@@ -55,7 +55,7 @@ pub fn parse(bytes: Bytes) -> Result<Box<dyn TensorSource>, FormatError> {
             gguf::refuse_part(&gguf)?;
             Ok(Box::new(gguf))
         }
-        Kind::Safetensors => Ok(Box::new(Safetensors::parse(bytes)?)),
+        Kind::Safetensors => HfFolder::alone(Safetensors::parse(bytes)?),
         Kind::Apr => Ok(Box::new(Apr::parse(bytes)?)),
     }
 }

@@ -177,6 +177,15 @@ fn row_083_links_that_leave_the_folder() {
     let link = outside.path().join("link");
     symlink(folder.path(), &link).unwrap();
     assert_eq!(open(&link).unwrap().metadata("config.a"), Some(Value::I64(1)));
+    // A folder inside may not lead out either.
+    fs::create_dir(folder.path().join("1_Pooling")).unwrap();
+    fs::write(folder.path().join("1_Pooling/config.json"), r#"{"pooling_mode_cls_token":true}"#).unwrap();
+    let source = open(folder.path()).unwrap();
+    assert_eq!(source.metadata("pooling.pooling_mode_cls_token"), Some(Value::Bool(true)));
+    fs::rename(folder.path().join("1_Pooling"), outside.path().join("1_Pooling")).unwrap();
+    symlink(outside.path().join("1_Pooling"), folder.path().join("1_Pooling")).unwrap();
+    refuse(folder.path(), "link", "1_Pooling/config.json", "expected a target inside the model's folder");
+    fs::remove_file(folder.path().join("1_Pooling")).unwrap();
     // A FIFO in place of a small file does not hang.
     fs::remove_file(folder.path().join("config.json")).unwrap();
     let fifo = folder.path().join("config.json");
@@ -302,6 +311,28 @@ fn keys_of_gguf_keep_their_names() {
     // It cannot say anything that another file says.
     fs::write(folder.path().join("gguf.json"), r#"{"config":{"hidden_size":1}}"#).unwrap();
     assert!(open(folder.path()).unwrap_err().to_string().contains("two values by the name"));
+}
+
+/// A file that says by itself what a folder would say.
+#[test]
+fn a_file_may_hold_keys_of_gguf() {
+    let folder = whole(r#"{"hidden_size":64}"#);
+    let path = folder.path().join("alone.safetensors");
+    let write = |text: &str| {
+        let mut writer = SafetensorsWriter::new();
+        writer.metadata("gguf.json", text).unwrap();
+        writer.create(&path).unwrap().finish().unwrap().commit().unwrap();
+    };
+    write(r#"{"general.architecture":"llama"}"#);
+    let bytes = fs::read(&path).unwrap();
+    for source in [open(&path).unwrap(), realizar_format::parse(bytes.into()).unwrap()] {
+        assert_eq!(source.require_str("general.architecture").unwrap(), "llama");
+        assert_eq!(source.metadata("config.hidden_size"), None);
+        assert_eq!(source.metadata_keys().count(), 1);
+    }
+    assert_eq!(open(&path).unwrap().path(), Some(&*path));
+    write("[]");
+    assert!(open(&path).unwrap_err().to_string().contains("alone.safetensors: `gguf.json` at byte 0"));
 }
 
 /// As many tensors as the largest models have.

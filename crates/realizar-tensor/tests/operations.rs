@@ -206,7 +206,9 @@ fn rope_rotates_pairs() {
             (PairOrder::Halves, 8, 0, 1.5),
             (PairOrder::Adjacent, 4, 8, 1.0),
             (PairOrder::Halves, 0, 0, 1.0),
+            (PairOrder::Adjacent, 520, 4, 1.0),
         ] {
+            let head_dim = if rotary_dim > head_dim { 1024 } else { head_dim };
             let pairs = rotary_dim / 2;
             let inv_freq: Vec<f32> = (0..pairs).map(|i| 10000f32.powf(-(i as f32) / pairs as f32)).collect();
             let rope = Rope {
@@ -218,17 +220,19 @@ fn rope_rotates_pairs() {
                 magnitude,
             };
             let x = random.rows(rows, heads * head_dim);
-            let mut expected = f64s(x.read());
+            let before = f64s(x.read());
+            let mut expected = before.clone();
             for (head, part) in expected.chunks_mut(head_dim).enumerate() {
+                let before = &before[head * head_dim..][..head_dim];
                 for (pair, &freq) in inv_freq.iter().enumerate() {
                     let (i, j) = match order {
                         PairOrder::Adjacent => (2 * pair, 2 * pair + 1),
                         PairOrder::Halves => (pair, pair + pairs),
                     };
                     let angle = f64::from(positions[head / heads] as f32 * freq);
-                    let (a, b) = (part[offset + i], part[offset + j]);
-                    part[offset + i] = (a * angle.cos() - b * angle.sin()) * f64::from(magnitude);
-                    part[offset + j] = (a * angle.sin() + b * angle.cos()) * f64::from(magnitude);
+                    let (a, b) = (before[offset + i], before[offset + j]);
+                    part[offset + pair] = (a * angle.cos() - b * angle.sin()) * f64::from(magnitude);
+                    part[offset + pair + pairs] = (a * angle.sin() + b * angle.cos()) * f64::from(magnitude);
                 }
             }
             let mut out = x.clone();

@@ -4,6 +4,9 @@ use super::Compute;
 use crate::{Rows, Vector};
 
 /// Which two values of a head rotate together.
+///
+/// In either case the rotated values of pair i end up at i and i + half of the rotated part: files that differ only in
+/// the order of rows give the same sums in attention, bit for bit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PairOrder {
     /// 2i and 2i + 1.
@@ -11,6 +14,9 @@ pub enum PairOrder {
     /// i and i + half of the rotated part.
     Halves,
 }
+
+/// Pairs of a head that fit on the stack while they change places; heads of models have at most half of it.
+const STASH: usize = 256;
 
 /// The rotation of one kind of layer.
 #[derive(Debug, Clone)]
@@ -60,7 +66,7 @@ impl Table {
 }
 
 impl Compute {
-    /// Rotates the heads of each row by its position.
+    /// Rotates the heads of each row by its position; see [`PairOrder`] for where the values end up.
     ///
     /// # Panics
     /// When rows are not `heads` heads, the rotated part leaves the head, or there is not one position per row and one
@@ -81,15 +87,20 @@ impl Compute {
         let mut table = std::mem::take(&mut self.rope);
         table.fill(rope, positions);
         self.by_rows(x, |_, mut tile| {
+            let mut on_stack = [0.0; STASH];
+            let mut larger = if pairs > STASH { vec![0.0; pairs] } else { Vec::new() };
+            let stash = on_stack.get_mut(..pairs).unwrap_or(&mut larger);
             for (index, row) in tile.rows().enumerate() {
                 let angles = &table.angles[row * pairs..][..pairs];
                 for head in tile.row(index).chunks_exact_mut(head_dim) {
                     let part = &mut head[offset..offset + rotary_dim];
                     match order {
                         PairOrder::Adjacent => {
-                            for (pair, &angle) in part.as_chunks_mut::<2>().0.iter_mut().zip(angles) {
-                                (pair[0], pair[1]) = rotate(pair[0], pair[1], angle);
+                            // What is read at 2i was never written: writing is at i.
+                            for (i, (second, &angle)) in stash.iter_mut().zip(angles).enumerate() {
+                                (part[i], *second) = rotate(part[2 * i], part[2 * i + 1], angle);
                             }
+                            part[pairs..].copy_from_slice(stash);
                         }
                         PairOrder::Halves => {
                             let (first, second) = part.split_at_mut(pairs);
