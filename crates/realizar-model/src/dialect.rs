@@ -61,7 +61,12 @@ const KEYS: &[(&str, &[&str])] = &[
     ("rope.dimension_count", &["qk_rope_head_dim"]),
     (
         "partial_rotary_factor",
-        &["partial_rotary_factor", "rotary_pct", "rope_parameters.partial_rotary_factor"],
+        &[
+            "partial_rotary_factor",
+            "rotary_pct",
+            "rotary_emb_fraction",
+            "rope_parameters.partial_rotary_factor",
+        ],
     ),
     (
         "rope.freq_base",

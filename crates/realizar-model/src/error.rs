@@ -54,6 +54,8 @@ pub enum ModelError {
     NotFinite { row: usize },
     #[error("architecture `{architecture}` is {role}")]
     WrongRole { architecture: &'static str, role: &'static str },
+    #[error("{what} cannot be carried over: {why}")]
+    Convert { what: String, why: String },
 }
 
 /// The end of a list that was cut.

@@ -36,6 +36,7 @@ mod binder;
 mod buffers;
 mod cache;
 mod config;
+mod convert;
 mod dialect;
 mod encoder;
 mod error;
@@ -60,6 +61,7 @@ pub use arch::{
     NormPlaces, Position, Presence, QkNorm, Residual, Role, RopeLayers, SharedExpert, Softcaps, WindowRope,
 };
 pub use config::{Config, LatentConfig, MoeConfig, QueryTemperature};
+pub use convert::{Checkpoint, Fact, GgufView, NewTensor};
 pub use encoder::{Encoder, EncoderOptions};
 pub use error::ModelError;
 pub use finite::check_tensors;

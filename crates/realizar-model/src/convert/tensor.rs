@@ -1,0 +1,112 @@
+//! Tensors on their way into a file, row by row.
+
+use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
+
+use bytes::Bytes;
+use realizar_format::{DType, Shape, TensorSource};
+
+use super::change::Change;
+use crate::dialect::Dialect;
+use crate::error::ModelError;
+use crate::hf::Counts;
+
+/// A tensor as the new file will have it.
+#[derive(Debug)]
+pub struct NewTensor {
+    /// Its name in the new file.
+    pub name: String,
+    /// The type of its elements.
+    pub dtype: DType,
+    /// Dimensions, outermost first.
+    pub shape: Shape,
+    pub(super) origin: Origin,
+    pub(super) change: Change,
+}
+
+/// Where the bytes come from.
+#[derive(Debug, Clone)]
+pub(super) enum Origin {
+    /// A view of the source.
+    View(Bytes),
+    /// Made from several tensors of the source, under this name of GGUF.
+    Made(String),
+    /// Numbers that the source keeps elsewhere.
+    Floats(Vec<f32>),
+}
+
+impl NewTensor {
+    /// Bytes of all its rows.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        let row = self.dtype.row_bytes(self.shape.cols()).unwrap_or_default() as u64;
+        if self.shape.elements() == Some(0) { 0 } else { row * self.shape.rows() as u64 }
+    }
+
+    /// Whether it has no rows to speak of.
+    pub(super) fn is_vector(&self) -> bool {
+        self.shape.len() < 2
+    }
+
+    /// The bytes of some rows, out of the whole tensor's.
+    fn part<'a>(&self, data: &'a [u8], rows: Range<usize>, scratch: &'a mut Vec<u8>) -> &'a [u8] {
+        let row_bytes = self.change.from.row_bytes(self.shape.cols()).unwrap_or_default();
+        self.change.rows(data, row_bytes, rows, self.is_vector(), scratch)
+    }
+}
+
+/// Makes tensors that a source has in another form, one at a time.
+#[derive(Debug)]
+pub(super) struct Maker<'a> {
+    pub(super) source: &'a dyn TensorSource,
+    pub(super) form: Option<(Dialect, Counts)>,
+    /// The one that was made last: rows are asked for in order.
+    last: Mutex<Option<(String, Bytes)>>,
+}
+
+impl<'a> Maker<'a> {
+    pub(super) fn new(source: &'a dyn TensorSource, form: Option<(Dialect, Counts)>) -> Self {
+        Self { source, form, last: Mutex::new(None) }
+    }
+
+    /// The bytes of some rows of a tensor; in `scratch`, unless they stand in the source as they are.
+    pub(super) fn rows<'b>(
+        &'b self,
+        tensor: &'b NewTensor,
+        rows: Range<usize>,
+        scratch: &'b mut Vec<u8>,
+    ) -> Result<&'b [u8], ModelError> {
+        match &tensor.origin {
+            Origin::View(data) => Ok(tensor.part(data, rows, scratch)),
+            Origin::Floats(values) => {
+                scratch.clear();
+                scratch.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+                Ok(scratch)
+            }
+            Origin::Made(name) => {
+                let data = self.made(name)?;
+                let mut moved = Vec::new();
+                let part = tensor.part(&data, rows, &mut moved);
+                scratch.clear();
+                scratch.extend_from_slice(part);
+                Ok(scratch)
+            }
+        }
+    }
+
+    fn made(&self, name: &str) -> Result<Bytes, ModelError> {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((known, data)) = &*last
+            && known == name
+        {
+            return Ok(data.clone());
+        }
+        // What was made before goes first: two stacks of experts would take twice the memory.
+        *last = None;
+        let made = self.form.and_then(|(dialect, counts)| dialect.made(self.source, name, counts));
+        let missing = |name: String| ModelError::MissingTensors { names: vec![name], more: 0 };
+        let made = made.ok_or_else(|| missing(name.to_owned()))?.map_err(missing)?;
+        *last = Some((name.to_owned(), made.data.clone()));
+        Ok(made.data)
+    }
+}
