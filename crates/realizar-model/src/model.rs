@@ -89,7 +89,12 @@ fn warnings(
         warnings.push(ModelWarning::SurplusTensors { count: surplus.len(), names });
     }
     let window = dialect.key(source, crate::facts::WINDOW.key);
-    if config.arch.window_period == 0 && source.metadata(&window).is_some() {
+    // A checkpoint that says whether its window is used was refused if it is.
+    let unused = dialect.key(source, "use_sliding_window");
+    if config.arch.window_period == 0
+        && source.metadata(&window).is_some()
+        && source.metadata(&unused).is_none()
+    {
         warnings.push(ModelWarning::IgnoredKey { key: window });
     }
     warnings

@@ -176,7 +176,9 @@ fn greedy_text_of_rounded_weights_is_the_ideals() {
         }
         report.line(
             widest <= limit && steps == 192,
-            format!("{name} {format}: {same} of {steps} tokens; the widest gap {widest:.3}, limit {limit:.3}"),
+            format!(
+                "{name} {format}: {same} of {steps} tokens; the widest gap {widest:.3}, limit {limit:.3}"
+            ),
         );
     }
 }

@@ -154,7 +154,8 @@ def make(case, out):
         config._attn_implementation = "eager"
         torch.manual_seed(0)
         if case == "stablelm-12b":
-            cls._init_weights = lambda self, module: None  # It wants a bias that these norms do not have.
+            for c in (cls, tf.models.stablelm.modeling_stablelm.StableLmModel, tf.models.stablelm.modeling_stablelm.StableLmPreTrainedModel):
+                c._init_weights = lambda self, module: None  # It wants a bias that these norms do not have.
         model = cls(config).float()
         with tempfile.TemporaryDirectory() as d:
             model.save_pretrained(d)
