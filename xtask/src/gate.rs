@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 use crate::error::GateError;
 use crate::finding::Finding;
 use crate::launch::{Invocation, Launch};
-use crate::{coverage, deny, features, layers, lints, model, mutants, peers, suite, tidy, unsafe_rooms};
+use crate::{
+    coverage, deny, elsewhere, features, layers, lints, model, mutants, peers, suite, tidy, unsafe_rooms,
+};
 
 /// What a step has to say when it passes: one short line for the table.
 pub(crate) type Note = String;
@@ -82,6 +84,36 @@ const EXTRAS: &[Extra] = &[
         usage: peers::USAGE,
         what: "our speed beside llama.cpp's, by turns, with a dated record",
         run: peers::run,
+    },
+    Extra {
+        name: "arm",
+        usage: "arm",
+        what: "tests of the kernels on 64-bit Arm, under qemu",
+        run: elsewhere::arm,
+    },
+    Extra {
+        name: "wasm",
+        usage: "wasm",
+        what: "tests of the kernels in WebAssembly, in Node",
+        run: elsewhere::wasm,
+    },
+    Extra {
+        name: "asan",
+        usage: "asan",
+        what: "tests of the kernels under AddressSanitizer (nightly)",
+        run: elsewhere::asan,
+    },
+    Extra {
+        name: "valgrind",
+        usage: "valgrind",
+        what: "tests of the kernels under valgrind, without AVX-512",
+        run: elsewhere::valgrind,
+    },
+    Extra {
+        name: "miri",
+        usage: elsewhere::MIRI_USAGE,
+        what: "unit tests under Miri (nightly), scalar kernels",
+        run: elsewhere::miri,
     },
 ];
 

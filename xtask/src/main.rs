@@ -8,6 +8,7 @@ mod architecture;
 mod book;
 mod coverage;
 mod deny;
+mod elsewhere;
 mod error;
 mod features;
 mod finding;

@@ -80,7 +80,7 @@ mod tests {
 
     #[test]
     fn every_bound_is_measured() -> Result<(), TensorError> {
-        let pool = Pool::new(2)?;
+        let pool = Pool::new(if cfg!(target_family = "wasm") { 1 } else { 2 })?;
         for kernels in Kernels::available() {
             let bounds = measure(&pool, kernels);
             let rates = [bounds.read_gb_s, bounds.int8_gmac_s, bounds.f32_gmac_s];
