@@ -3,6 +3,7 @@
 mod error;
 mod folder;
 mod json;
+mod tokenizer_json;
 mod vocabulary;
 mod write;
 
@@ -19,7 +20,8 @@ pub use write::{Converted, Progress};
 /// # Errors
 /// The model cannot be read, or holds something that GGUF has no place for: its name is given.
 pub fn gguf_view(source: &dyn TensorSource) -> Result<GgufView<'_>, ConvertError> {
-    let has_own = ["general.architecture", "tokenizer.ggml.model"].iter().any(|key| source.metadata(key).is_some());
+    let has_own =
+        ["general.architecture", "tokenizer.ggml.model"].iter().any(|key| source.metadata(key).is_some());
     let vocabulary = if has_own { Vec::new() } else { vocabulary::of(source)? };
     Ok(GgufView::new(source, vocabulary)?)
 }

@@ -23,6 +23,10 @@ pub enum ConvertError {
     FolderTaken { path: PathBuf },
     #[error("cannot {action} `{}`", path.display())]
     Io { action: &'static str, path: PathBuf, source: std::io::Error },
+    #[error("the conversion was ended before it was done")]
+    Cancelled,
+    #[error("the model's file was changed while it was read")]
+    Torn,
     #[error("metadata key `{key}` cannot be carried over: {why}")]
     Metadata { key: String, why: &'static str },
 }

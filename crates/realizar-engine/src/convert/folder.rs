@@ -8,7 +8,7 @@ use realizar_model::{Checkpoint, GgufView, ModelError, NewTensor};
 use serde_json::{Map, Value as Json};
 
 use super::write::{self, Converted, Progress, Put};
-use super::{ConvertError, json};
+use super::{ConvertError, json, tokenizer_json};
 
 const WEIGHTS: &str = "model.safetensors";
 /// Objects inside `config.json`.
@@ -37,11 +37,9 @@ struct NewFolder {
 impl NewFolder {
     fn create(target: &Path) -> Result<Self, ConvertError> {
         let fail = |action, path: &Path, source| ConvertError::Io { action, path: path.to_owned(), source };
-        match fs::read_dir(target) {
-            Ok(mut entries) if entries.next().is_some() => {
-                return Err(ConvertError::FolderTaken { path: target.to_owned() });
-            }
-            Ok(_) => {}
+        match fs::read_dir(target).map(|mut entries| entries.next().is_none()) {
+            Ok(true) => {}
+            Ok(false) => return Err(ConvertError::FolderTaken { path: target.to_owned() }),
             Err(_) if target.symlink_metadata().is_err() => {}
             Err(source) => return Err(fail("open", target, source)),
         }
@@ -89,8 +87,9 @@ pub(super) fn write(
         Ok(checkpoint) => {
             folder.write("config.json", &config(&checkpoint)?)?;
             folder.write("gguf.json", &keys(view, &["general.architecture"])?)?;
-            let mut read =
-                |tensor, rows, scratch: &mut Vec<u8>, put: Put<'_>| put(checkpoint.rows(tensor, rows, scratch)?);
+            let mut read = |tensor, rows, scratch: &mut Vec<u8>, put: Put<'_>| {
+                put(checkpoint.rows(tensor, rows, scratch)?)
+            };
             let bytes = weights(&folder, &checkpoint.tensors, &mut read, progress)?;
             ("names of the architecture's checkpoints", checkpoint.tensors.len(), bytes)
         }
@@ -114,6 +113,12 @@ pub(super) fn write(
         && let Some(text) = tokenizer_config(view)
     {
         folder.write("tokenizer_config.json", text.as_bytes())?;
+    }
+    if source.companion("tokenizer.json").is_none() && tokenizer_json::is_there(view) {
+        match tokenizer_json::of(view) {
+            Some(text) => folder.write("tokenizer.json", text.as_bytes())?,
+            None => warnings.push("no tokenizer.json is written: the vocabulary is in gguf.json".to_owned()),
+        }
     }
     folder.place()?;
     Ok(Converted { tensors, bytes, layout, warnings })

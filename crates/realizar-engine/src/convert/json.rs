@@ -23,7 +23,9 @@ pub(super) fn value(key: &str, value: Value<'_>) -> Result<Json, ConvertError> {
             let digits: f64 = format!("{float:?}").parse().unwrap_or(f64::NAN);
             Json::Number(Number::from_f64(digits).ok_or_else(|| cannot("JSON has no such number"))?)
         }
-        Value::F64(float) => Json::Number(Number::from_f64(float).ok_or_else(|| cannot("JSON has no such number"))?),
+        Value::F64(float) => {
+            Json::Number(Number::from_f64(float).ok_or_else(|| cannot("JSON has no such number"))?)
+        }
         _ => return Err(cannot("JSON has no such value")),
     })
 }

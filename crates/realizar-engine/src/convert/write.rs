@@ -4,14 +4,15 @@ use std::ops::Range;
 use std::path::Path;
 
 use realizar_format::{
-    AprWriter, DataWriter, DType, GgufWriter, NewFile, SafetensorsWriter, Shape, Value, release_pages,
+    AprWriter, DType, DataWriter, GgufWriter, NewFile, SafetensorsWriter, Shape, Value, release_pages,
+    torn_pages,
 };
 use realizar_model::{GgufView, NewTensor};
 
 use super::{ConvertError, json};
 
-/// Is told how many bytes of weights are written, and of how many.
-pub type Progress<'a> = &'a mut dyn FnMut(u64, u64);
+/// Is told how many bytes of weights are written, and of how many; `false` ends the conversion.
+pub type Progress<'a> = &'a mut dyn FnMut(u64, u64) -> bool;
 
 /// What a conversion did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -30,7 +31,11 @@ pub struct Converted {
 /// Bytes that are written at a time, if a row is not longer.
 const PIECE: usize = 4 << 20;
 
-pub(super) fn gguf(view: &GgufView<'_>, output: &Path, progress: Progress<'_>) -> Result<Converted, ConvertError> {
+pub(super) fn gguf(
+    view: &GgufView<'_>,
+    output: &Path,
+    progress: Progress<'_>,
+) -> Result<Converted, ConvertError> {
     let mut writer = GgufWriter::new();
     for (key, value) in view.metadata() {
         writer.metadata(key, value)?;
@@ -42,7 +47,11 @@ pub(super) fn gguf(view: &GgufView<'_>, output: &Path, progress: Progress<'_>) -
     finish(view, data, "GGUF", progress)
 }
 
-pub(super) fn apr(view: &GgufView<'_>, output: &Path, progress: Progress<'_>) -> Result<Converted, ConvertError> {
+pub(super) fn apr(
+    view: &GgufView<'_>,
+    output: &Path,
+    progress: Progress<'_>,
+) -> Result<Converted, ConvertError> {
     let mut writer = AprWriter::new();
     for (key, value) in view.metadata() {
         writer.metadata(key, value)?;
@@ -61,7 +70,8 @@ pub(super) fn apr(view: &GgufView<'_>, output: &Path, progress: Progress<'_>) ->
 
 /// Members of `.apr` metadata that other readers look for, and the keys of GGUF that say the same.
 fn apr_keys(view: &GgufView<'_>) -> Vec<(&'static str, String)> {
-    let architecture = view.value("general.architecture").and_then(|value| value.as_str()).unwrap_or_default();
+    let architecture =
+        view.value("general.architecture").and_then(|value| value.as_str()).unwrap_or_default();
     let plain = [
         ("architecture", "general.architecture"),
         ("model_type", "general.architecture"),
@@ -154,11 +164,18 @@ pub(super) fn tensors(
                 done += bytes.len() as u64;
                 Ok(())
             })?;
-            progress(done, total);
+            if !progress(done, total) {
+                return Err(ConvertError::Cancelled);
+            }
             from = to;
         }
     }
-    data.finish()?.commit()?;
+    let file = data.finish()?;
+    // What was read from pages that somebody took away is worth nothing.
+    if torn_pages() > 0 {
+        return Err(ConvertError::Torn);
+    }
+    file.commit()?;
     Ok(total)
 }
 

@@ -56,9 +56,13 @@ impl<'a> GgufView<'a> {
         let of_arch = |suffix: &str| format!("{}.{suffix}", dialect.arch.name);
         let numbers = keys::of(&config, &read)?;
         metadata.extend(numbers.into_iter().map(|(suffix, fact)| (of_arch(suffix), fact)));
-        metadata.extend(carried(source)?);
-        let known: HashSet<String> = metadata.iter().map(|(key, _)| key.clone()).collect();
-        metadata.extend(vocabulary.into_iter().filter(|(key, _)| !known.contains(key)));
+        // What the configuration says counts, then what the source has by the keys of GGUF.
+        let mut known: HashSet<String> = metadata.iter().map(|(key, _)| key.clone()).collect();
+        for (key, fact) in carried(source)?.into_iter().chain(vocabulary) {
+            if known.insert(key.clone()) {
+                metadata.push((key, fact));
+            }
+        }
 
         let form = (dialect, Counts::of(&config));
         let (tensors, used) = tensors(source, form, &config)?;
@@ -301,7 +305,7 @@ fn tensors(
             let made =
                 made.map_err(|missing| ModelError::MissingTensors { names: vec![missing], more: 0 })?;
             used.extend(made.used);
-            let shape = Shape::new(&made.dims).unwrap_or_else(|| unreachable_shape(&made.dims));
+            let shape = shape_of(&name, &made.dims)?;
             (made.dtype, shape, Origin::Made(name.clone()))
         } else {
             let Some(view) = source.tensor(&dialect.tensor(&name)) else { continue };
@@ -311,17 +315,21 @@ fn tensors(
         tensors.push(new_tensor(name, (dtype, shape), origin, dialect, config));
     }
     for (name, values) in factors(source, dialect, config) {
-        let shape = Shape::new(&[values.len()]).unwrap_or_else(|| unreachable_shape(&[]));
+        let shape = shape_of(&name, &[values.len()])?;
         let change = Change::none(DType::F32);
         tensors.push(NewTensor { name, dtype: DType::F32, shape, origin: Origin::Floats(values), change });
     }
     Ok((tensors, used))
 }
 
-/// Made tensors have at most four dimensions; more would be refused when they are written.
-fn unreachable_shape(dims: &[usize]) -> Shape {
-    let elements = dims.iter().product();
-    Shape::new(&[elements]).unwrap_or_else(|| unreachable!("one dimension always fits"))
+/// Dimensions of a new tensor.
+fn shape_of(name: &str, dims: &[usize]) -> Result<Shape, ModelError> {
+    let too_many = || ModelError::TensorShape {
+        tensor: name.to_owned(),
+        expected: "at most 8 dimensions".to_owned(),
+        found: format!("{dims:?}"),
+    };
+    Shape::new(dims).ok_or_else(too_many)
 }
 
 fn new_tensor(
