@@ -22,6 +22,7 @@
 mod answer;
 mod budget;
 mod channel;
+mod convert;
 mod engine;
 mod error;
 mod event;
@@ -39,6 +40,7 @@ mod vocab;
 
 pub use answer::{Answer, Solo, Summary};
 pub use channel::{Event, Ticket, TryNext, Wake};
+pub use convert::{ConvertError, Converted, Progress, convert, gguf_view};
 pub use engine::{Engine, EngineOptions, ModelInfo, Request, Times};
 pub use error::{EngineError, SubmitError};
 pub use event::{Finish, Timings, Token, TokenLogprob, TopLogprob, Usage};

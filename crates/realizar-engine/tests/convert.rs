@@ -1,0 +1,167 @@
+//! Models in another format give the same bits, and come back as they were.
+
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "test code; a skipped suite says so")]
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use realizar_engine::{ConvertError, Converted, convert};
+use realizar_format::{DType, TensorSource, open};
+use realizar_model::{Encoder, EncoderOptions, Model, Pooling, Session, SessionOptions, Span, Want};
+use realizar_tensor::{Kernels, KvType, Pool};
+
+/// Models of this repository, and where it is there those of the shared data.
+fn models(suite: &str) -> Vec<PathBuf> {
+    let home = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut folders = vec![home.join("../realizar-model/tests/data")];
+    let shared = home.join("../../../shared/data/zoo");
+    if shared.is_dir() {
+        folders.push(shared);
+    } else {
+        eprintln!("SKIPPED (no shared/data): {suite}");
+    }
+    let files = folders.iter().flat_map(|folder| std::fs::read_dir(folder).unwrap());
+    let mut files: Vec<PathBuf> = files
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|e| e == "gguf"))
+        .collect();
+    files.sort();
+    files
+}
+
+/// Bits of what the model computes for some tokens.
+fn outcome(source: &dyn TensorSource) -> Result<Vec<u32>, String> {
+    let model = Arc::new(Model::load(source).map_err(|error| error.to_string())?);
+    let tokens: Vec<u32> = (0..24).map(|at| (at * 37 + 11) % model.config().vocab.min(250) as u32).collect();
+    let pool = Pool::new(1).unwrap();
+    let kernels = Kernels::detect();
+    let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+    if !model.config().causal() {
+        let mut encoder = Encoder::new(model, EncoderOptions { pool, kernels, max_tokens: 64 }).unwrap();
+        return Ok(bits(&encoder.encode(&tokens, Pooling::Mean, false).unwrap()));
+    }
+    let options = SessionOptions {
+        pool,
+        kernels,
+        context: 64,
+        kv: KvType::F32,
+        chunk: 16,
+        max_sequences: 1,
+        kv_blocks: None,
+    };
+    let mut session = Session::new(model, options).unwrap();
+    let seq = session.open().unwrap();
+    let logits = session.forward(&[Span { seq, tokens: &tokens, logits: Want::Last }]).unwrap();
+    Ok(bits(logits.row(0)))
+}
+
+fn converted(from: &Path, to: &Path) -> Result<Converted, ConvertError> {
+    convert(&*open(from).unwrap(), to, &mut |_, _| true)
+}
+
+/// All of a GGUF file: keys, values, tensors, bytes.
+fn assert_same(name: &str, ours: &dyn TensorSource, theirs: &dyn TensorSource) {
+    let mut keys: Vec<&str> = theirs.metadata_keys().collect();
+    let mut found: Vec<&str> = ours.metadata_keys().collect();
+    keys.sort_unstable();
+    found.sort_unstable();
+    assert_eq!(found, keys, "{name}");
+    for key in keys {
+        let (ours, theirs) = (ours.metadata(key).unwrap(), theirs.metadata(key).unwrap());
+        // A list without elements has no type in JSON.
+        if theirs.as_array().is_some_and(|array| array.is_empty()) {
+            assert!(ours.as_array().unwrap().is_empty(), "{name}: {key}");
+        } else {
+            assert_eq!(ours, theirs, "{name}: {key}");
+        }
+    }
+    assert_eq!(ours.tensors().count(), theirs.tensors().count(), "{name}");
+    for tensor in theirs.tensors() {
+        let ours = ours.tensor(tensor.name).unwrap_or_else(|| panic!("{name}: {}", tensor.name));
+        assert_eq!((ours.dtype, &*ours.shape), (tensor.dtype, &*tensor.shape), "{name}: {}", tensor.name);
+        assert!(ours.data == tensor.data, "{name}: {}", tensor.name);
+    }
+}
+
+/// Types that a format lacks, as a conversion into it would name them.
+fn lacks(source: &dyn TensorSource, target: &str) -> bool {
+    use DType::{BF16, F16, F32, F64, I32, I64, Q4_K, Q6_K};
+    let has: &[DType] =
+        if target == "apr" { &[F32, F16, F64, I32, I64, BF16, Q4_K, Q6_K] } else { &[F32, F16, BF16, F64] };
+    source.tensors().any(|tensor| !has.contains(&tensor.dtype))
+}
+
+#[test]
+fn models_keep_their_bits_in_every_format() {
+    let (mut checkpoints, mut refused, mut done) = (Vec::new(), 0, 0);
+    for path in models("conversions") {
+        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        let source = open(&path).unwrap();
+        let Ok(expected) = outcome(&*source) else { continue };
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        for (target, file) in
+            [("apr", "model.apr"), ("safetensors", "model.safetensors"), ("folder", "Model-1.5B")]
+        {
+            let new = at(file);
+            let result = converted(&path, &new);
+            if lacks(&*source, target) {
+                let error = result.unwrap_err().to_string();
+                assert!(
+                    error.contains(" of `") && error.contains("a type that"),
+                    "{name} to {target}: {error}"
+                );
+                assert!(!new.exists(), "{name} to {target}");
+                refused += 1;
+                continue;
+            }
+            let result = result.unwrap_or_else(|error| panic!("{name} to {target}: {error}"));
+            if result.layout.contains("checkpoints") {
+                checkpoints.push(name.clone());
+            }
+            let new = open(&new).unwrap();
+            let found = outcome(&*new).unwrap_or_else(|error| panic!("{name} to {target}: {error}"));
+            assert!(found == expected, "{name} to {target}: other bits");
+            done += 1;
+        }
+        // And back, and from one of the others to the other.
+        for (from, to) in [
+            ("model.apr", "a.gguf"),
+            ("model.safetensors", "s.gguf"),
+            ("Model-1.5B", "f.gguf"),
+            ("model.apr", "from-apr"),
+            ("Model-1.5B", "from-folder.apr"),
+            ("model.safetensors", "from-file.apr"),
+        ] {
+            let (from, to) = (at(from), at(to));
+            if !from.exists() || (to.extension().is_some_and(|e| e == "apr") && lacks(&*source, "apr")) {
+                continue;
+            }
+            if to.file_name().unwrap() == "from-apr" && lacks(&*source, "safetensors") {
+                assert!(converted(&from, &to).is_err());
+                continue;
+            }
+            let case = format!("{name}, {} to {}", from.display(), to.display());
+            converted(&from, &to).unwrap_or_else(|error| panic!("{case}: {error}"));
+            let new = open(&to).unwrap();
+            assert!(
+                outcome(&*new).unwrap_or_else(|error| panic!("{case}: {error}")) == expected,
+                "{case}: other bits"
+            );
+            if to.extension().is_some_and(|e| e == "gguf") && !from.is_dir() {
+                assert_same(&case, &*new, &*source);
+            }
+            done += 1;
+        }
+        let left = std::fs::read_dir(folder.path())
+            .unwrap()
+            .filter_map(|entry| entry.unwrap().file_name().into_string().ok());
+        let left: Vec<String> = left.filter(|name| name.contains("partial")).collect();
+        assert!(left.is_empty(), "{name}: {left:?}");
+    }
+    eprintln!(
+        "{done} conversions with the same bits, {refused} refused by name; by checkpoint names: {checkpoints:?}"
+    );
+    assert!(done > 8, "{done}");
+    assert!(checkpoints.iter().any(|name| name.starts_with("llama-gqa")), "{checkpoints:?}");
+}
