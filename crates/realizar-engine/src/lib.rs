@@ -32,6 +32,7 @@ mod request;
 mod runner;
 mod scheduler;
 mod slot;
+mod spelled;
 mod stats;
 mod stop;
 mod template;

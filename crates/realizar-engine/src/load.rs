@@ -6,6 +6,7 @@ use realizar_format::{FormatError, TensorSource, Value};
 use realizar_model::{Model, ModelError};
 use realizar_tokenize::{Compat, EncodeOptions, TokenId, Tokenizer};
 
+use crate::spelled::Plain;
 use crate::template::{ChatPrompt, ChatTemplate};
 use crate::{EngineError, vocab};
 
@@ -162,7 +163,8 @@ impl Loaded {
     }
 
     /// A conversation through the chat template, as tokens. The token that begins a text is added where `add_special` says
-    /// so and the template did not write it.
+    /// so and the template did not write it. Control tokens that are spelled out in the conversation stay text: only the
+    /// template writes them. Roles are the caller's to check, since templates build tokens of them.
     ///
     /// # Errors
     /// No template, or one that refuses or fails.
@@ -171,7 +173,15 @@ impl Loaded {
         prompt: &ChatPrompt<'_>,
         add_special: bool,
     ) -> Result<Vec<TokenId>, EngineError> {
-        let text = self.render(prompt)?;
+        let template = self.template()?;
+        if let Some(Plain { messages, extra, spelled }) =
+            Plain::of(prompt, template.source(), &self.tokenizer)?
+        {
+            let text = template.render(&ChatPrompt { messages: &messages, extra: &extra, ..*prompt })?;
+            let has_bos = !self.bos.is_empty() && text.starts_with(&self.bos);
+            return Ok(spelled.encode(&text, add_special && !has_bos, &self.tokenizer)?);
+        }
+        let text = template.render(prompt)?;
         let has_bos = !self.bos.is_empty() && text.starts_with(&self.bos);
         self.tokenize(&text, add_special && !has_bos)
     }

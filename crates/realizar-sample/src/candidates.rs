@@ -48,10 +48,9 @@ impl Candidates {
         if n > self.sorted {
             let rest = &mut self.items[self.sorted..];
             let wanted = n - self.sorted;
-            if wanted < rest.len() {
-                rest.select_nth_unstable_by(wanted - 1, best_first);
-            }
-            rest[..wanted].sort_unstable_by(best_first);
+            // The worst of the wanted goes to its place, those before it are better.
+            let (better, ..) = rest.select_nth_unstable_by(wanted.saturating_sub(1), best_first);
+            better.sort_unstable_by(best_first);
             self.sorted = n;
         }
         &self.items[..n]

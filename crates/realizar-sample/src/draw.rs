@@ -41,4 +41,20 @@ mod tests {
             assert_eq!(pick(&mut candidates, uniform), expected, "{uniform}");
         }
     }
+
+    #[test]
+    fn shares_end_where_the_next_ones_begin() {
+        let none = f32::NEG_INFINITY;
+        for (name, logits, uniform, expected) in [
+            ("at the border the next one is meant", [0.0, 0.0, none], 0.5, 1),
+            ("one without a share is never meant", [0.0, 0.0, none], 1.0, 1),
+            ("nor at the start", [none, 0.0, 0.0], 0.0, 1),
+            ("high scores do not overflow", [100.0, 100.0, 0.0], 0.75, 1),
+            ("low scores do not vanish", [-200.0, -200.0, -300.0], 0.75, 1),
+        ] {
+            let mut candidates = Candidates::default();
+            candidates.fill(&logits);
+            assert_eq!(pick(&mut candidates, uniform), expected, "{name}");
+        }
+    }
 }

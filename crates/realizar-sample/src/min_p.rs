@@ -4,10 +4,11 @@ use crate::candidates::Candidates;
 
 /// Keeps tokens whose probability is at least `p` times the best one's; 0 keeps all.
 pub(crate) fn keep(candidates: &mut Candidates, p: f32) {
-    if p > 0.0 {
-        // Probabilities share one divisor, so their ratio is the exponential of the difference of scores.
-        candidates.keep_from(candidates.max_logit() + p.ln());
+    if p == 0.0 {
+        return;
     }
+    // Probabilities share one divisor, so their ratio is the exponential of the difference of scores.
+    candidates.keep_from(candidates.max_logit() + p.ln());
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ const ROUNDS: usize = 10;
 pub(crate) fn uniform(seed: u64, choice: u32, position: u64, purpose: Purpose) -> f64 {
     let counter = [position as u32, (position >> 32) as u32, choice, purpose as u32];
     let [low, high, ..] = philox(counter, [seed as u32, (seed >> 32) as u32]);
-    let bits = (u64::from(high) << 32 | u64::from(low)) >> 11;
+    let bits = ((u64::from(high) << 32) + u64::from(low)) >> 11;
     bits as f64 / (1u64 << 53) as f64
 }
 
@@ -60,12 +60,20 @@ mod tests {
     }
 
     #[test]
+    fn numbers_are_the_53_high_bits() {
+        let unit = (1u64 << 53) as f64;
+        assert_eq!(uniform(0, 0, 0, Purpose::Draw) * unit, 7931020870206717_f64);
+        assert_eq!(uniform(1 | 1 << 33, 2, 3 | 1 << 40, Purpose::Xtc) * unit, 3388926551553633_f64);
+    }
+
+    #[test]
     fn every_part_of_the_key_matters() {
         let base = uniform(1, 2, 3, Purpose::Draw);
         assert_eq!(base, uniform(1, 2, 3, Purpose::Draw));
         let others = [
             uniform(2, 2, 3, Purpose::Draw),
             uniform(1 << 33, 2, 3, Purpose::Draw),
+            uniform(1 | 1 << 33, 2, 3, Purpose::Draw),
             uniform(1, 3, 3, Purpose::Draw),
             uniform(1, 2, 4, Purpose::Draw),
             uniform(1, 2, 3 | 1 << 40, Purpose::Draw),

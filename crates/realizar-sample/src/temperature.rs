@@ -72,5 +72,9 @@ mod tests {
         assert!((dynamic(&peaked, 1.0, 0.5, 1.0) - 0.5).abs() < 1e-6, "certain: the lowest");
         assert!((dynamic(&peaked, 0.2, 0.5, 1.0)).abs() < 1e-6, "never below zero");
         assert_eq!(dynamic(&filled(&[1.0]), 0.7, 0.5, 1.0), 0.7, "one candidate: as set");
+        assert!((dynamic(&filled(&[1.0; 2]), 1.0, 0.5, 1.0) - 1.5).abs() < 1e-6, "two that are equal");
+        let half = filled(&[1.0, 1.0, f32::NEG_INFINITY, f32::NEG_INFINITY]);
+        assert!((dynamic(&half, 1.0, 0.5, 1.0) - 1.0).abs() < 1e-6, "half of the entropy: the middle");
+        assert!((dynamic(&half, 1.0, 0.5, 2.0) - 0.75).abs() < 1e-6, "squared");
     }
 }

@@ -15,8 +15,8 @@ pub(crate) fn keep(candidates: &mut Candidates, p: f32) {
     let mut sum = 0.0;
     let mut kept = 0;
     let mut prefix = FIRST_PREFIX;
-    while kept < candidates.len() {
-        for item in &candidates.sort_prefix(prefix)[kept..] {
+    while let Some(rest @ [_, ..]) = candidates.sort_prefix(prefix).get(kept..) {
+        for item in rest {
             sum += f64::from((item.logit - max).exp());
             kept += 1;
             if sum >= wanted {
@@ -24,7 +24,7 @@ pub(crate) fn keep(candidates: &mut Candidates, p: f32) {
                 return;
             }
         }
-        prefix *= 2;
+        prefix = prefix.saturating_mul(2);
     }
 }
 
@@ -53,6 +53,7 @@ mod tests {
             assert_eq!(kept(&quarters, p), expected, "{name}");
         }
         assert_eq!(kept(&[1.0], 0.1), [0], "one candidate");
+        assert_eq!(kept(&[0.7, 0.3], 0.6), [0], "two candidates");
     }
 
     #[test]

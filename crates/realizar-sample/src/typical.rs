@@ -44,5 +44,7 @@ mod tests {
         assert_eq!(kept(&skewed, 0.95), [1, 2, 0, 3]);
         assert_eq!(kept(&skewed, 1.0), [0, 1, 2, 3]);
         assert_eq!(kept(&[1.0], 0.5), [0]);
+        assert_eq!(kept(&[0.7, 0.3], 0.5), [0]);
+        assert_eq!(kept(&[0.5, 0.5], 0.5), [0, 1], "a half does not pass a half");
     }
 }

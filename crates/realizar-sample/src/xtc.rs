@@ -6,8 +6,7 @@ use crate::candidates::Candidates;
 ///
 /// `uniform` is the step's random number in 0..1.
 pub(crate) fn remove(candidates: &mut Candidates, probability: f32, threshold: f32, uniform: f64) {
-    // Two tokens cannot both have more than a half.
-    if probability <= 0.0 || threshold > 0.5 || uniform >= f64::from(probability) {
+    if uniform >= f64::from(probability) {
         return;
     }
     let max = candidates.max_logit();
