@@ -182,6 +182,8 @@ mod pages {
     struct CliCommandStructure;
     #[doc = include_str!("src/cli/run.md")]
     struct CliRun;
+    #[doc = include_str!("src/cli/serve.md")]
+    struct CliServe;
     #[doc = include_str!("src/cli/info.md")]
     struct CliInfo;
     #[doc = include_str!("src/cli/bench.md")]

@@ -2,6 +2,13 @@
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+#[path = "../../realizar-http/tests/http/bad_bodies.rs"]
+mod bad_bodies;
+#[path = "../../realizar-http/tests/http/bad_protocol.rs"]
+mod bad_protocol;
+#[path = "../../realizar-http/tests/http/wire.rs"]
+mod wire;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
@@ -150,6 +157,9 @@ fn what_cannot_be_served_is_told_in_one_line() {
         (&["--api-key-file", "/no/such/file"], 1, "cannot read the key file"),
         (&["--listen", "127.0.0.1:0", "no-such-model.gguf"], 1, "no-such-model.gguf"),
         (&["--parallel", "0"], 2, "at least 1"),
+        (&["--limit", "beards=3"], 2, "no limit is called `beards`"),
+        (&["--limit", "headers=0"], 2, "it must be a number above 0"),
+        (&["--limit", "headers"], 2, "NAME=VALUE"),
     ];
     std::fs::set_permissions(&keys, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
     for (args, code, words) in cases {
@@ -174,4 +184,114 @@ fn keys_are_asked_for() {
     assert!(server.ask(&get("/v1/models")).starts_with("HTTP/1.1 401"));
     let with = get("/v1/models").replace("host:", "x-api-key: 0123456789abcdef\r\nhost:");
     assert!(server.ask(&with).starts_with("HTTP/1.1 200"));
+}
+
+/// Limits that are short enough to wait for.
+const QUICK: &[&str] = &[
+    "--quiet",
+    "--ctx",
+    "256",
+    "--parallel",
+    "4",
+    "--limit",
+    "body-bytes=1048576",
+    "--limit",
+    "body-gap=0.4",
+    "--limit",
+    "header-time=1",
+];
+
+/// A server that says nothing, at a port that is free.
+fn serve_quietly(args: &[&str]) -> Serving {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let address = format!("127.0.0.1:{port}");
+    let mut child = command(&[&["--listen", &address, "--threads", "1"], args].concat()).spawn().unwrap();
+    let stderr = BufReader::new(child.stderr.take().unwrap());
+    let start = Instant::now();
+    while TcpStream::connect(&address).is_err() {
+        assert!(start.elapsed() < Duration::from_secs(30), "it never listens");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Serving { child, stderr, address }
+}
+
+impl Serving {
+    fn reply(&self, bytes: &[u8]) -> wire::Reply {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        // A server that refuses early may close before everything is written.
+        let _ = stream.write_all(bytes);
+        wire::read_reply(&mut stream)
+    }
+}
+
+#[test]
+fn rows_113_to_132_bad_protocol_on_the_program_itself() {
+    let server = serve_quietly(QUICK);
+    bad_protocol::check("the program", |bytes| server.reply(bytes));
+    // The form of a request whose body is welcome is the same.
+    let head = bad_protocol::HEAD;
+    let body = r#"{"text":"x"}"#;
+    let request = format!(
+        "POST /tokenize HTTP/1.1\r\n{head}connection: close\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    assert_eq!(server.reply(request.as_bytes()).status, 200);
+}
+
+#[test]
+fn rows_131_to_153_bad_bodies_on_the_program_itself() {
+    let server = serve_quietly(QUICK);
+    bad_bodies::check("the program", |path, body| server.reply(wire::post(path, body).as_bytes()));
+    let answer =
+        server.reply(wire::post(bad_bodies::COMPLETIONS, r#"{"prompt":"a","max_tokens":1}"#).as_bytes());
+    let chat = r#"{"messages":[{"role":"user","content":"a"}],"max_tokens":1}"#;
+    let chat = server.reply(wire::post(bad_bodies::CHAT, chat).as_bytes());
+    assert_eq!((answer.status, chat.status), (200, 200), "{chat:?}");
+    assert_eq!(answer.header("content-type"), Some("application/json"));
+}
+
+#[test]
+fn keys_of_the_environment_and_keys_that_change() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("keys");
+    let write = |text: &str| {
+        std::fs::write(&file, text).unwrap();
+        std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    };
+    write("0123456789abcdef\n");
+    let args = ["--listen", "127.0.0.1:0", "--threads", "1", "--api-key-file", file.to_str().unwrap()];
+    let mut child = command(&args).env("REALIZAR_API_KEY", "key of the environment").spawn().unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    stderr.read_line(&mut line).unwrap();
+    let address = line.trim().strip_prefix("listening on http://").unwrap().to_owned();
+    let mut server = Serving { child, stderr, address };
+    let passes = |server: &Serving, key: &str| {
+        let request = get("/v1/models").replace("host:", &format!("authorization: Bearer {key}\r\nhost:"));
+        server.ask(&request).starts_with("HTTP/1.1 200")
+    };
+    let told = |server: &mut Serving, words: &str| {
+        let id = server.child.id().to_string();
+        assert!(Command::new("kill").args(["-HUP", &id]).status().unwrap().success());
+        let mut line = String::new();
+        while !line.contains(words) {
+            line.clear();
+            assert!(server.stderr.read_line(&mut line).unwrap() > 0, "it never says `{words}`");
+        }
+    };
+    assert!(passes(&server, "0123456789abcdef") && passes(&server, "key of the environment"));
+    write("a key of tomorrow\n");
+    told(&mut server, "keys were read again");
+    assert!(!passes(&server, "0123456789abcdef"));
+    assert!(passes(&server, "a key of tomorrow") && passes(&server, "key of the environment"));
+    write("short\n");
+    told(&mut server, "the keys stay as they were");
+    assert!(passes(&server, "a key of tomorrow"));
+    let short = command(&["--listen", "127.0.0.1:0"]).env("REALIZAR_API_KEY", "short").output().unwrap();
+    let text = String::from_utf8_lossy(&short.stderr).into_owned();
+    assert_eq!(
+        (short.status.code(), text.as_str()),
+        (Some(1), "error: REALIZAR_API_KEY holds a key of 5 bytes, at least 16 are needed\n")
+    );
 }

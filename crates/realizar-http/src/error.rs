@@ -19,6 +19,10 @@ pub enum HttpError {
     ShortKey { path: PathBuf, line: usize, bytes: usize, least: usize },
     #[error("{name} holds a key of {bytes} bytes, at least {least} are needed")]
     ShortKeyValue { name: &'static str, bytes: usize, least: usize },
+    #[error("no limit is called `{name}`, there are {}", known.join(", "))]
+    LimitName { name: String, known: Vec<&'static str> },
+    #[error("limit {name} is `{value}`, it must be a number above 0")]
+    Limit { name: String, value: String },
     #[error("cannot listen on {address}")]
     Listen { address: SocketAddr, source: io::Error },
 }

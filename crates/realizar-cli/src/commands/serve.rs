@@ -1,7 +1,7 @@
 //! `serve`: a model behind HTTP, until it is told to stop.
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
@@ -10,7 +10,7 @@ use realizar_http::{
     Access, App, HyperServer, Keys, Limits, Listener, LogSink, RequestLog, Served, Server, Settings,
 };
 use serde::Serialize;
-use signal_hook::consts::SIGTERM;
+use signal_hook::consts::{SIGHUP, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::args::{ComputeArgs, positive};
@@ -24,9 +24,8 @@ const STEP_TOKENS: usize = 512;
 /// Events that a slow client may leave unread before its answer waits for it.
 const MAX_EVENTS: usize = 64;
 
-/// How long a request may wait for its turn, and for its first token.
-const QUEUE_TIME: Duration = Duration::from_secs(120);
-const FIRST_TOKEN_TIME: Duration = Duration::from_secs(600);
+/// A key in the environment, beside those of the file.
+const KEY: &str = "REALIZAR_API_KEY";
 
 /// Flags of `serve`.
 #[derive(Debug, Args)]
@@ -49,7 +48,8 @@ pub(crate) struct ServeArgs {
     /// Requests that may wait; more are told to come back later
     #[arg(long, value_name = "N", default_value = "256", value_parser = positive)]
     max_queue: usize,
-    /// A file of API keys, one a line, that only its owner may read; clients must send one of them
+    /// A file of API keys, one a line, that only its owner may read; clients must send one of them, or that of the
+    /// environment variable REALIZAR_API_KEY. SIGHUP reads it again
     #[arg(long, value_name = "FILE")]
     api_key_file: Option<PathBuf>,
     /// Listen beyond this machine without any key
@@ -64,6 +64,9 @@ pub(crate) struct ServeArgs {
     /// Seconds that running answers get when the server is told to end
     #[arg(long, value_name = "SECONDS", default_value = "30")]
     drain_time: u64,
+    /// Change a limit of sizes (bytes), counts or times (seconds), such as body-bytes=1048576 or queue-time=30
+    #[arg(long, value_name = "NAME=VALUE", value_parser = limit)]
+    limit: Vec<Limit>,
     /// Speak HTTP/1.1 only
     #[arg(long)]
     no_http2: bool,
@@ -73,7 +76,7 @@ pub(crate) struct ServeArgs {
 
 /// Runs the command.
 pub(crate) fn run(args: ServeArgs) -> Result<(), CliError> {
-    let keys = args.api_key_file.as_deref().map(Keys::read).transpose()?.unwrap_or_default();
+    let keys = keys(args.api_key_file.as_deref())?;
     if keys.is_open() && !args.listen.ip().is_loopback() && !args.insecure_no_auth {
         let message = format!(
             "--listen {}: others than this machine could call without a key; give --api-key-file, or --insecure-no-auth",
@@ -81,7 +84,7 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), CliError> {
         );
         return Err(CliError::Usage(message));
     }
-    let limits = Limits { http2: !args.no_http2, ..Limits::default() };
+    let limits = limits(&args)?;
     // Taken before the model is loaded: a port that is in use is told at once.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build();
     let runtime = runtime.map_err(CliError::Runtime)?;
@@ -90,7 +93,7 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), CliError> {
         Listener::bind(args.listen, &limits)?
     };
     let address = listener.local_addr().map_err(CliError::Runtime)?;
-    let engine = start(&args)?;
+    let engine = start(&args, &limits)?;
     let name = args.name.clone().unwrap_or_else(|| name_of(&args.model));
     let quiet = args.compute.quiet;
     let settings = Settings {
@@ -101,14 +104,14 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), CliError> {
         log: (!quiet).then(|| LogSink::new(log)),
     };
     let app = App::new(Served::new(engine.clone(), name), settings);
-    stop_on_sigterm(&runtime, &app, Duration::from_secs(args.drain_time))?;
+    obey_signals(&runtime, &app, &args)?;
     output::note(quiet, &format!("listening on http://{address}"));
     runtime.block_on(HyperServer.serve(listener, app)).map_err(CliError::Runtime)?;
     engine.shutdown();
     Ok(())
 }
 
-fn start(args: &ServeArgs) -> Result<Engine, CliError> {
+fn start(args: &ServeArgs, limits: &Limits) -> Result<Engine, CliError> {
     let loaded = load::model(&args.model)?;
     load::warn(&loaded, args.compute.quiet);
     let options = EngineOptions {
@@ -116,13 +119,17 @@ fn start(args: &ServeArgs) -> Result<Engine, CliError> {
         max_queue: args.max_queue,
         step_tokens: STEP_TOKENS,
         max_events: MAX_EVENTS,
-        times: Times { queue: Some(QUEUE_TIME), first_token: Some(FIRST_TOKEN_TIME), answer: None },
+        times: Times {
+            queue: Some(limits.queue_time),
+            first_token: Some(limits.first_token_time),
+            answer: Some(limits.answer_time),
+        },
     };
     Ok(Engine::start(loaded, options)?)
 }
 
 /// What clients call the model: the file's name without its ending.
-fn name_of(model: &std::path::Path) -> String {
+fn name_of(model: &Path) -> String {
     model.file_stem().map_or_else(|| "model".to_owned(), |stem| stem.to_string_lossy().into_owned())
 }
 
@@ -130,15 +137,62 @@ fn access(args: &ServeArgs, listen: IpAddr) -> Access {
     Access { listen: Some(listen), hosts: args.allow_host.clone(), origins: args.allow_origin.clone() }
 }
 
-/// The first SIGTERM lets running answers finish, the second does not.
-fn stop_on_sigterm(runtime: &tokio::runtime::Runtime, app: &App, grace: Duration) -> Result<(), CliError> {
-    let mut signals = Signals::new([SIGTERM]).map_err(CliError::Signals)?;
+/// A limit's name and value.
+type Limit = (String, String);
+
+fn limit(text: &str) -> Result<Limit, String> {
+    let (name, value) = text.split_once('=').ok_or("it must be NAME=VALUE, such as body-bytes=1048576")?;
+    // Tried here, so that a wrong one is told as wrong usage.
+    Limits::default().set(name, value).map_err(|error| error.to_string())?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+/// The standard limits with those that were changed. One that was loosened is told of.
+fn limits(args: &ServeArgs) -> Result<Limits, CliError> {
+    let mut limits = Limits { http2: !args.no_http2, ..Limits::default() };
+    for (name, value) in &args.limit {
+        if limits.set(name, value)? {
+            output::note(args.compute.quiet, &format!("warning: limit {name}={value} is above the standard"));
+        }
+    }
+    Ok(limits)
+}
+
+/// The keys of the file and of the environment.
+fn keys(file: Option<&Path>) -> Result<Keys, CliError> {
+    let keys = file.map(Keys::read).transpose()?.unwrap_or_default();
+    match std::env::var(KEY) {
+        Ok(key) if !key.is_empty() => Ok(keys.and(Keys::one(&key, KEY)?)),
+        _ => Ok(keys),
+    }
+}
+
+/// The first SIGTERM lets running answers finish, the second does not. SIGHUP reads the keys again; if that fails, those
+/// from before stay.
+fn obey_signals(runtime: &tokio::runtime::Runtime, app: &App, args: &ServeArgs) -> Result<(), CliError> {
+    let mut signals = Signals::new([SIGTERM, SIGHUP]).map_err(CliError::Signals)?;
     let (handle, app) = (runtime.handle().clone(), app.clone());
+    let (file, quiet) = (args.api_key_file.clone(), args.compute.quiet);
+    let mut grace = Duration::from_secs(args.drain_time);
     std::thread::spawn(move || {
-        for (count, _) in signals.forever().enumerate() {
-            let app = app.clone();
-            let grace = if count == 0 { grace } else { Duration::ZERO };
-            handle.spawn(async move { app.shut_down(grace).await });
+        for signal in signals.forever() {
+            match (signal, &file) {
+                (SIGHUP, None) => {}
+                (SIGHUP, Some(file)) => match keys(Some(file)) {
+                    Ok(keys) => {
+                        app.replace_keys(keys);
+                        output::note(quiet, "{\"event\":\"the keys were read again\"}");
+                    }
+                    Err(error) => {
+                        output::complain(&format!("{}; the keys stay as they were", error.to_line()))
+                    }
+                },
+                _ => {
+                    let app = app.clone();
+                    let grace = std::mem::take(&mut grace);
+                    handle.spawn(async move { app.shut_down(grace).await });
+                }
+            }
         }
     });
     Ok(())
