@@ -110,16 +110,24 @@ mod pages {
     struct TransformerOverview;
     #[doc = include_str!("src/transformer/tensor.md")]
     struct TransformerTensor;
+    #[doc = include_str!("src/transformer/layers.md")]
+    struct TransformerLayers;
     #[doc = include_str!("src/transformer/attention.md")]
     struct TransformerAttention;
     #[doc = include_str!("src/transformer/rope.md")]
     struct TransformerRope;
     #[doc = include_str!("src/transformer/ffn.md")]
     struct TransformerFfn;
+    #[doc = include_str!("src/transformer/swiglu.md")]
+    struct TransformerSwiglu;
     #[doc = include_str!("src/transformer/rmsnorm.md")]
     struct TransformerRmsnorm;
     #[doc = include_str!("src/transformer/layernorm.md")]
     struct TransformerLayernorm;
+    #[doc = include_str!("src/transformer/softmax.md")]
+    struct TransformerSoftmax;
+    #[doc = include_str!("src/transformer/gelu.md")]
+    struct TransformerGelu;
     #[doc = include_str!("src/transformer/kv-cache.md")]
     struct TransformerKvCache;
     #[doc = include_str!("src/transformer/config.md")]
@@ -196,6 +204,10 @@ mod pages {
     struct TddPropertyBased;
     #[doc = include_str!("src/tdd/integration-testing.md")]
     struct TddIntegrationTesting;
+    #[doc = include_str!("src/phases/phase3-mqa.md")]
+    struct PhasesMqa;
+    #[doc = include_str!("src/phases/phase3-gqa.md")]
+    struct PhasesGqa;
     #[doc = include_str!("src/quality/formatting.md")]
     struct QualityFormatting;
     #[doc = include_str!("src/quality/linting.md")]
