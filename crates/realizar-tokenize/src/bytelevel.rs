@@ -1,9 +1,5 @@
 //! GPT-2's alphabet, in which every byte is a visible character.
 
-use std::sync::OnceLock;
-
-use crate::unicode;
-
 /// The character of each byte.
 pub(crate) fn char_of(byte: u8) -> char {
     let code = match byte {
@@ -16,31 +12,33 @@ pub(crate) fn char_of(byte: u8) -> char {
 }
 
 /// The byte of a character.
+#[inline]
 pub(crate) fn byte_of(code: u32) -> Option<u8> {
-    static BYTES: OnceLock<Vec<Option<u8>>> = OnceLock::new();
-    let bytes = BYTES.get_or_init(|| {
-        let mut bytes = vec![None; 0x144];
-        for byte in 0..=255u8 {
-            if let Some(slot) = bytes.get_mut(char_of(byte) as usize) {
-                *slot = Some(byte);
-            }
-        }
-        bytes
-    });
-    bytes.get(code as usize).copied().flatten()
+    Some(match code {
+        0x21..=0x7E | 0xA1..=0xAC | 0xAE..=0xFF => code as u8,
+        0x100..=0x120 => (code - 0x100) as u8,
+        0x121..=0x142 => (code - 0x121 + 0x7F) as u8,
+        0x143 => 0xAD,
+        _ => return None,
+    })
 }
 
 /// Appends the bytes that `text` spells; false, and nothing, where some character is outside the alphabet.
 pub(crate) fn unspell(text: &[u8], out: &mut Vec<u8>) -> bool {
     let before = out.len();
-    for (_, code) in unicode::codes(text) {
-        match byte_of(code) {
-            Some(byte) => out.push(byte),
-            None => {
-                out.truncate(before);
-                return false;
-            }
-        }
+    let mut rest = text;
+    while let [lead, after @ ..] = rest {
+        let (byte, used) = match (lead, after) {
+            (0x21..=0x7E, _) => (Some(*lead), 1),
+            (0xC2..=0xC5, [next, ..]) => (byte_of(u32::from(lead & 0x1F) << 6 | u32::from(next & 0x3F)), 2),
+            _ => (None, 1),
+        };
+        let Some(byte) = byte else {
+            out.truncate(before);
+            return false;
+        };
+        out.push(byte);
+        rest = rest.get(used..).unwrap_or(&[]);
     }
     true
 }

@@ -8,6 +8,10 @@ pub(crate) struct CharsMap {
     units: Vec<u32>,
     /// Replacements, each ended by a zero byte.
     replacements: Vec<u8>,
+    /// For each first byte, a bit for the low six bits of a second byte behind which a key may go on.
+    pairs: Box<[u64; 256]>,
+    /// ASCII characters that are no key and begin none of two ASCII characters.
+    plain: u128,
 }
 
 impl CharsMap {
@@ -34,7 +38,8 @@ impl CharsMap {
             return bad("the last replacement does not end", bytes.len());
         }
         let units: Vec<u32> = units.iter().map(|unit| u32::from_le_bytes(*unit)).collect();
-        let map = Self { units, replacements: replacements.to_vec() };
+        let (pairs, plain) = (Box::new([0; 256]), 0);
+        let mut map = Self { units, replacements: replacements.to_vec(), pairs, plain };
         // Every value in the trie must point at a replacement.
         for (index, unit) in map.units.iter().enumerate() {
             let has_leaf = unit >> 8 & 1 == 1 && unit >> 31 == 0;
@@ -43,7 +48,53 @@ impl CharsMap {
                 return bad("a replacement lies outside the map", 4 + 4 * index);
             }
         }
+        map.make_tables();
         Ok(Some(map))
+    }
+
+    fn make_tables(&mut self) {
+        for first in 0..=255u8 {
+            for low in 0..64u8 {
+                if self.depth(&[first, 0x80 | low]) > 1
+                    && let Some(bits) = self.pairs.get_mut(first as usize)
+                {
+                    *bits |= 1 << low;
+                }
+            }
+        }
+        for first in 1..128u8 {
+            let mut keys = 0;
+            self.walk(&[first], 0, |_, _| keys += 1);
+            if keys == 0 && (1..128u8).all(|second| self.depth(&[first, second]) < 2) {
+                self.plain |= 1 << first;
+            }
+        }
+    }
+
+    /// How many bytes of `text` lead on in the trie.
+    fn depth(&self, text: &[u8]) -> usize {
+        let Some(root) = self.units.first() else { return 0 };
+        let mut node = offset(*root);
+        for (index, byte) in text.iter().enumerate() {
+            node ^= *byte as usize;
+            match self.units.get(node) {
+                Some(unit) if unit & 0x8000_00FF == u32::from(*byte) => node ^= offset(*unit),
+                _ => return index,
+            }
+        }
+        text.len()
+    }
+
+    /// Whether an ASCII character that another, or nothing, follows stays as it is.
+    #[inline]
+    pub(crate) fn is_plain(&self, byte: u8) -> bool {
+        byte < 0x80 && self.plain >> byte & 1 == 1
+    }
+
+    /// Whether a key may begin with the two first bytes of a character outside ASCII.
+    #[inline]
+    pub(crate) fn may_begin(&self, first: u8, second: u8) -> bool {
+        self.pairs.get(first as usize).is_none_or(|bits| bits >> (second & 63) & 1 == 1)
     }
 
     /// The longest key that begins `text[start..]`: its length and its replacement.

@@ -1,22 +1,73 @@
 //! A map from byte strings to the numbers 0, 1, 2 ..., all strings in one buffer.
 
+use std::sync::OnceLock;
+
 /// Strings with their numbers.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Lexicon {
     bytes: Vec<u8>,
     /// End of each string in `bytes`.
     ends: Vec<u32>,
-    /// Open addressing: the hash and the number plus one; 0 is free. The length is a power of 2.
+    /// Made at the beginning, or when the first string is looked for.
+    index: OnceLock<Index>,
+}
+
+/// Open addressing: the hash and the number plus one; 0 is free.
+#[derive(Debug, Clone)]
+struct Index {
+    /// The length is a power of 2.
     slots: Vec<(u64, u32)>,
+}
+
+impl Index {
+    fn with_capacity(strings: usize) -> Self {
+        Self { slots: vec![(0, 0); (strings + strings / 2).next_power_of_two().max(16)] }
+    }
+
+    fn of(strings: &Lexicon) -> Self {
+        let mut index = Self::with_capacity(strings.len());
+        for number in 0..strings.len() as u32 {
+            let text = strings.text(number);
+            if let Err(place) = index.probe(hash(text), |other| strings.text(other) == text) {
+                index.put(place, number);
+            }
+        }
+        index
+    }
+
+    /// The number, or the free slot and the hash to put there.
+    #[inline]
+    fn probe(&self, hash: u64, is_it: impl Fn(u32) -> bool) -> Result<u32, (usize, u64)> {
+        let mask = self.slots.len().wrapping_sub(1);
+        let mut at = hash as usize & mask;
+        while let Some(&(found, number)) = self.slots.get(at) {
+            if number == 0 {
+                break;
+            }
+            if found == hash && is_it(number - 1) {
+                return Ok(number - 1);
+            }
+            at = (at + 1) & mask;
+        }
+        Err((at, hash))
+    }
+
+    #[inline]
+    fn put(&mut self, (at, hash): (usize, u64), number: u32) {
+        if let Some(slot) = self.slots.get_mut(at) {
+            *slot = (hash, number + 1);
+        }
+    }
 }
 
 impl Lexicon {
     pub(crate) fn with_capacity(strings: usize, bytes: usize) -> Self {
-        Self {
-            bytes: Vec::with_capacity(bytes),
-            ends: Vec::with_capacity(strings),
-            slots: vec![(0, 0); (strings * 2).next_power_of_two().max(16)],
-        }
+        Self { index: OnceLock::from(Index::with_capacity(strings)), ..Self::unindexed(strings, bytes) }
+    }
+
+    /// One that may never be searched: the index is made by the first search.
+    pub(crate) fn unindexed(strings: usize, bytes: usize) -> Self {
+        Self { bytes: Vec::with_capacity(bytes), ends: Vec::with_capacity(strings), index: OnceLock::new() }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -32,53 +83,54 @@ impl Lexicon {
         self.ends.get(index).and_then(|end| self.bytes.get(start..*end as usize)).unwrap_or(&[])
     }
 
+    #[inline]
+    fn index(&self) -> &Index {
+        self.index.get_or_init(|| Index::of(self))
+    }
+
     /// The lowest number of a string.
     #[inline]
     pub(crate) fn find(&self, text: &[u8]) -> Option<u32> {
-        self.probe(text).ok()
+        self.index().probe(hash(text), |number| self.text(number) == text).ok()
     }
 
     /// The same, where equal length and equal 64-bit hash are taken for equality: three times as fast on a cold
     /// cache, and wrong less often than the memory is. Only for texts from the file that the strings come from.
-    pub(crate) fn find_by_hash(&self, text: &[u8]) -> Option<u32> {
-        self.probe_by(hash(text), |number| self.text(number).len() == text.len()).ok()
+    pub(crate) fn find_by_hash(&self, hash: u64, len: usize) -> Option<u32> {
+        self.index().probe(hash, |number| self.text(number).len() == len).ok()
     }
 
-    /// The number, or the free slot and the hash to put there.
-    #[inline]
-    fn probe(&self, text: &[u8]) -> Result<u32, (usize, u64)> {
-        self.probe_by(hash(text), |number| self.text(number) == text)
-    }
-
-    #[inline]
-    fn probe_by(&self, hash: u64, is_it: impl Fn(u32) -> bool) -> Result<u32, (usize, u64)> {
-        let mask = self.slots.len().wrapping_sub(1);
-        let mut at = hash as usize & mask;
-        while let Some(&(found, number)) = self.slots.get(at) {
-            if number == 0 {
-                break;
-            }
-            if found == hash && is_it(number - 1) {
-                return Ok(number - 1);
-            }
-            at = (at + 1) & mask;
-        }
-        Err((at, hash))
-    }
-
-    /// Adds a string under the next number, even if it is there already; whether it was new.
+    /// Adds a string under the next number, even if it is there already. Where there is an index: whether it was new.
     pub(crate) fn push(&mut self, text: &[u8]) -> bool {
-        if self.ends.len() * 2 >= self.slots.len() {
-            self.grow();
+        let number = self.ends.len() as u32;
+        let Some(index) = self.index.get_mut() else {
+            self.bytes.extend_from_slice(text);
+            self.ends.push(self.bytes.len() as u32);
+            return true;
+        };
+        if self.ends.len() * 4 >= index.slots.len() * 3 {
+            let larger = Index::with_capacity(index.slots.len());
+            let old = std::mem::replace(index, larger);
+            // Numbers and hashes stay; only the places change.
+            for (hash, number) in old.slots.into_iter().filter(|slot| slot.1 != 0) {
+                if let Err(place) = index.probe(hash, |_| false) {
+                    index.put(place, number - 1);
+                }
+            }
         }
-        let place = self.probe(text);
+        let (bytes, ends) = (&self.bytes, &self.ends);
+        let place = index.probe(hash(text), |number| {
+            let number = number as usize;
+            let start =
+                number.checked_sub(1).and_then(|before| ends.get(before)).map_or(0, |end| *end as usize);
+            ends.get(number).and_then(|end| bytes.get(start..*end as usize)) == Some(text)
+        });
+        if let Err(place) = place {
+            index.put(place, number);
+        }
         self.bytes.extend_from_slice(text);
         self.ends.push(self.bytes.len() as u32);
-        let Err((at, hash)) = place else { return false };
-        if let Some(slot) = self.slots.get_mut(at) {
-            *slot = (hash, self.ends.len() as u32);
-        }
-        true
+        place.is_err()
     }
 
     /// The number of a string, which is added if need be.
@@ -89,16 +141,29 @@ impl Lexicon {
         })
     }
 
-    fn grow(&mut self) {
-        let size = (self.slots.len() * 2).max(16);
-        self.slots = vec![(0, 0); size];
-        for number in 0..self.ends.len() as u32 {
-            if let Err((at, hash)) = self.probe(self.text(number))
-                && let Some(slot) = self.slots.get_mut(at)
-            {
-                *slot = (hash, number + 1);
+    /// The numbers of strings that came before under a lower one.
+    pub(crate) fn duplicates(&self) -> Vec<u32> {
+        // Half of each hash in a small table: only where two are equal the strings themselves are looked at.
+        let size = (self.len() * 2).next_power_of_two().max(16);
+        let mut seen = vec![0u32; size];
+        let mut suspicious = false;
+        for number in 0..self.len() as u32 {
+            let hash = hash(self.text(number));
+            let tag = (hash >> 32) as u32 | 1;
+            let mut at = hash as usize & (size - 1);
+            while let Some(slot) = seen.get_mut(at) {
+                if *slot == 0 {
+                    *slot = tag;
+                    break;
+                }
+                suspicious |= *slot == tag;
+                at = (at + 1) & (size - 1);
             }
         }
+        if !suspicious {
+            return Vec::new();
+        }
+        (0..self.len() as u32).filter(|number| self.find(self.text(*number)) != Some(*number)).collect()
     }
 }
 
@@ -133,7 +198,7 @@ mod tests {
 
     #[test]
     fn strings_keep_their_lowest_number() {
-        let mut lexicon = Lexicon::default();
+        let mut lexicon = Lexicon::with_capacity(0, 0);
         for index in 0..1000u32 {
             assert!(lexicon.push(format!("token {index}").as_bytes()));
         }
@@ -145,5 +210,13 @@ mod tests {
         assert_eq!(lexicon.find(b""), None);
         assert_eq!(lexicon.text(5000), b"");
         assert_eq!(lexicon.len(), 1002);
+        assert_eq!(lexicon.duplicates(), [1000]);
+        let mut late = Lexicon::unindexed(2, 2);
+        assert!(late.push(b"x") && late.push(b"y"));
+        assert!(late.duplicates().is_empty());
+        assert!(late.push(b"x"));
+        assert_eq!((late.find(b"x"), late.find(b"y"), late.find(b"z")), (Some(0), Some(1), None));
+        assert!(!late.push(b"y") && late.push(b"z"));
+        assert_eq!(late.duplicates(), [2, 3]);
     }
 }

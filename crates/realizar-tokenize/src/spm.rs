@@ -5,6 +5,7 @@ use crate::bpe::{BpeScratch, Fallback, Waiting, chars};
 use crate::lexicon::Lexicon;
 use crate::sink::Sink;
 use crate::trie::Trie;
+use crate::unigram::cut_after;
 use crate::{TokenizeError, unicode};
 
 /// U+2581, which stands for a space.
@@ -56,26 +57,9 @@ impl Spm {
         user_defined: Option<Trie>,
         fallback: Fallback,
     ) -> Self {
-        let mut cut_after = Box::new([true; 256]);
-        let mut longest = 0;
-        for id in 0..pieces.len() as u32 {
-            let text = pieces.text(id);
-            longest = longest.max(text.len());
-            let mut before: Option<u8> = None;
-            for char in chars(text) {
-                if char == SPACE
-                    && let Some(before) = before
-                    && let Some(cut) = cut_after.get_mut(before as usize)
-                {
-                    *cut = false;
-                }
-                before = char.last().copied();
-            }
-        }
-        // The last byte of U+2581 itself: runs of spaces stay together.
-        if let Some(cut) = cut_after.get_mut(0x81) {
-            *cut = false;
-        }
+        let texts = || (0..pieces.len() as u32).map(|id| pieces.text(id));
+        let longest = texts().map(<[u8]>::len).max().unwrap_or(0);
+        let cut_after = cut_after(texts());
         Self { pieces, priorities, longest, cut_after, user_defined, fallback }
     }
 

@@ -29,6 +29,11 @@ impl<'a> Prepared<'a> {
         Self { bytes: Cow::Borrowed(text), spans: None, places }
     }
 
+    /// Bytes whose places nobody asks for.
+    pub(crate) fn owned(bytes: Vec<u8>) -> Self {
+        Self { bytes: Cow::Owned(bytes), spans: None, places: false }
+    }
+
     /// The bytes as llama.cpp reads them.
     pub(crate) fn sanitized(text: &'a [u8], places: bool) -> Result<Self, TokenizeError> {
         let mut spans = Vec::new();

@@ -6,6 +6,8 @@ pub(crate) struct Trie {
     nodes: Vec<Node>,
     /// The byte that leads to each node; the children of a node lie together in ascending order.
     labels: Vec<u8>,
+    /// The children of nodes that have many.
+    wide: Vec<Wide>,
     /// The root's children by byte; 0 is none, since the root is nobody's child.
     root: Box<[u32; 256]>,
 }
@@ -16,9 +18,20 @@ struct Node {
     children: u16,
     /// `NO_VALUE` where no key ends.
     value: u32,
+    /// The first children's labels, or an index into `wide`.
+    few: u32,
+}
+
+/// Which bytes lead on, as bits, and how many bits come before each word of them.
+#[derive(Debug, Clone, Copy, Default)]
+struct Wide {
+    bits: [u64; 4],
+    before: [u8; 4],
 }
 
 const NO_VALUE: u32 = u32::MAX;
+/// Up to so many children are compared one by one.
+const FEW: u16 = 4;
 
 impl Trie {
     /// Of equal keys the first counts; empty keys are left out.
@@ -27,8 +40,9 @@ impl Trie {
         // Stable, so that the first of equals stays first.
         keys.sort_by(|a, b| a.0.cmp(b.0));
         keys.dedup_by(|later, earlier| later.0 == earlier.0);
-        let mut trie = Self { nodes: Vec::new(), labels: Vec::new(), root: Box::new([0; 256]) };
-        trie.nodes.push(Node { first_child: 0, children: 0, value: NO_VALUE });
+        let mut trie =
+            Self { nodes: Vec::new(), labels: Vec::new(), wide: Vec::new(), root: Box::new([0; 256]) };
+        trie.nodes.push(Node { first_child: 0, children: 0, value: NO_VALUE, few: 0 });
         trie.labels.push(0);
         // Nodes whose children are still to be made, with their stretch of the keys, breadth first.
         let mut level = vec![(0usize, 0usize, keys.len())];
@@ -67,7 +81,7 @@ impl Trie {
             let end = at + stretch.partition_point(|key| key.0.get(depth) == Some(&byte));
             let value = keys.get(at).filter(|key| key.0.len() == depth + 1).map_or(NO_VALUE, |key| key.1);
             let child = self.nodes.len();
-            self.nodes.push(Node { first_child: 0, children: 0, value });
+            self.nodes.push(Node { first_child: 0, children: 0, value, few: 0 });
             self.labels.push(byte);
             let inner = at + usize::from(value != NO_VALUE);
             if inner < end {
@@ -75,9 +89,15 @@ impl Trie {
             }
             at = end;
         }
+        let labels = self.labels.get(first_child..).unwrap_or(&[]);
+        let few = if labels.len() <= FEW as usize {
+            labels.iter().rev().fold(0, |few, label| few << 8 | u32::from(*label))
+        } else {
+            self.wide.push(Wide::of(labels));
+            self.wide.len() as u32 - 1
+        };
         if let Some(node) = self.nodes.get_mut(node) {
-            node.first_child = first_child as u32;
-            node.children = (self.labels.len() - first_child) as u16;
+            *node = Node { first_child: first_child as u32, children: labels.len() as u16, few, ..*node };
         }
     }
 
@@ -112,14 +132,12 @@ impl Trie {
     #[inline]
     fn child(&self, node: usize, byte: u8) -> Option<usize> {
         let node = self.nodes.get(node)?;
-        let first = node.first_child as usize;
-        let labels = self.labels.get(first..first + node.children as usize)?;
-        let index = if labels.len() <= 8 {
-            labels.iter().position(|label| *label == byte)?
+        let index = if node.children <= FEW {
+            (0..u32::from(node.children)).find(|index| (node.few >> (8 * index)) as u8 == byte)?
         } else {
-            labels.binary_search(&byte).ok()?
+            self.wide.get(node.few as usize)?.index(byte)?
         };
-        Some(first + index)
+        Some((node.first_child + index) as usize)
     }
 
     /// Whether some key begins with this byte.
@@ -140,6 +158,32 @@ impl Trie {
     }
 }
 
+impl Wide {
+    fn of(labels: &[u8]) -> Self {
+        let mut wide = Self::default();
+        for label in labels {
+            if let Some(word) = wide.bits.get_mut(*label as usize / 64) {
+                *word |= 1 << (label % 64);
+            }
+        }
+        let mut before = 0;
+        for (slot, word) in wide.before.iter_mut().zip(wide.bits) {
+            *slot = before;
+            before = before.wrapping_add(word.count_ones() as u8);
+        }
+        wide
+    }
+
+    /// The place of a byte among the labels.
+    #[inline]
+    fn index(&self, byte: u8) -> Option<u32> {
+        let (word, bit) = (byte as usize / 64, 1u64 << (byte % 64));
+        let bits = *self.bits.get(word)?;
+        let before = u32::from(*self.before.get(word)?);
+        (bits & bit != 0).then(|| before + (bits & (bit - 1)).count_ones())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -155,6 +199,7 @@ mod tests {
         assert_eq!(trie.prefixes(b"x\xC8", 0).collect::<Vec<_>>(), [(2, 6 + 200)]);
         assert!(trie.may_start(b'b') && !trie.may_start(b'c'));
         assert_eq!(trie.walk(b"abcx", 0), 3);
+        assert!((0..=255u8).all(|byte| trie.walk(&[b'x', byte], 0) == 2));
         assert_eq!(Trie::new(std::iter::empty()).prefixes(b"a", 0).count(), 0);
     }
 }

@@ -1,6 +1,12 @@
 //! Unigram: the pieces whose scores add up to the most.
+//!
+//! Where no piece spans two words, each word can be looked at alone, and is remembered. SentencePiece adds scores in
+//! single precision from the beginning of the text on, so that rounding decides between ways that are equally good: a word
+//! is only taken from memory where its best way was better than any other by more than rounding can change.
 
+use crate::bpe::{BpeScratch, WordCache, chars};
 use crate::sink::Sink;
+use crate::spm::SPACE;
 use crate::trie::Trie;
 use crate::{TokenId, unicode};
 
@@ -14,76 +20,209 @@ pub(crate) enum Precision {
 /// Pieces and scores.
 #[derive(Debug, Clone)]
 pub(crate) struct Unigram {
+    precision: Precision,
     trie: Trie,
     scores: Vec<f64>,
     /// Of an unknown character.
     unknown_score: f64,
     unknown: TokenId,
     bytes: Box<[Option<TokenId>; 256]>,
-    precision: Precision,
+    /// Bytes after which no piece goes on with U+2581: a text can be cut there.
+    cut_after: Box<[bool; 256]>,
 }
 
 /// The best way to a position.
 #[derive(Debug, Clone, Copy)]
 struct Best {
     score: f64,
+    /// By how much it is better than the next best.
+    gap: f32,
     start: u32,
     /// `UNKNOWN` for a character that is no piece.
     id: u32,
 }
 
 const UNKNOWN: u32 = u32::MAX;
-const UNREACHED: Best = Best { score: f64::NEG_INFINITY, start: 0, id: UNKNOWN };
+const UNREACHED: Best = Best { score: f64::NEG_INFINITY, gap: f32::INFINITY, start: 0, id: UNKNOWN };
+/// After so many bytes SentencePiece's sum has begun anew.
+const RESTART: usize = 1 << 15;
 /// A text is encoded in blocks that end where all ways meet; this is looked at after so many bytes.
 const BLOCK: usize = 1 << 12;
 
+/// Working memory of one thread.
+#[derive(Debug, Default)]
+pub(crate) struct Lattice {
+    best: Vec<Best>,
+    /// Start, end and id, from right to left.
+    path: Vec<(usize, usize, u32)>,
+}
+
+/// A run of unknown characters that has not ended.
+type Run = Option<(usize, usize)>;
+
+/// What goes on from word to word.
+struct State {
+    /// The sum of the scores, and where it began.
+    total: f64,
+    since: usize,
+    run: Run,
+}
+
+/// Adds up the scores of what it passes on.
+struct Adding<'a> {
+    unigram: &'a Unigram,
+    total: &'a mut f64,
+    sink: &'a mut dyn Sink,
+}
+
+impl Sink for Adding<'_> {
+    #[inline]
+    fn token(&mut self, id: TokenId, start: usize, end: usize) {
+        if self.unigram.precision == Precision::Single {
+            let score = self.unigram.scores.get(id as usize).copied().unwrap_or(0.0);
+            *self.total = self.unigram.sum(*self.total, score);
+        }
+        self.sink.token(id, start, end);
+    }
+}
+
 impl Unigram {
     /// `pieces` are those that text may become; an unknown character costs 10 more than the worst of `scores`.
-    pub(crate) fn new(
-        trie: Trie,
+    pub(crate) fn new<'p>(
+        pieces: impl Iterator<Item = (&'p [u8], TokenId)>,
         scores: Vec<f64>,
         lowest: f64,
         unknown: TokenId,
         bytes: Box<[Option<TokenId>; 256]>,
         precision: Precision,
     ) -> Self {
-        Self { trie, scores, unknown_score: lowest - 10.0, unknown, bytes, precision }
+        let pieces: Vec<(&[u8], TokenId)> = pieces.collect();
+        let cut_after = cut_after(pieces.iter().map(|piece| piece.0));
+        let trie = Trie::new(pieces.into_iter());
+        Self { precision, trie, scores, unknown_score: lowest - 10.0, unknown, bytes, cut_after }
     }
 
-    /// Encodes a normalised text that lies at `base`. The walk through the text keeps only positions since all best
-    /// ways last went through one point.
+    /// Whether the text can be cut between a character that ends in `before` and U+2581.
+    pub(crate) fn may_cut_after(&self, before: u8) -> bool {
+        self.cut_after.get(before as usize).copied().unwrap_or(false)
+    }
+
+    /// Encodes a normalised text that lies at `base`.
     /// `with_bytes`: characters that are no pieces become byte tokens, where there are such.
-    pub(crate) fn encode(&self, text: &[u8], base: usize, with_bytes: bool, sink: &mut dyn Sink) {
-        let mut best = vec![UNREACHED; text.len().min(2 * BLOCK) + 1];
-        let (mut from, mut score, mut run) = (0, 0.0, None);
-        let mut path = Vec::new();
-        while from < text.len() {
-            best.fill(UNREACHED);
-            let end = self.forward(text, from, score, &mut best);
-            score = best.get(end - from).map_or(0.0, |best| best.score);
-            backward(from, end, &best, &mut path);
-            for (start, end, id) in path.drain(..).rev() {
+    pub(crate) fn encode(
+        &self,
+        text: &[u8],
+        base: usize,
+        with_bytes: bool,
+        scratch: &mut BpeScratch,
+        sink: &mut dyn Sink,
+    ) {
+        let BpeScratch { cache, lattice, .. } = scratch;
+        let mut state = State { total: 0.0, since: 0, run: None };
+        let mut start = 0;
+        while start < text.len() {
+            let end = self.word_end(text, start);
+            let word = text.get(start..end).unwrap_or(&[]);
+            if start - state.since >= RESTART {
+                state = State { total: 0.0, since: start, ..state };
+            }
+            let known = cache.margin(word).filter(|margin| *margin > self.rounding(state.total, word.len()));
+            if known.is_some() {
+                self.emit_run(text, state.run.take(), base, with_bytes, sink);
+                cache.replay(
+                    word,
+                    base + start,
+                    &mut Adding { unigram: self, total: &mut state.total, sink },
+                );
+            } else {
+                self.word(text, start..end, (base, with_bytes), (cache, lattice), &mut state, sink);
+            }
+            start = end;
+        }
+        self.emit_run(text, state.run, base, with_bytes, sink);
+    }
+
+    /// How far rounding can move the difference of two ways through a word.
+    #[inline]
+    fn rounding(&self, total: f64, bytes: usize) -> f32 {
+        match self.precision {
+            Precision::Double => -1.0,
+            // Scores are a few tens at most, so this bounds the sum at the word's end as well.
+            Precision::Single => {
+                (bytes as f64 * (total.abs() + 32.0 * bytes as f64) * f64::from(f32::EPSILON)) as f32
+            }
+        }
+    }
+
+    #[inline]
+    fn sum(&self, total: f64, score: f64) -> f64 {
+        match self.precision {
+            Precision::Single => f64::from((total + score) as f32),
+            Precision::Double => total + score,
+        }
+    }
+
+    /// Where the word that begins at `start` ends: before the next U+2581 that no piece can hold.
+    #[inline]
+    fn word_end(&self, text: &[u8], start: usize) -> usize {
+        let mut at = start + 1;
+        while let Some(byte) = text.get(at) {
+            if *byte == 0xE2
+                && text.get(at..at + SPACE.len()) == Some(SPACE)
+                && text.get(at - 1).is_some_and(|before| self.may_cut_after(*before))
+            {
+                return at;
+            }
+            at += 1;
+        }
+        text.len()
+    }
+
+    /// Encodes one word, and remembers it where it has no unknown characters. The walk through it keeps only positions
+    /// since all best ways last went through one point.
+    fn word(
+        &self,
+        text: &[u8],
+        word: std::ops::Range<usize>,
+        (base, with_bytes): (usize, bool),
+        (cache, lattice): (&mut WordCache, &mut Lattice),
+        state: &mut State,
+        sink: &mut dyn Sink,
+    ) {
+        let bytes = text.get(word.clone()).unwrap_or(&[]);
+        if self.precision == Precision::Double {
+            state.total = 0.0;
+        }
+        let rounding = self.rounding(state.total, bytes.len()).max(0.0);
+        let mut from = word.start;
+        while from < word.end {
+            let end = self.forward(text, from, word.end, state.total, &mut lattice.best);
+            state.total = lattice.best.get(end - from).map_or(0.0, |best| best.score);
+            let margin = lattice.backward(from, end) - rounding;
+            // Of a word that is one block, and known, tokens can be recorded.
+            let known = |step: &(usize, usize, u32)| step.2 != UNKNOWN && step.2 != self.unknown;
+            let whole = from == word.start && end == word.end && lattice.path.iter().all(known);
+            let mut recorder = whole.then(|| cache.recorder_with(bytes, base + from, margin));
+            for (start, end, id) in lattice.path.drain(..).rev() {
                 if id == UNKNOWN || id == self.unknown {
-                    run = Some((run.map_or(start, |run: (usize, usize)| run.0), end));
+                    state.run = Some((state.run.map_or(start, |run| run.0), end));
                     continue;
                 }
-                self.emit_run(text, run.take(), base, with_bytes, sink);
+                self.emit_run(text, state.run.take(), base, with_bytes, sink);
                 sink.token(id, base + start, base + end);
+                if let Some(recorder) = &mut recorder {
+                    recorder.token(id, base + start, base + end);
+                }
+            }
+            if let Some(recorder) = recorder {
+                recorder.finish();
             }
             from = end;
         }
-        self.emit_run(text, run, base, with_bytes, sink);
     }
 
     /// Neighbouring unknown characters: their bytes if all have tokens, else one unknown token; either stands for all.
-    fn emit_run(
-        &self,
-        text: &[u8],
-        run: Option<(usize, usize)>,
-        base: usize,
-        with_bytes: bool,
-        sink: &mut dyn Sink,
-    ) {
+    fn emit_run(&self, text: &[u8], run: Run, base: usize, with_bytes: bool, sink: &mut dyn Sink) {
         let Some((start, end)) = run else { return };
         let symbol = text.get(start..end).unwrap_or(&[]);
         if let Some((_, id)) = self.trie.prefixes(symbol, 0).find(|(end, _)| *end == symbol.len()) {
@@ -98,11 +237,11 @@ impl Unigram {
         }
     }
 
-    /// Fills `best` (relative to `from`) up to a point through which every way goes: that point.
-    fn forward(&self, text: &[u8], from: usize, score: f64, best: &mut Vec<Best>) -> usize {
-        if let Some(first) = best.first_mut() {
-            *first = Best { score, ..UNREACHED };
-        }
+    /// Fills `best` (relative to `from`) up to `to`, or up to a point before it through which every way goes: that point.
+    fn forward(&self, text: &[u8], from: usize, to: usize, total: f64, best: &mut Vec<Best>) -> usize {
+        best.clear();
+        best.push(Best { score: total, ..UNREACHED });
+        let text = text.get(..to).unwrap_or(&[]);
         let mut at = from;
         // The farthest position that something before `at` reaches.
         let mut farthest = from;
@@ -118,14 +257,14 @@ impl Unigram {
                 if best.len() <= end - from {
                     best.resize(end - from + 1, UNREACHED);
                 }
-                let score = match self.precision {
-                    Precision::Single => f64::from(here as f32 + score as f32),
-                    Precision::Double => here + score,
-                };
-                if let Some(slot) = best.get_mut(end - from)
-                    && score > slot.score
-                {
-                    *slot = Best { score, start: (at - from) as u32, id };
+                let score = self.sum(here, score);
+                if let Some(slot) = best.get_mut(end - from) {
+                    let gap = (score - slot.score).abs() as f32;
+                    if score > slot.score {
+                        *slot = Best { score, gap, start: (at - from) as u32, id };
+                    } else {
+                        slot.gap = slot.gap.min(gap);
+                    }
                 }
             };
             for (end, id) in self.trie.prefixes(text, at) {
@@ -141,18 +280,44 @@ impl Unigram {
     }
 }
 
+/// Bytes after which none of the pieces goes on with U+2581.
+pub(crate) fn cut_after<'p>(pieces: impl Iterator<Item = &'p [u8]>) -> Box<[bool; 256]> {
+    let mut cut_after = Box::new([true; 256]);
+    for piece in pieces {
+        let mut before: Option<u8> = None;
+        for char in chars(piece) {
+            if char == SPACE
+                && let Some(cut) = before.and_then(|before| cut_after.get_mut(before as usize))
+            {
+                *cut = false;
+            }
+            before = char.last().copied();
+        }
+    }
+    // The last byte of U+2581 itself: runs of spaces stay together.
+    if let Some(cut) = cut_after.get_mut(0x81) {
+        *cut = false;
+    }
+    cut_after
+}
+
 /// SentencePiece's score of a user-defined piece, given the best of all scores: better than any other cover.
 pub(crate) fn user_defined_score(bytes: usize, highest: f32) -> f64 {
     f64::from(bytes as f32 * highest) - 0.1
 }
 
-/// Collects the best way to `end`, from right to left.
-fn backward(from: usize, end: usize, best: &[Best], path: &mut Vec<(usize, usize, u32)>) {
-    let mut at = end;
-    while at > from {
-        let Some(step) = best.get(at - from) else { return };
-        let start = from + step.start as usize;
-        path.push((start, at, step.id));
-        at = start;
+impl Lattice {
+    /// Collects the best way to `end`, from right to left; by how much it was better than any other at the closest point.
+    fn backward(&mut self, from: usize, end: usize) -> f32 {
+        self.path.clear();
+        let (mut at, mut margin) = (end, f32::INFINITY);
+        while at > from {
+            let Some(step) = self.best.get(at - from) else { break };
+            margin = margin.min(step.gap);
+            let start = from + step.start as usize;
+            self.path.push((start, at, step.id));
+            at = start;
+        }
+        margin
     }
 }

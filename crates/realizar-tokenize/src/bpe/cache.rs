@@ -1,7 +1,7 @@
 //! A cache of encoded words: most words of a text have come before.
 
 use crate::TokenId;
-use crate::lexicon::mix;
+use crate::lexicon::{hash, mix};
 use crate::sink::Sink;
 
 const WORD_BYTES: usize = 16;
@@ -17,24 +17,98 @@ struct Entry {
     count: u8,
     lens: [u8; TOKENS],
     ids: [TokenId; TOKENS],
+    margin: f32,
 }
 
-const FREE: Entry = Entry { word: [0; 2], len: 0, count: 0, lens: [0; TOKENS], ids: [0; TOKENS] };
+const FREE: Entry =
+    Entry { word: [0; 2], len: 0, count: 0, lens: [0; TOKENS], ids: [0; TOKENS], margin: 0.0 };
 
 /// Direct-mapped: a word has one place, the last to come keeps it.
 #[derive(Debug, Default)]
 pub(crate) struct WordCache {
     /// Allocated with the first word that is recorded.
     slots: Vec<Entry>,
+    long: Long,
+}
+
+const LONG_BYTES: usize = 256;
+const LONG_SLOTS: usize = 1 << 12;
+/// Bytes of words after which all long ones are forgotten.
+const LONG_LIMIT: usize = 1 << 18;
+
+/// Longer words, as scripts without spaces have them.
+#[derive(Debug, Default)]
+struct Long {
+    slots: Vec<LongEntry>,
+    bytes: Vec<u8>,
+    tokens: Vec<(TokenId, u16)>,
+}
+
+/// A word and its tokens, where they begin in the lists.
+#[derive(Debug, Clone, Copy, Default)]
+struct LongEntry {
+    hash: u64,
+    bytes: u32,
+    tokens: u32,
+    /// 0: free.
+    len: u16,
+    count: u16,
+    margin: f32,
+}
+
+impl Long {
+    fn find(&self, word: &[u8]) -> Option<(&[(TokenId, u16)], f32)> {
+        if self.slots.is_empty() || word.len() > LONG_BYTES {
+            return None;
+        }
+        let hash = hash(word);
+        let entry = self.slots.get(hash as usize % LONG_SLOTS)?;
+        if entry.hash != hash || entry.len as usize != word.len() {
+            return None;
+        }
+        let at = entry.bytes as usize;
+        if self.bytes.get(at..at + word.len()) != Some(word) {
+            return None;
+        }
+        let at = entry.tokens as usize;
+        Some((self.tokens.get(at..at + entry.count as usize)?, entry.margin))
+    }
+
+    /// Makes room for a word; its tokens follow.
+    fn begin(&mut self, word: &[u8], margin: f32) -> LongEntry {
+        if self.slots.is_empty() || self.bytes.len() > LONG_LIMIT {
+            self.slots = vec![LongEntry::default(); LONG_SLOTS];
+            self.bytes.clear();
+            self.tokens.clear();
+        }
+        let (bytes, tokens) = (self.bytes.len() as u32, self.tokens.len() as u32);
+        self.bytes.extend_from_slice(word);
+        LongEntry { hash: hash(word), bytes, tokens, len: word.len() as u16, count: 0, margin }
+    }
+
+    fn end(&mut self, entry: LongEntry, complete: bool) {
+        if !complete {
+            self.bytes.truncate(entry.bytes as usize);
+            self.tokens.truncate(entry.tokens as usize);
+        } else if let Some(slot) = self.slots.get_mut(entry.hash as usize % LONG_SLOTS) {
+            *slot = entry;
+        }
+    }
+}
+
+/// Remembers tokens.
+pub(crate) struct Record<'a> {
+    slot: Option<&'a mut Entry>,
+    entry: Entry,
+    long: Option<(&'a mut Long, LongEntry)>,
+    base: usize,
+    /// Too many tokens, or a gap between them.
+    spoilt: bool,
 }
 
 /// Passes tokens on and remembers them.
 pub(crate) struct Recorder<'a> {
-    slot: Option<&'a mut Entry>,
-    entry: Entry,
-    base: usize,
-    /// Too many tokens, or a gap between them.
-    spoilt: bool,
+    record: Record<'a>,
     sink: &'a mut dyn Sink,
 }
 
@@ -71,7 +145,15 @@ impl WordCache {
     /// Sends the tokens of a word that is known.
     #[inline]
     pub(crate) fn replay(&self, word: &[u8], base: usize, sink: &mut dyn Sink) -> bool {
-        let Some(packed) = pack(word) else { return false };
+        let Some(packed) = pack(word) else {
+            let Some((tokens, _)) = self.long.find(word) else { return false };
+            let mut start = base;
+            for (id, len) in tokens {
+                sink.token(*id, start, start + *len as usize);
+                start += *len as usize;
+            }
+            return true;
+        };
         let Some(entry) = self.slots.get(place(packed, word.len())) else { return false };
         if entry.word != packed || entry.len as usize != word.len() {
             return false;
@@ -84,22 +166,64 @@ impl WordCache {
         true
     }
 
+    /// The margin with which a word was recorded, if it is known.
+    #[inline]
+    pub(crate) fn margin(&self, word: &[u8]) -> Option<f32> {
+        let Some(packed) = pack(word) else { return self.long.find(word).map(|found| found.1) };
+        let entry = self.slots.get(place(packed, word.len()))?;
+        (entry.word == packed && entry.len as usize == word.len()).then_some(entry.margin)
+    }
+
     /// A sink that remembers what it passes on to `sink` as the tokens of `word`.
     pub(crate) fn record<'a>(&'a mut self, word: &[u8], base: usize, sink: &'a mut dyn Sink) -> Recorder<'a> {
+        let record = self.recorder_with(word, base, 0.0);
+        Recorder { record, sink }
+    }
+
+    /// A sink that remembers the tokens of `word`, and a number beside them.
+    pub(crate) fn recorder_with(&mut self, word: &[u8], base: usize, margin: f32) -> Record<'_> {
         let packed = pack(word);
         if packed.is_some() && self.slots.is_empty() {
             self.slots = vec![FREE; SLOTS];
         }
         let slot = packed.and_then(|packed| self.slots.get_mut(place(packed, word.len())));
-        let entry = Entry { word: packed.unwrap_or_default(), len: word.len() as u8, ..FREE };
-        Recorder { slot, entry, base, spoilt: false, sink }
+        let entry = Entry { word: packed.unwrap_or_default(), len: word.len() as u8, margin, ..FREE };
+        let is_long = packed.is_none() && (1..=LONG_BYTES).contains(&word.len());
+        let long = is_long.then(|| {
+            let entry = self.long.begin(word, margin);
+            (&mut self.long, entry)
+        });
+        Record { slot, entry, long, base, spoilt: false }
     }
 }
 
 impl Sink for Recorder<'_> {
     fn token(&mut self, id: TokenId, start: usize, end: usize) {
         self.sink.token(id, start, end);
-        if self.slot.is_none() || self.spoilt {
+        self.record.token(id, start, end);
+    }
+}
+
+impl Recorder<'_> {
+    /// The word is complete.
+    pub(crate) fn finish(self) {
+        self.record.finish();
+    }
+}
+
+impl Sink for Record<'_> {
+    fn token(&mut self, id: TokenId, start: usize, end: usize) {
+        if self.spoilt {
+            return;
+        }
+        if let Some((long, entry)) = &mut self.long {
+            self.spoilt = start != self.base;
+            long.tokens.push((id, (end - start) as u16));
+            entry.count += 1;
+            self.base = end;
+            return;
+        }
+        if self.slot.is_none() {
             return;
         }
         let index = self.entry.count as usize;
@@ -115,13 +239,24 @@ impl Sink for Recorder<'_> {
     }
 }
 
-impl Recorder<'_> {
+impl Record<'_> {
     /// The word is complete.
-    pub(crate) fn finish(self) {
-        if let Some(slot) = self.slot
+    pub(crate) fn finish(mut self) {
+        if let Some(slot) = self.slot.take()
             && !self.spoilt
         {
             *slot = self.entry;
+        }
+        if let Some((long, entry)) = self.long.take() {
+            long.end(entry, !self.spoilt);
+        }
+    }
+}
+
+impl Drop for Record<'_> {
+    fn drop(&mut self) {
+        if let Some((long, entry)) = self.long.take() {
+            long.end(entry, false);
         }
     }
 }
@@ -145,9 +280,32 @@ mod tests {
             }
             recorder.finish();
             out.clear();
-            assert_eq!(cache.replay(word, 0, &mut out), word.len() <= WORD_BYTES, "{word:?}");
+            assert!(cache.replay(word, 0, &mut out), "{word:?}");
             assert!(!cache.replay(b"xyz", 0, &mut out));
         }
+    }
+
+    #[test]
+    fn long_words_are_forgotten_in_time() {
+        let mut cache = WordCache::default();
+        let mut out: Vec<TokenId> = Vec::new();
+        for number in 0..20_000 {
+            let word = format!("a word that is longer than others, number {number}");
+            let mut recorder = cache.record(word.as_bytes(), 0, &mut out);
+            recorder.token(number, 0, word.len());
+            recorder.finish();
+            out.clear();
+            assert!(cache.margin(word.as_bytes()) == Some(0.0) && cache.replay(word.as_bytes(), 0, &mut out));
+            assert_eq!(out, [number]);
+            // One that does not end, and one with a gap.
+            drop(cache.record(b"another word that is longer", 0, &mut out));
+            let mut recorder = cache.record(b"another word that is longer", 0, &mut out);
+            recorder.token(1, 3, 5);
+            recorder.finish();
+            assert_eq!(cache.margin(b"another word that is longer"), None);
+        }
+        assert!(cache.long.bytes.len() < LONG_LIMIT + 1000);
+        assert_eq!(cache.margin(&[b'x'; LONG_BYTES + 1]), None);
     }
 
     #[test]

@@ -2,14 +2,15 @@
 
 mod cache;
 pub(crate) mod merge;
+mod table;
 
-use rustc_hash::FxHashMap;
-
-use crate::lexicon::Lexicon;
+use crate::lexicon::{Lexicon, hash};
 use crate::sink::Sink;
+use crate::unigram::Lattice;
 use crate::{TokenId, TokenizeError, Warning, unicode};
 pub(crate) use cache::WordCache;
 use merge::{Merger, NO_SYMBOL, Pairs};
+use table::Merges;
 
 /// From what a word is built up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,7 +103,7 @@ pub(crate) struct Affixes {
 pub(crate) struct Bpe {
     pieces: Lexicon,
     tokens: u32,
-    merges: FxHashMap<u64, (u32, u32)>,
+    merges: Merges,
     unit: Unit,
     /// Pieces of single bytes.
     first: Box<[u32; 256]>,
@@ -115,13 +116,8 @@ pub(crate) struct Bpe {
 impl Pairs for Bpe {
     #[inline]
     fn pair(&self, left: u32, right: u32, _start: usize, _end: usize) -> Option<(u32, u32)> {
-        self.merges.get(&key(left, right)).copied()
+        self.merges.get(left, right)
     }
-}
-
-#[inline]
-fn key(left: u32, right: u32) -> u64 {
-    u64::from(left) << 32 | u64::from(right)
 }
 
 /// Working memory of one thread.
@@ -129,6 +125,7 @@ fn key(left: u32, right: u32) -> u64 {
 pub(crate) struct BpeScratch {
     pub(crate) merger: Merger,
     pub(crate) cache: WordCache,
+    pub(crate) lattice: Lattice,
 }
 
 /// Most merges that are accepted.
@@ -142,7 +139,7 @@ impl Bpe {
         for (byte, slot) in (0..=255u8).zip(first.iter_mut()) {
             *slot = pieces.find(&[byte]).unwrap_or(NO_SYMBOL);
         }
-        let (merges, affixes) = (FxHashMap::default(), Affixes::default());
+        let (merges, affixes) = (Merges::default(), Affixes::default());
         let (ignore_merges, whole_newlines) = (false, false);
         Self { pieces, tokens, merges, unit, first, ignore_merges, whole_newlines, affixes, fallback }
     }
@@ -163,7 +160,7 @@ impl Bpe {
         if total > MAX_MERGES {
             return Err(TokenizeError::TooMany { what: "merges", found: total, limit: MAX_MERGES });
         }
-        self.merges.reserve(total);
+        self.merges = Merges::with_capacity(total);
         let mut joined = Vec::new();
         let (mut unusable, mut example, mut expected) = (0, None, 0u32);
         for (rank, (parts, source)) in merges.enumerate() {
@@ -179,9 +176,9 @@ impl Bpe {
             // Merges mostly come in the order of the tokens that they make, some tokens several times.
             let near =
                 [expected, expected.wrapping_sub(1)].into_iter().find(|id| self.pieces.text(*id) == joined);
-            let merged = near.or_else(|| self.pieces.find_by_hash(&joined));
-            let mut part =
-                |part: &[u8]| self.pieces.find_by_hash(part).unwrap_or_else(|| self.pieces.intern(part));
+            let find = |pieces: &Lexicon, text: &[u8]| pieces.find_by_hash(hash(text), text.len());
+            let merged = near.or_else(|| find(&self.pieces, &joined));
+            let mut part = |part: &[u8]| find(&self.pieces, part).unwrap_or_else(|| self.pieces.intern(part));
             let (left, right) = (part(left), part(right));
             let merged = merged.unwrap_or_else(|| self.pieces.intern(&joined));
             expected = merged + 1;
@@ -190,7 +187,7 @@ impl Bpe {
                 unusable += 1;
                 example.get_or_insert(source);
             }
-            self.merges.entry(key(left, right)).or_insert((rank as u32, merged));
+            self.merges.insert(left, right, (rank as u32, merged));
         }
         if let Some(example) = example {
             let first = String::from_utf8_lossy(example).into_owned();

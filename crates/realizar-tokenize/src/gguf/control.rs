@@ -1,5 +1,7 @@
 //! Tokens that are known by their text: ends of generation, fill-in-the-middle, and llama.cpp's repairs of types.
 
+use rustc_hash::{FxHashMap, FxHashSet};
+
 use super::attr;
 use crate::lexicon::Lexicon;
 use crate::{TokenId, Warning};
@@ -108,7 +110,8 @@ pub(super) fn find_ends(
     may_be_control: impl Fn(TokenId, u16) -> bool,
     warnings: &mut Vec<Warning>,
 ) -> Ends {
-    let id_of = |text: &&str| texts.find(text.as_bytes());
+    let known = Known::new(texts);
+    let id_of = |text: &&str| known.find(text);
     let mut make_control = |id: TokenId, attrs: &mut [u16]| {
         if let Some(attr) = attrs.get_mut(id as usize)
             && *attr & attr::CONTROL == 0
@@ -144,7 +147,7 @@ pub(super) fn find_ends(
     }
     let eot = eot.or_else(|| TURN_TEXTS.iter().find_map(id_of));
     eog.extend([eos, eot, eom].into_iter().flatten());
-    let has = |eog: &[TokenId], text: &str| texts.find(text.as_bytes()).filter(|id| eog.contains(id));
+    let has = |eog: &[TokenId], text: &str| known.find(text).filter(|id| eog.contains(id));
     // gpt-oss and solar-open use `<|end|>` inside a turn.
     let call = has(&eog, "<|call|>").or(has(&eog, "<|calls|>"));
     if let Some(end) = has(&eog, "<|end|>")
@@ -168,6 +171,38 @@ pub(super) fn find_ends(
     eog.sort_unstable();
     eog.dedup();
     Ends { eot, eog }
+}
+
+/// The tokens whose texts are listed here, found in one pass instead of by an index of all.
+struct Known(FxHashMap<&'static [u8], TokenId>);
+
+impl Known {
+    fn new(texts: &Lexicon) -> Self {
+        let lists = MIDDLE_TEXTS.into_iter().chain([END_TEXTS, TURN_TEXTS, SHOWN_TEXTS]);
+        let names: FxHashSet<&'static [u8]> = lists.flatten().map(|name| name.as_bytes()).collect();
+        let (longest, mut first) = (names.iter().map(|name| name.len()).max().unwrap_or(0), [false; 256]);
+        for slot in names.iter().filter_map(|name| name.first()).map(|byte| *byte as usize) {
+            if let Some(slot) = first.get_mut(slot) {
+                *slot = true;
+            }
+        }
+        let mut known = FxHashMap::default();
+        for id in 0..texts.len() as u32 {
+            let text = texts.text(id);
+            let may_be = text.first().and_then(|byte| first.get(*byte as usize)) == Some(&true);
+            if may_be
+                && text.len() <= longest
+                && let Some(name) = names.get(text)
+            {
+                known.entry(*name).or_insert(id);
+            }
+        }
+        Self(known)
+    }
+
+    fn find(&self, name: &str) -> Option<TokenId> {
+        self.0.get(name.as_bytes()).copied()
+    }
 }
 
 fn contains(text: &[u8], part: &[u8]) -> bool {

@@ -106,12 +106,12 @@ impl GgufTokenizer {
                 let text = self.unigram_text(model, part, places)?;
                 let mut sink = Relocate::new(&text, base, sink);
                 if !(original && model.by_grapheme) {
-                    model.model.encode(&text.bytes, 0, original, &mut sink);
+                    model.model.encode(&text.bytes, 0, original, scratch, &mut sink);
                     return Ok(());
                 }
                 let mut word = |range: std::ops::Range<usize>| {
                     let word = text.bytes.get(range.clone()).unwrap_or(&[]);
-                    model.model.encode(word, range.start, original, &mut sink);
+                    model.model.encode(word, range.start, original, scratch, &mut sink);
                 };
                 bert_words(&text.bytes, |_| false, &mut word);
                 Ok(())

@@ -46,7 +46,7 @@ impl GgufTokenizer {
         };
         let mut warnings = Vec::new();
         check_arrays(vocab)?;
-        let texts = read_texts(vocab, &mut warnings)?;
+        let texts = read_texts(vocab, kind, &mut warnings)?;
         let mut attrs = read_attrs(vocab, &texts)?;
         let pre = pre_tokenizer(vocab, kind, &mut warnings);
         let has = |flag: Flag| pre.flags.contains(&flag);
@@ -111,10 +111,17 @@ fn check_arrays(vocab: &GgufVocab<'_>) -> Result<(), TokenizeError> {
     Ok(())
 }
 
-fn read_texts(vocab: &GgufVocab<'_>, warnings: &mut Vec<Warning>) -> Result<Lexicon, TokenizeError> {
-    let bytes = vocab.tokens.iter().map(|token| token.len()).sum();
-    let mut texts = Lexicon::with_capacity(vocab.tokens.len(), bytes);
-    let (mut duplicates, mut first) = (0, None);
+fn read_texts(
+    vocab: &GgufVocab<'_>,
+    kind: Kind,
+    warnings: &mut Vec<Warning>,
+) -> Result<Lexicon, TokenizeError> {
+    let (strings, bytes) = (vocab.tokens.len(), vocab.tokens.iter().map(|token| token.len()).sum());
+    // Byte-pair encoding looks for tokens as they are spelt out, in a list of its own.
+    let mut texts = match kind {
+        Kind::Bpe => Lexicon::unindexed(strings, bytes),
+        _ => Lexicon::with_capacity(strings, bytes),
+    };
     for (id, token) in vocab.tokens.iter().enumerate() {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(TokenizeError::TooMany {
@@ -123,16 +130,16 @@ fn read_texts(vocab: &GgufVocab<'_>, warnings: &mut Vec<Warning>) -> Result<Lexi
                 limit: MAX_TOKEN_BYTES,
             });
         }
-        let new =
-            if token.is_empty() { texts.push(format!("[EMPTY_{id}]").as_bytes()) } else { texts.push(token) };
-        if !new {
-            duplicates += 1;
-            first.get_or_insert(token);
+        if token.is_empty() {
+            texts.push(format!("[EMPTY_{id}]").as_bytes());
+        } else {
+            texts.push(token);
         }
     }
-    if let Some(first) = first {
-        let first = String::from_utf8_lossy(first).into_owned();
-        warnings.push(Warning::DuplicateTokens { count: duplicates, first });
+    let duplicates = texts.duplicates();
+    if let Some(first) = duplicates.first() {
+        let first = String::from_utf8_lossy(texts.text(*first)).into_owned();
+        warnings.push(Warning::DuplicateTokens { count: duplicates.len(), first });
     }
     Ok(texts)
 }
@@ -310,7 +317,7 @@ fn bpe(
             bytelevel::unspell(text, out)
         }
     };
-    let mut pieces = Lexicon::with_capacity(texts.len(), 0);
+    let mut pieces = Lexicon::with_capacity(texts.len(), vocab.tokens.iter().map(|token| token.len()).sum());
     let mut spelt = Vec::new();
     for id in 0..texts.len() as u32 {
         spelt.clear();

@@ -59,16 +59,16 @@ pub(super) fn unigram(
     let precision =
         if compat == Compat::Original && !by_grapheme { Precision::Single } else { Precision::Double };
     let highest = normal().fold(f64::from(f32::MIN), f64::max);
-    let scores = (0u32..).zip(attrs).map(|(id, attr)| match precision {
-        _ if attr & attr::USER_DEFINED == 0 => f64::from(score(vocab, id as usize)),
-        Precision::Single => user_defined_score(texts.text(id).len(), highest as f32),
+    let scores = (0u32..).zip(attrs).map(|(id, attr)| match attr & attr::USER_DEFINED {
+        0 => f64::from(score(vocab, id as usize)),
+        _ if precision == Precision::Single => user_defined_score(texts.text(id).len(), highest as f32),
         // llama.cpp's way to make user-defined pieces win: the other scores are negative.
-        Precision::Double => 0.0,
+        _ => 0.0,
     });
     let bytes = if compat == Compat::Original { hex_byte_tokens(texts) } else { Box::new([None; 256]) };
-    let trie = Trie::new(of_kind(attr::NORMAL | attr::USER_DEFINED | attr::UNUSED));
+    let pieces = of_kind(attr::NORMAL | attr::USER_DEFINED | attr::UNUSED);
     Ok(Model::Unigram(UnigramModel {
-        model: Unigram::new(trie, scores.collect(), lowest, unknown, bytes, precision),
+        model: Unigram::new(pieces, scores.collect(), lowest, unknown, bytes, precision),
         map: CharsMap::parse(vocab.precompiled_charsmap.unwrap_or(&[]))?,
         by_grapheme,
         user_defined: Trie::new(of_kind(attr::USER_DEFINED)),
@@ -106,9 +106,12 @@ pub(super) fn bpe_kind(vocab: &GgufVocab<'_>, texts: &Lexicon) -> BpeKind {
     if vocab.model == "whitespace" {
         return BpeKind::Whitespace { lowercase: vocab.lowercase.unwrap_or(false) };
     }
+    if vocab.model != "hybriddna" {
+        return BpeKind::Plain;
+    }
     let find = |text: &[u8]| texts.find(text);
-    match (vocab.model, find(b"<dna>"), find(b"</dna>"), find(b"<oov>")) {
-        ("hybriddna", Some(begin), Some(end), Some(unknown)) => {
+    match (find(b"<dna>"), find(b"</dna>"), find(b"<oov>")) {
+        (Some(begin), Some(end), Some(unknown)) => {
             let keys =
                 (0..texts.len() as u32).filter_map(|id| Some((texts.text(id).strip_suffix(DNA_MARK)?, id)));
             BpeKind::Dna(Box::new(Dna { begin, end, unknown, words: Trie::new(keys) }))

@@ -107,6 +107,10 @@ impl<'a> Aligned<'a> {
 
     /// Changes each character into others, the first of which replaces it.
     pub(super) fn map<I: IntoIterator<Item = char>>(&mut self, map: impl Fn(char) -> I) {
+        if !self.places {
+            self.text = Cow::Owned(self.text.chars().flat_map(map).collect());
+            return;
+        }
         let text = std::mem::take(&mut self.text);
         let changes: Vec<(char, isize)> = text
             .chars()
@@ -121,6 +125,10 @@ impl<'a> Aligned<'a> {
     /// Keeps the characters that `keep` accepts.
     pub(super) fn filter(&mut self, keep: impl Fn(char) -> bool) {
         if self.text.chars().all(&keep) {
+            return;
+        }
+        if !self.places {
+            self.text = Cow::Owned(self.text.chars().filter(|char| keep(*char)).collect());
             return;
         }
         let (mut changes, mut removed, mut skip) = (Vec::new(), 0isize, 0);
@@ -144,10 +152,37 @@ impl<'a> Aligned<'a> {
     /// Puts characters before the text, if there is any.
     pub(super) fn prepend(&mut self, prefix: &str) {
         let Some(next) = self.text.chars().next() else { return };
+        if !self.places {
+            self.text.to_mut().insert_str(0, prefix);
+            return;
+        }
         let changes = prefix.chars().enumerate().map(|(index, char)| (char, isize::from(index > 0)));
         let rest: Vec<(char, isize)> = self.text.chars().skip(1).map(|char| (char, 0)).collect();
         let changes: Vec<(char, isize)> = changes.chain([(next, 1)]).chain(rest).collect();
         self.transform(changes.into_iter(), 0);
+    }
+
+    /// Replaces every `wanted`.
+    pub(super) fn replace_all(&mut self, wanted: &str, content: &str) {
+        if self.places {
+            let matches = self.text.match_indices(wanted).map(|(at, _)| at..at + wanted.len());
+            self.replace(&matches.collect::<Vec<_>>(), content);
+        } else if self.text.contains(wanted) {
+            self.spans = None;
+            self.text = Cow::Owned(self.text.replace(wanted, content));
+        }
+    }
+
+    /// Changes every character to lower case.
+    pub(super) fn lowercase(&mut self) {
+        if self.places {
+            self.map(char::to_lowercase);
+        } else if self.text.is_ascii() {
+            self.text.to_mut().make_ascii_lowercase();
+        } else {
+            let lower: String = self.text.chars().flat_map(char::to_lowercase).collect();
+            self.text = Cow::Owned(lower);
+        }
     }
 
     /// Replaces stretches, given in order; what replaces one stands for its last byte's origin.

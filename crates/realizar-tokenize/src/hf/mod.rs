@@ -10,6 +10,7 @@ mod model;
 mod normalize;
 mod post;
 mod pretokenize;
+mod tree;
 
 use crate::bpe::BpeScratch;
 use crate::sink::Sink;
@@ -41,7 +42,7 @@ pub(crate) struct HfTokenizer {
 
 impl HfTokenizer {
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, TokenizeError> {
-        let value = json::parse(bytes)?;
+        let value = tree::parse(bytes)?;
         let root = At::root(&value);
         let mut warnings = Vec::new();
         let normalizer = root.get("normalizer").map(|at| Normalizer::read(&at, 0)).transpose()?;
@@ -133,14 +134,19 @@ impl HfTokenizer {
         sink: &mut dyn Sink,
         places: bool,
     ) -> Result<(), TokenizeError> {
-        if places || (options.add_special && self.post.is_some()) {
+        let wanted = self.post.as_ref().filter(|_| options.add_special);
+        let ends = wanted.map_or(Some((Vec::new(), Vec::new())), Post::ends);
+        if let Some((before, after)) = ends.filter(|_| !places) {
+            before.iter().for_each(|id| sink.token(*id, 0, 0));
+            self.text_tokens(text, options.parse_special, false, scratch, &mut Plain(sink))?;
+            after.iter().for_each(|id| sink.token(*id, 0, 0));
+        } else {
             let encoding = self.encoding(text, None, options, false, scratch)?;
             for (id, (start, end)) in encoding.ids.iter().zip(encoding.offsets) {
                 sink.token(*id, start, end);
             }
-            return Ok(());
         }
-        self.text_tokens(text, options.parse_special, false, scratch, &mut Plain(sink))
+        Ok(())
     }
 
     /// Everything about one text or a pair. `to_length`: applies the file's truncation and padding.

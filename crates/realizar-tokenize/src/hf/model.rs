@@ -4,6 +4,7 @@ use rustc_hash::FxHashMap;
 
 use super::aligned::Aligned;
 use super::json::At;
+use super::tree::{Json, Row};
 use crate::bpe::{Affixes, Bpe, BpeScratch, Fallback, MAX_MERGES, Unit, Unknown};
 use crate::lexicon::Lexicon;
 use crate::sink::Sink;
@@ -34,14 +35,16 @@ enum Kind {
 
 /// A vocabulary given as text to id.
 fn read_vocab(at: &At<'_>) -> Result<Lexicon, TokenizeError> {
-    let object = at.object()?;
+    let object = at.fields()?;
     if object.len() > MAX_IDS {
         return Err(TokenizeError::TooMany { what: "tokens", found: object.len(), limit: MAX_IDS });
     }
-    let mut by_id: Vec<Option<&str>> = Vec::with_capacity(object.len());
+    let mut by_id: Vec<&str> = Vec::with_capacity(object.len());
     for (text, id) in object {
-        let id = id.as_u64().ok_or_else(|| at.error(&format!("the id of `{text}` is not a whole number")))?
-            as usize;
+        let Json::Whole(id) = id else {
+            return Err(at.error(&format!("the id of `{text}` is not a whole number")));
+        };
+        let id = usize::try_from(*id).unwrap_or(usize::MAX);
         if id >= MAX_IDS {
             return Err(TokenizeError::TooMany { what: "ids", found: id, limit: MAX_IDS });
         }
@@ -53,15 +56,15 @@ fn read_vocab(at: &At<'_>) -> Result<Lexicon, TokenizeError> {
             });
         }
         if id >= by_id.len() {
-            by_id.resize(id + 1, None);
+            by_id.resize(id + 1, "");
         }
         if let Some(slot) = by_id.get_mut(id) {
-            *slot = Some(text);
+            *slot = text;
         }
     }
-    let mut texts = Lexicon::with_capacity(by_id.len(), 0);
+    let mut texts = Lexicon::unindexed(by_id.len(), 8 * by_id.len());
     for text in by_id {
-        texts.push(text.unwrap_or("").as_bytes());
+        texts.push(text.as_bytes());
     }
     Ok(texts)
 }
@@ -142,7 +145,7 @@ impl Model {
                 Ok(())
             }
             Kind::Unigram(model) => {
-                model.encode(text, 0, true, &mut sink);
+                model.encode(text, 0, true, scratch, &mut sink);
                 Ok(())
             }
         }
@@ -183,13 +186,20 @@ fn bpe(at: &At<'_>, byte_level: bool, warnings: &mut Vec<Warning>) -> Result<Mod
             true
         }
     };
-    let mut pieces = Lexicon::with_capacity(texts.len(), 0);
-    let mut spelt = Vec::new();
-    for id in 0..texts.len() as u32 {
-        spelt.clear();
-        spell(texts.text(id), &mut spelt);
-        pieces.push(&spelt);
-    }
+    let pieces = if raw {
+        let mut pieces = Lexicon::with_capacity(texts.len(), 8 * texts.len());
+        let mut spelt = Vec::new();
+        for id in 0..texts.len() as u32 {
+            spelt.clear();
+            spell(texts.text(id), &mut spelt);
+            pieces.push(&spelt);
+        }
+        pieces
+    } else {
+        // The first to search makes the index, for both.
+        texts.find(b"");
+        texts.clone()
+    };
     let unknown = match at.get("unk_token") {
         None => Unknown::Drop,
         Some(unk) => match texts.find(unk.text()?.as_bytes()) {
@@ -203,16 +213,16 @@ fn bpe(at: &At<'_>, byte_level: bool, warnings: &mut Vec<Warning>) -> Result<Mod
     let mut bpe = Bpe::new(pieces, unit, Fallback { bytes, unknown });
     bpe.ignore_merges = at.flag("ignore_merges", false)?;
     let merges = at.need("merges")?;
-    let list = merges.value.as_array().ok_or_else(|| merges.error("expected a list"))?;
+    let list = merges.rows()?;
     if list.len() > MAX_MERGES {
         return Err(TokenizeError::TooMany { what: "merges", found: list.len(), limit: MAX_MERGES });
     }
     let mut spelt: Vec<u8> = Vec::new();
     let mut parts = Vec::with_capacity(list.len());
     for merge in list {
-        let sides = match (merge.as_str(), merge.as_array().map(Vec::as_slice)) {
-            (Some(line), _) => line.split_once(' '),
-            (None, Some([left, right])) => left.as_str().zip(right.as_str()),
+        let sides = match merge {
+            Row::Text(line) => line.split_once(' '),
+            Row::Pair(left, right) => Some((&**left, &**right)),
             _ => return Err(merges.error("a merge is neither a text nor a pair of texts")),
         };
         let start = spelt.len();
@@ -236,17 +246,25 @@ fn bpe(at: &At<'_>, byte_level: bool, warnings: &mut Vec<Warning>) -> Result<Mod
 
 fn unigram(at: &At<'_>) -> Result<Model, TokenizeError> {
     let vocab = at.need("vocab")?;
-    let list = vocab.list()?;
+    let list = vocab.rows()?;
     if list.len() > MAX_IDS {
         return Err(TokenizeError::TooMany { what: "tokens", found: list.len(), limit: MAX_IDS });
     }
-    let mut texts = Lexicon::with_capacity(list.len(), 0);
+    let mut texts = Lexicon::unindexed(list.len(), 8 * list.len());
     let mut scores = Vec::with_capacity(list.len());
-    for entry in &list {
-        let [text, score] =
-            <[At<'_>; 2]>::try_from(entry.list()?).map_err(|_| entry.error("expected a text and a score"))?;
-        texts.push(text.text()?.as_bytes());
-        scores.push(score.float()?);
+    for (index, row) in list.iter().enumerate() {
+        let Row::Scored(text, score) = row else {
+            return Err(vocab.error(&format!("entry {index} is not a text and a score")));
+        };
+        if text.len() > MAX_TOKEN_BYTES {
+            return Err(TokenizeError::TooMany {
+                what: "bytes of a token",
+                found: text.len(),
+                limit: MAX_TOKEN_BYTES,
+            });
+        }
+        texts.push(text.as_bytes());
+        scores.push(*score);
     }
     let lowest = scores.iter().copied().fold(f64::INFINITY, f64::min);
     let unknown = at.need("unk_id")?;
@@ -257,7 +275,13 @@ fn unigram(at: &At<'_>) -> Result<Model, TokenizeError> {
     let bytes = byte_tokens(&texts, at.flag("byte_fallback", false)?);
     // Of equal texts the last counts, as in the reference.
     let last: FxHashMap<&[u8], u32> = (0..texts.len() as u32).map(|id| (texts.text(id), id)).collect();
-    let trie = Trie::new(last.iter().map(|(text, id)| (*text, *id)));
-    let model = Unigram::new(trie, scores, lowest, id, bytes, Precision::Double);
+    let model = Unigram::new(
+        last.iter().map(|(text, id)| (*text, *id)),
+        scores,
+        lowest,
+        id,
+        bytes,
+        Precision::Double,
+    );
     Ok(Model { kind: Kind::Unigram(Box::new(model)), texts })
 }

@@ -51,15 +51,19 @@ impl Finder {
 
     /// All matches. The empty text matches before every character and at the end.
     pub(super) fn find(&self, text: &str) -> Result<Vec<Range<usize>>, TokenizeError> {
+        let mut out = Vec::new();
+        self.each(text, &mut |range| out.push(range))?;
+        Ok(out)
+    }
+
+    /// Calls `emit` with each of them.
+    pub(super) fn each(&self, text: &str, emit: &mut dyn FnMut(Range<usize>)) -> Result<(), TokenizeError> {
         match self {
             Self::Text(wanted) => {
-                Ok(text.match_indices(wanted.as_str()).map(|(at, _)| at..at + wanted.len()).collect())
+                text.match_indices(wanted.as_str()).for_each(|(at, _)| emit(at..at + wanted.len()));
+                Ok(())
             }
-            Self::Regex(pattern) => {
-                let mut out = Vec::new();
-                Matcher::new().each_match(pattern, text.as_bytes(), |range| out.push(range))?;
-                Ok(out)
-            }
+            Self::Regex(pattern) => Matcher::new().each_match(pattern, text.as_bytes(), emit),
         }
     }
 }
@@ -126,11 +130,11 @@ impl Normalizer {
                     text.filter(|char| !unicode::bert_class(char as u32, BertClass::Nonspacing));
                 }
                 if *lowercase {
-                    text.map(char::to_lowercase);
+                    text.lowercase();
                 }
             }
             Self::Form(wanted) => form(text, *wanted),
-            Self::Lowercase => text.map(char::to_lowercase),
+            Self::Lowercase => text.lowercase(),
             Self::StripAccents => text.filter(|char| !normal::is_mark(char)),
             Self::Strip { left, right } => text.strip(*left, *right),
             Self::Nmt => {
@@ -139,6 +143,7 @@ impl Normalizer {
             }
             Self::Precompiled(Some(map)) => precompiled(text, map),
             Self::Precompiled(None) => {}
+            Self::Replace(Finder::Text(wanted), content) => text.replace_all(wanted, content),
             Self::Replace(finder, content) => {
                 let matches = finder.find(&text.text)?;
                 text.replace(&matches, content);

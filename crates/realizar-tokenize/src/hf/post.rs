@@ -98,6 +98,34 @@ impl Post {
         }
     }
 
+    /// What is put before and after a single text, where that is all that happens to its ids.
+    pub(super) fn ends(&self) -> Option<(Vec<TokenId>, Vec<TokenId>)> {
+        match self {
+            Self::Sequence(parts) => {
+                let (mut before, mut after) = (Vec::new(), Vec::new());
+                for part in parts {
+                    let (first, last) = part.ends()?;
+                    before.splice(0..0, first);
+                    after.extend(last);
+                }
+                Some((before, after))
+            }
+            Self::ByteLevel { .. } => Some((Vec::new(), Vec::new())),
+            Self::Roberta { cls, sep, .. } => Some((vec![*cls], vec![*sep])),
+            Self::Template { single, .. } => {
+                let ids = |parts: &[Part]| -> Option<Vec<TokenId>> {
+                    let ids = |part: &Part| match part {
+                        Part::Tokens { ids, .. } => Some(ids.clone()),
+                        _ => None,
+                    };
+                    Some(parts.iter().map(ids).collect::<Option<Vec<_>>>()?.concat())
+                };
+                let text = single.iter().position(|part| matches!(part, Part::First { .. }))?;
+                Some((ids(single.get(..text)?)?, ids(single.get(text + 1..)?)?))
+            }
+        }
+    }
+
     /// Works on the one or two encodings, in place; templates join them into one.
     pub(super) fn apply(&self, parts: &mut Vec<Encoding>, texts: &[&str], add_special: bool) {
         match self {

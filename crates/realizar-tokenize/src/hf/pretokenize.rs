@@ -196,14 +196,15 @@ impl PreTokenizer {
                 }
                 match pattern {
                     None => return emit(piece),
-                    Some(finder) => Behavior::Isolated.apply(found(finder, &piece.text, false)?),
+                    Some(finder) => return each_found(finder, &piece, emit),
                 }
             }
+            Self::Split { finder, behavior: Behavior::Isolated, .. } => {
+                return each_found(finder, &piece, emit);
+            }
             Self::Metaspace { mark, prepend, split } => {
-                let spaces: Vec<Range<usize>> =
-                    piece.text.match_indices(' ').map(|(at, _)| at..at + 1).collect();
                 let mark = String::from(*mark);
-                piece.replace(&spaces, &mark);
+                piece.replace_all(" ", &mark);
                 let first =
                     *prepend == Prepend::Always || (*prepend == Prepend::First && piece.origin() == 0);
                 if first && !piece.text.starts_with(&mark) {
@@ -212,7 +213,16 @@ impl PreTokenizer {
                 if !split {
                     return emit(piece);
                 }
-                Behavior::MergedWithNext.apply(found(&Finder::Text(mark), &piece.text, false)?)
+                // Each mark begins a word.
+                let starts = piece.text.match_indices(&*mark).map(|(at, _)| at).filter(|at| *at > 0);
+                let mut done = 0;
+                for end in starts.chain([piece.text.len()]) {
+                    if end > done {
+                        emit(piece.slice(done..end))?;
+                    }
+                    done = end;
+                }
+                return Ok(());
             }
             Self::Split { finder, behavior, invert } => behavior.apply(found(finder, &piece.text, *invert)?),
             Self::Chars { found, behavior } => behavior.apply(by_char(&piece.text, found)),
@@ -234,6 +244,27 @@ impl PreTokenizer {
         };
         ranges.into_iter().try_for_each(|range| emit(piece.slice(range)))
     }
+}
+
+/// Calls `emit` with every match and all that lies between.
+fn each_found(
+    finder: &Finder,
+    piece: &Aligned<'_>,
+    emit: &mut dyn FnMut(Aligned<'_>) -> Result<(), TokenizeError>,
+) -> Result<(), TokenizeError> {
+    let (mut done, mut result) = (0, Ok(()));
+    let mut each = |range: Range<usize>| {
+        if result.is_ok() && !range.is_empty() {
+            result = emit(piece.slice(range));
+        }
+    };
+    finder.each(&piece.text, &mut |range| {
+        each(done..range.start);
+        done = range.end;
+        each(range);
+    })?;
+    each(done..piece.text.len());
+    result
 }
 
 fn sequence(

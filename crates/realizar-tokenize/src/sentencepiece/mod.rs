@@ -12,7 +12,7 @@ use crate::spm::{SPACE, Spm, priority};
 use crate::text::{Prepared, Relocate};
 use crate::trie::Trie;
 use crate::unigram::{Precision, Unigram, user_defined_score};
-use crate::{EncodeOptions, TokenId, TokenizeError};
+use crate::{EncodeOptions, TokenId, TokenizeError, unicode};
 use proto::{Kind, ModelFile, ModelKind, Piece};
 
 /// A file, ready to use.
@@ -134,7 +134,7 @@ impl SentencePiece {
         sink: &mut dyn Sink,
     ) -> Result<(), TokenizeError> {
         match &self.model {
-            Model::Unigram(model) => model.encode(text, 0, true, sink),
+            Model::Unigram(model) => model.encode(text, 0, true, scratch, sink),
             Model::Bpe(model) => model.encode(text, scratch, sink)?,
             Model::Pieces { words, fallback } => {
                 let mut waiting = Waiting::default();
@@ -175,8 +175,107 @@ impl SentencePiece {
         matches!(self.kinds.get(id as usize), Some(Kind::Normal | Kind::UserDefined | Kind::Unused))
     }
 
+    /// The length of a character, or of a run of ASCII characters other than spaces, that stays as it is; 0 where that
+    /// is not easily seen. The text is UTF-8.
+    #[inline]
+    fn unchanged(&self, text: &[u8], at: usize) -> usize {
+        let mut end = at;
+        while let Some(byte) = text.get(end).filter(|byte| self.plain(**byte)) {
+            // What follows may join it.
+            if text.get(end + 1).is_some_and(|next| *next >= 0x80) {
+                break;
+            }
+            if *byte == b' ' {
+                break;
+            }
+            end += 1;
+        }
+        if end > at {
+            return end - at;
+        }
+        let (Some(first), Some(second)) = (text.get(at), text.get(at + 1)) else { return 0 };
+        let joins = self.map.as_ref().is_some_and(|map| map.may_begin(*first, *second));
+        if *first < 0xC2 || joins || self.user_defined.may_start(*first) {
+            return 0;
+        }
+        unicode::promised_len(*first)
+    }
+
+    /// Whether an ASCII character that another, or nothing, follows stays as it is.
+    #[inline]
+    fn plain(&self, byte: u8) -> bool {
+        byte < 0x80
+            && self.map.as_ref().is_none_or(|map| map.is_plain(byte))
+            && !self.user_defined.may_start(byte)
+    }
+
+    /// [`SentencePiece::normalized`] where nobody asks for places.
+    fn normalized_bytes(&self, text: &[u8]) -> Vec<u8> {
+        let squeeze = self.remove_extra_whitespaces;
+        let space = if self.escape_whitespaces { SPACE } else { b" " };
+        let mut out = Vec::with_capacity(text.len() + text.len() / 3 + 2 * space.len());
+        if self.add_dummy_prefix && !self.whitespace_as_suffix {
+            out.extend_from_slice(space);
+        }
+        let valid = std::str::from_utf8(text).is_ok();
+        let (mut heading, mut after_space) = (true, squeeze);
+        let mut step = Vec::new();
+        let mut at = 0;
+        while at < text.len() {
+            let unchanged = if valid { self.unchanged(text, at) } else { 0 };
+            if unchanged > 0 {
+                out.extend_from_slice(text.get(at..at + unchanged).unwrap_or(&[]));
+                (heading, after_space) = (false, false);
+                at += unchanged;
+                continue;
+            }
+            let ascii_follows = text.get(at + 1).is_none_or(u8::is_ascii);
+            if text.get(at) == Some(&b' ') && ascii_follows && self.plain(b' ') {
+                at += 1;
+                if !after_space {
+                    out.extend_from_slice(space);
+                }
+                // After spaces at the beginning nothing has begun where they are squeezed.
+                (heading, after_space) = (heading && squeeze, squeeze);
+                continue;
+            }
+            step.clear();
+            at += self.step(text, at, &mut step);
+            if heading && squeeze && step == b" " {
+                continue;
+            }
+            heading = false;
+            let skip = if after_space { step.iter().take_while(|byte| **byte == b' ').count() } else { 0 };
+            let kept = step.get(skip..).unwrap_or(&[]);
+            for byte in kept {
+                match byte {
+                    b' ' => out.extend_from_slice(space),
+                    byte => out.push(*byte),
+                }
+            }
+            if let Some(last) = kept.last() {
+                after_space = squeeze && *last == b' ';
+            }
+        }
+        if heading {
+            return Vec::new();
+        }
+        if squeeze {
+            while out.ends_with(space) {
+                out.truncate(out.len() - space.len());
+            }
+        }
+        if self.add_dummy_prefix && self.whitespace_as_suffix {
+            out.extend_from_slice(space);
+        }
+        out
+    }
+
     /// The text as the model sees it.
     fn normalized<'t>(&self, text: &'t [u8], places: bool) -> Prepared<'t> {
+        if !places {
+            return Prepared::owned(self.normalized_bytes(text));
+        }
         let mut out = Prepared::raw(text, places);
         let squeeze = self.remove_extra_whitespaces;
         let space = if self.escape_whitespaces { SPACE } else { b" " };
@@ -326,15 +425,9 @@ fn model(file: &ModelFile<'_>, texts: &Lexicon, unknown: TokenId, user_defined: 
                 Kind::UserDefined => user_defined_score(piece.text.len(), highest),
                 _ => f64::from(piece.score),
             });
-            let trie = Trie::new(usable.map(|(id, piece)| (piece.text.as_bytes(), id)));
-            Model::Unigram(Box::new(Unigram::new(
-                trie,
-                scores.collect(),
-                lowest,
-                unknown,
-                bytes,
-                Precision::Single,
-            )))
+            let pieces = usable.map(|(id, piece)| (piece.text.as_bytes(), id));
+            let (scores, precision) = (scores.collect(), Precision::Single);
+            Model::Unigram(Box::new(Unigram::new(pieces, scores, lowest, unknown, bytes, precision)))
         }
         ModelKind::Bpe => {
             let priorities = file.pieces.iter().map(|piece| match piece.kind {
