@@ -34,6 +34,8 @@ pub(crate) enum Command {
     Detokenize(commands::detokenize::DetokenizeArgs),
     /// Texts to vectors
     Embed(commands::embed::EmbedArgs),
+    /// A model in another format
+    Convert(commands::convert::ConvertArgs),
     /// What a model file holds
     Info(commands::info::InfoArgs),
     /// Measure speed, and this machine's bounds

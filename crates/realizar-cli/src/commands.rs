@@ -2,6 +2,7 @@
 
 pub(crate) mod bench;
 pub(crate) mod chat;
+pub(crate) mod convert;
 pub(crate) mod detokenize;
 pub(crate) mod embed;
 pub(crate) mod info;
@@ -19,6 +20,7 @@ use crate::interrupt::Interrupt;
 /// Does what was asked for.
 pub(crate) fn dispatch(command: Command, interrupt: &Interrupt) -> Result<(), CliError> {
     match command {
+        Command::Convert(args) => convert::run(args, interrupt),
         Command::Quantize(args) => quantize::run(args, interrupt),
         Command::Run(args) => run::run(args),
         Command::Chat(args) => chat::run(args, interrupt),

@@ -36,6 +36,8 @@ pub(crate) enum CliError {
     #[error(transparent)]
     Quantize(#[from] crate::commands::quantize::QuantizeError),
     #[error(transparent)]
+    Convert(#[from] realizar_engine::ConvertError),
+    #[error(transparent)]
     Http(#[from] realizar_http::HttpError),
     #[error(transparent)]
     Engine(#[from] realizar_engine::EngineError),

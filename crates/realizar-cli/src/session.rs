@@ -10,7 +10,7 @@ use crate::args::{ComputeArgs, DeviceChoice, KvChoice};
 use crate::error::CliError;
 
 /// The longest context that is set up unasked: a model's own may need many gigabytes.
-const UNASKED_CONTEXT: usize = 8192;
+pub(crate) const UNASKED_CONTEXT: usize = 8192;
 
 /// The environment variable that names the kernels: a level of vector instructions, or one with Trueno's part.
 const ISA: &str = "REALIZAR_ISA";
@@ -53,13 +53,19 @@ pub(crate) fn options(
         pool: pool(args)?,
         kernels: kernels()?,
         context: args.ctx.unwrap_or(unasked),
-        kv: match args.kv {
-            KvChoice::F32 => KvType::F32,
-            KvChoice::F16 => KvType::F16,
-            KvChoice::Q8 => KvType::Q8_0,
-        },
+        kv: args.kv.into(),
         chunk: args.chunk,
         max_sequences: sequences,
         kv_blocks: None,
     })
+}
+
+impl From<KvChoice> for KvType {
+    fn from(choice: KvChoice) -> Self {
+        match choice {
+            KvChoice::F32 => Self::F32,
+            KvChoice::F16 => Self::F16,
+            KvChoice::Q8 => Self::Q8_0,
+        }
+    }
 }

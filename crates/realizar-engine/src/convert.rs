@@ -7,9 +7,10 @@ mod tokenizer_json;
 mod vocabulary;
 mod write;
 
-use std::path::{Path, PathBuf};
+use std::ffi::OsStr;
+use std::path::Path;
 
-use realizar_format::TensorSource;
+use realizar_format::{Format, TensorSource};
 use realizar_model::GgufView;
 
 pub use error::ConvertError;
@@ -43,12 +44,19 @@ pub fn convert(
         return Err(ConvertError::SamePath { path: output.to_owned() });
     }
     let view = gguf_view(source)?;
-    match target {
+    let mut converted = match target {
         Target::Gguf => write::gguf(&view, output, progress),
         Target::Apr => write::apr(&view, output, progress),
         Target::File => write::safetensors(&view, output, progress),
-        Target::Folder => folder::write(source, &view, output, progress),
+        Target::Folder => return folder::write(source, &view, output, progress),
+    }?;
+    const GENERATION: &str = "generation_config.json";
+    if source.companion(GENERATION).is_some() {
+        converted
+            .warnings
+            .push(format!("{GENERATION} is not carried over: it is advice, and a file has no place for it"));
     }
+    Ok(converted)
 }
 
 /// What is to be written.
@@ -78,12 +86,22 @@ impl Target {
     }
 }
 
-/// Whether the output would take the place of what is read.
+/// Whether the output would take the place of what is read, or of a part of it.
 fn is_same(source: &dyn TensorSource, output: &Path) -> bool {
     let real = |path: &Path| path.canonicalize().ok();
-    let Some(output) = real(output) else { return false };
-    let input = source.path().and_then(real);
-    // A file of weights is read together with its folder.
-    let around = input.as_deref().and_then(Path::parent).map(PathBuf::from);
-    input.as_ref() == Some(&output) || around.as_ref() == Some(&output)
+    let (Some(output), Some(input)) = (real(output), source.path().and_then(real)) else { return false };
+    // A file is read together with what lies beside it.
+    let folder = if input.is_dir() { Some(&*input) } else { input.parent() };
+    let beside = output.is_file() && output.parent() == folder && output.extension() == input_ending(source);
+    input == output || folder == Some(&output) || beside
+}
+
+/// The ending of the files that the source's weights may lie in, where there may be several.
+fn input_ending(source: &dyn TensorSource) -> Option<&'static OsStr> {
+    let ending = match source.format() {
+        Format::Safetensors => "safetensors",
+        Format::Gguf if source.metadata("split.count").is_some() => "gguf",
+        _ => return None,
+    };
+    Some(OsStr::new(ending))
 }

@@ -1,14 +1,22 @@
 //! `info`: what a model file holds.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use clap::Args;
-use realizar_format::{TensorSource, Value};
+use realizar_format::{AprV1, TensorSource, Value};
+use realizar_model::{Model, Session, SessionOptions};
+use realizar_tensor::Pool;
+use realizar_tokenize::{Compat, Tokenizer};
 use serde_json::{Map, json};
 
 use crate::args::ComputeArgs;
 use crate::error::CliError;
-use crate::{load, output};
+use crate::{load, output, session};
+
+mod file_type;
+
+use file_type::file_type;
 
 /// Elements of an array that are shown without `--full`.
 const SHOWN: usize = 8;
@@ -37,10 +45,16 @@ pub(crate) struct InfoArgs {
 
 /// Runs the command.
 pub(crate) fn run(args: InfoArgs) -> Result<(), CliError> {
+    if let Some(classic) = classic(&args.path)? {
+        let out = classic_facts(&classic, args.full);
+        return if args.json { output::json_line(&out) } else { output::print(&text(&out)) };
+    }
     let source = load::source(&args.path)?;
     let source = source.as_ref();
     load::warn_of(source.warnings(), args.compute.quiet);
     let mut out = summary(source);
+    out.extend(of_the_tokenizer(source));
+    out.extend(of_running(source, &args.compute)?);
     // In JSON, naming none of the two means both; for people it means a summary.
     let neither = !args.tensors && !args.metadata;
     if args.tensors || (args.json && neither) {
@@ -64,18 +78,25 @@ fn summary(source: &dyn TensorSource) -> Map<String, serde_json::Value> {
     let pieces = source.get_array("tokenizer.ggml.tokens").ok().flatten().map(|pieces| pieces.len() as u64);
     let mut parameters = 0u64;
     let mut bytes = 0u64;
-    let mut types: Vec<(String, u64)> = Vec::new();
+    let mut types: Vec<(String, u64, u64)> = Vec::new();
     for tensor in source.tensors() {
-        parameters = parameters.saturating_add(tensor.shape.elements().unwrap_or(0) as u64);
+        let elements = tensor.shape.elements().unwrap_or(0) as u64;
+        parameters = parameters.saturating_add(elements);
         bytes = bytes.saturating_add(tensor.data.len() as u64);
         let name = tensor.dtype.to_string();
-        match types.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, count)) => *count += 1,
-            None => types.push((name, 1)),
+        match types.iter_mut().find(|(known, ..)| *known == name) {
+            Some((_, count, sum)) => (*count, *sum) = (*count + 1, sum.saturating_add(elements)),
+            None => types.push((name, 1, elements)),
         }
     }
-    let types: Map<String, serde_json::Value> =
-        types.into_iter().map(|(name, count)| (name, count.into())).collect();
+    types.sort_by_key(|(.., elements)| std::cmp::Reverse(*elements));
+    let share = |elements: u64| if parameters == 0 { 0.0 } else { elements as f64 / parameters as f64 };
+    let types: Map<String, serde_json::Value> = types
+        .into_iter()
+        .map(|(name, tensors, elements)| {
+            (name, json!({"tensors": tensors, "parameters": elements, "share": share(elements)}))
+        })
+        .collect();
     let fields = [
         ("format", json!(source.format().to_string())),
         ("architecture", json!(architecture)),
@@ -93,46 +114,111 @@ fn summary(source: &dyn TensorSource) -> Map<String, serde_json::Value> {
     fields.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
 }
 
-/// Names of `general.file_type`, as llama.cpp numbers them.
-const FILE_TYPES: &[(u64, &str)] = &[
-    (0, "F32"),
-    (1, "F16"),
-    (2, "Q4_0"),
-    (3, "Q4_1"),
-    (7, "Q8_0"),
-    (8, "Q5_0"),
-    (9, "Q5_1"),
-    (10, "Q2_K"),
-    (11, "Q3_K_S"),
-    (12, "Q3_K_M"),
-    (13, "Q3_K_L"),
-    (14, "Q4_K_S"),
-    (15, "Q4_K_M"),
-    (16, "Q5_K_S"),
-    (17, "Q5_K_M"),
-    (18, "Q6_K"),
-    (19, "IQ2_XXS"),
-    (20, "IQ2_XS"),
-    (21, "Q2_K_S"),
-    (22, "IQ3_XS"),
-    (23, "IQ3_XXS"),
-    (24, "IQ1_S"),
-    (25, "IQ4_NL"),
-    (26, "IQ3_S"),
-    (27, "IQ3_M"),
-    (28, "IQ2_S"),
-    (29, "IQ2_M"),
-    (30, "IQ4_XS"),
-    (31, "IQ1_M"),
-    (32, "BF16"),
-    (36, "TQ1_0"),
-    (37, "TQ2_0"),
-    (38, "MXFP4_MOE"),
-];
+/// The tokenizer and the chat template, as far as the file has them.
+fn of_the_tokenizer(source: &dyn TensorSource) -> Map<String, serde_json::Value> {
+    let text = |key: &str| source.get_str(key).ok().flatten();
+    let kind = match (text("tokenizer.ggml.model"), text("tokenizer.ggml.pre")) {
+        (Some(model), Some(pre)) => Some(format!("{model}, {pre}")),
+        (Some(model), None) => Some(model.to_owned()),
+        (None, _) => ["tokenizer.json", "tokenizer.model"]
+            .into_iter()
+            .find(|name| source.companion(name).is_some())
+            .map(str::to_owned),
+    };
+    let tokenizer = kind.map(|kind| match realizar_engine::tokenizer(source, Compat::Original) {
+        Ok(tokenizer) => json!({
+            "kind": kind,
+            "tokens": tokenizer.vocab_len(),
+            "bos": token(&tokenizer, tokenizer.bos()),
+            "eos": token(&tokenizer, tokenizer.eos()),
+            "adds_bos": tokenizer.adds_bos(),
+        }),
+        Err(error) => json!({ "kind": kind, "refused": CliError::from(error).to_line() }),
+    });
+    let file =
+        source.companion("chat_template.jinja").map(|text| String::from_utf8_lossy(&text).into_owned());
+    let key = ["tokenizer.chat_template", "tokenizer_config.chat_template", "chat_template"];
+    let template = file.or_else(|| key.into_iter().find_map(text).map(str::to_owned));
+    let fields = [("tokenizer", json!(tokenizer)), ("template", json!(template))];
+    fields.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+}
 
-fn file_type(number: u64) -> String {
-    let known = FILE_TYPES.iter().find(|(id, _)| *id == number);
-    known.map_or_else(|| format!("unknown ({number})"), |(_, name)| (*name).to_owned())
+fn token(tokenizer: &Tokenizer, id: Option<u32>) -> serde_json::Value {
+    id.map_or(
+        serde_json::Value::Null,
+        |id| json!({ "id": id, "text": String::from_utf8_lossy(tokenizer.token_text(id)) }),
+    )
+}
+
+/// Whether the model runs here, and the memory that a context takes: the one that was asked for, else the one that would
+/// be set up unasked.
+fn of_running(
+    source: &dyn TensorSource,
+    args: &ComputeArgs,
+) -> Result<Map<String, serde_json::Value>, CliError> {
+    let mut out = Map::new();
+    let model = match Model::load(source) {
+        Ok(model) => model,
+        Err(error) => {
+            out.insert("runs".to_owned(), json!(format!("no: {}", CliError::from(error).to_line())));
+            return Ok(out);
+        }
+    };
+    out.insert("runs".to_owned(), json!("yes"));
+    if !model.config().causal() {
+        return Ok(out);
+    }
+    let context = args.ctx.unwrap_or(model.config().context.min(session::UNASKED_CONTEXT));
+    let options = SessionOptions {
+        pool: Pool::new(1)?,
+        kernels: session::kernels()?,
+        context,
+        kv: args.kv.into(),
+        chunk: args.chunk,
+        max_sequences: 1,
+        kv_blocks: None,
+    };
+    let plan = Session::memory_plan(&model, &options)?;
+    let all = plan.weights_bytes.saturating_add(plan.kv_bytes).saturating_add(plan.scratch_bytes);
+    let memory = json!({
+        "context": context,
+        "weights": plan.weights_bytes,
+        "kv": plan.kv_bytes,
+        "scratch": plan.scratch_bytes,
+        "bytes": all,
+    });
+    out.insert("memory".to_owned(), memory);
+    Ok(out)
+}
+
+/// A classic model: an `.apr` file of version 1.
+fn classic(path: &Path) -> Result<Option<AprV1>, CliError> {
+    let mut head = [0; 4];
+    let is_classic = path.is_file()
+        && std::fs::File::open(path)
+            .and_then(|mut file| std::io::Read::read_exact(&mut file, &mut head))
+            .is_ok()
+        && &head == b"APRN";
+    if !is_classic {
+        return Ok(None);
+    }
+    let bytes = std::fs::read(path).map_err(|error| CliError::file("read", path, error))?;
+    Ok(Some(AprV1::parse(&Bytes::from(bytes))?))
+}
+
+fn classic_facts(model: &AprV1, full: bool) -> Map<String, serde_json::Value> {
+    let entry = |key: &str| Some((key.to_owned(), value_json(&model.metadata(key)?, full)));
+    let metadata: Map<String, serde_json::Value> = model.metadata_keys().filter_map(entry).collect();
+    let fields = [
+        ("format", json!(".apr, version 1")),
+        ("model_type", json!(model.model_type)),
+        ("runs", json!("no: a classic model, not a transformer")),
+        ("compression", json!(model.compression)),
+        ("payload_bytes", json!(model.payload_bytes)),
+        ("uncompressed_bytes", json!(model.uncompressed_bytes)),
+        ("metadata", metadata.into()),
+    ];
+    fields.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
 }
 
 fn tensor_json(tensor: &realizar_format::TensorView<'_>) -> serde_json::Value {
@@ -188,7 +274,35 @@ fn text(facts: &Map<String, serde_json::Value>) -> String {
                     ));
                 }
             }
-            ("metadata" | "types", serde_json::Value::Object(entries)) => {
+            ("types", serde_json::Value::Object(types)) => {
+                out.push_str("types:\n");
+                for (name, facts) in types {
+                    let field = |key: &str| facts.get(key).unwrap_or(&serde_json::Value::Null);
+                    let share = 100.0 * field("share").as_f64().unwrap_or_default();
+                    out.push_str(&format!(
+                        "  {name}: {} tensors, {share:.1} % of the parameters\n",
+                        field("tensors")
+                    ));
+                }
+            }
+            ("memory", facts) => {
+                let mib = |key: &str| {
+                    facts.get(key).and_then(serde_json::Value::as_f64).unwrap_or_default() / 1048576.0
+                };
+                out.push_str(&format!(
+                    "memory for a context of {}: {:.1} MiB (weights {:.1}, keys and values {:.1}, work space {:.1})\n",
+                    facts.get("context").unwrap_or(&serde_json::Value::Null),
+                    mib("bytes"),
+                    mib("weights"),
+                    mib("kv"),
+                    mib("scratch")
+                ));
+            }
+            ("tokenizer", serde_json::Value::Object(facts)) => out.push_str(&tokenizer_line(facts)),
+            ("template", serde_json::Value::String(template)) => {
+                out.push_str(&format!("template: {} characters\n", template.chars().count()));
+            }
+            ("metadata", serde_json::Value::Object(entries)) => {
                 out.push_str(&format!("{key}:\n"));
                 for (key, value) in entries {
                     out.push_str(&format!("  {} = {}\n", key.escape_debug(), plain(value)));
@@ -198,6 +312,24 @@ fn text(facts: &Map<String, serde_json::Value>) -> String {
         }
     }
     out
+}
+
+fn tokenizer_line(facts: &Map<String, serde_json::Value>) -> String {
+    let word = |key: &str| facts.get(key).map(plain).unwrap_or_default();
+    if facts.contains_key("refused") {
+        return format!("tokenizer: {}, refused: {}\n", word("kind"), word("refused"));
+    }
+    let special = |key: &str| {
+        let text = facts.get(key).and_then(|token| token.get("text")).map(plain);
+        text.map_or_else(|| format!("no {key}"), |text| format!("{key} {text}"))
+    };
+    format!(
+        "tokenizer: {}, {} tokens, {}, {}\n",
+        word("kind"),
+        word("tokens"),
+        special("bos"),
+        special("eos")
+    )
 }
 
 /// A value on one line; text without quotes, but with its control characters escaped.

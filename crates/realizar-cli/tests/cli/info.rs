@@ -44,8 +44,17 @@ fn parts_and_full_arrays() {
 #[test]
 fn for_people() {
     let summary = run(&["info", "demo"]).ok("summary");
-    for line in ["format: GGUF", "architecture: llama", "parameters: 2558208", "file_type: Q8_0", "  F32 = 9"]
-    {
+    for line in [
+        "format: GGUF",
+        "architecture: llama",
+        "parameters: 2558208",
+        "file_type: Q8_0",
+        "  Q8_0: 29 tensors, 99.9 % of the parameters",
+        "  F32: 9 tensors, 0.1 % of the parameters",
+        "tokenizer: llama, default, 1280 tokens, bos <s>, eos </s>",
+        "template: 65 characters",
+        "runs: yes",
+    ] {
         assert!(summary.text().lines().any(|found| found == line), "no `{line}` in {}", summary.text());
     }
     let all = run(&["info", "demo", "--tensors", "--metadata"]).ok("all");
@@ -55,6 +64,66 @@ fn for_people() {
     assert!(!all.text().contains('\u{1b}'));
     let zoo = run(&["info", data("llama-gqa.gguf").to_str().expect("UTF-8")]).ok("zoo");
     assert!(zoo.text().contains("architecture: llama"));
+}
+
+#[test]
+fn memory_and_what_does_not_run() {
+    let memory =
+        |args: &[&str]| run(&[&["info", "demo", "--json"], args].concat()).ok("memory").lines().remove(0);
+    let (small, large) = (memory(&["--ctx", "64"]), memory(&["--ctx", "512", "--kv", "f32"]));
+    assert_eq!((&small["memory"]["context"], &large["memory"]["context"]), (&json!(64), &json!(512)));
+    // Two key heads of 32 in four layers, keys and values, in f16 and in f32.
+    assert_eq!(small["memory"]["kv"], 64 * 2 * 32 * 4 * 2 * 2);
+    assert_eq!(large["memory"]["kv"], 512 * 2 * 32 * 4 * 2 * 4);
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("other.safetensors");
+    let mut file = 65_u64.to_le_bytes().to_vec();
+    file.extend(br#"{"t":{"dtype":"F8_E8M0","shape":[2,2],"data_offsets":[0,4]}}     "#);
+    file.extend([0; 4]);
+    std::fs::write(&path, file).expect("written");
+    let info = run(&["info", path.to_str().expect("UTF-8")]).ok("other");
+    assert!(
+        info.text().contains("runs: no: metadata key `general.architecture` is missing"),
+        "{}",
+        info.text()
+    );
+    assert!(info.text().contains("  F8_E8M0: 1 tensors, 100.0 % of the parameters"), "{}", info.text());
+}
+
+/// A classic model is shown and not run.
+#[test]
+fn apr_of_version_1() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("classic.apr");
+    let mut file = b"APRN\x01\x00\x01\x00".to_vec();
+    for number in [7_u32, 0, 0] {
+        file.extend(number.to_le_bytes());
+    }
+    file.extend([0; 12]);
+    file.extend(b"\x81\xa4name\x07");
+    file.extend(crc32(&file).to_le_bytes());
+    std::fs::write(&path, &file).expect("written");
+    let info = run(&["info", path.to_str().expect("UTF-8")]).ok("classic");
+    for line in
+        ["model_type: linear regression", "runs: no: a classic model, not a transformer", "  name = 7"]
+    {
+        assert!(info.text().lines().any(|found| found == line), "no `{line}` in {}", info.text());
+    }
+    run(&["run", path.to_str().expect("UTF-8"), "x"]).refused(
+        "run",
+        1,
+        &["classic model, not a transformer"],
+    );
+    file[9] ^= 1;
+    std::fs::write(&path, &file).expect("written");
+    run(&["info", path.to_str().expect("UTF-8")]).refused("damaged", 1, &[]);
+}
+
+fn crc32(bytes: &[u8]) -> u32 {
+    let step = |crc: u32, byte: &u8| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xEDB8_8320 & (crc & 1).wrapping_neg()))
+    };
+    !bytes.iter().fold(u32::MAX, step)
 }
 
 #[test]

@@ -9,6 +9,7 @@
 mod bad_input;
 mod bench;
 mod chat;
+mod convert;
 mod embed;
 mod golden;
 mod harness;

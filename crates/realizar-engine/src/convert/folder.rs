@@ -37,6 +37,9 @@ struct NewFolder {
 impl NewFolder {
     fn create(target: &Path) -> Result<Self, ConvertError> {
         let fail = |action, path: &Path, source| ConvertError::Io { action, path: path.to_owned(), source };
+        // A folder that is there may be named by a dot, or by a link.
+        let real = target.canonicalize();
+        let target = real.as_deref().unwrap_or(target);
         match fs::read_dir(target).map(|mut entries| entries.next().is_none()) {
             Ok(true) => {}
             Ok(false) => return Err(ConvertError::FolderTaken { path: target.to_owned() }),

@@ -204,7 +204,7 @@ fn renamed(
         .and_then(|rest| rest.split_once('.'))
         .map_or(&*tensor.name, |(_, part)| part);
     let order = match config.arch.position {
-        Position::Rope(own) if family.pairs != own => head_order(part, family.pairs, &tensor.shape, config),
+        Position::Rope(own) if family.pairs != own => head_order(&tensor.name, family.pairs, &tensor.shape, config),
         _ => None,
     };
     let is_gain = part.contains("norm") && part.ends_with(".weight") && family.gain_offset != 0.0;

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
-use realizar_format::{DType, Shape, TensorSource};
+use realizar_format::{DType, Shape, TensorSource, release_pages};
 
 use super::change::Change;
 use crate::dialect::Dialect;
@@ -106,7 +106,15 @@ impl<'a> Maker<'a> {
         let made = self.form.and_then(|(dialect, counts)| dialect.made(self.source, name, counts));
         let missing = |name: String| ModelError::MissingTensors { names: vec![name], more: 0 };
         let made = made.ok_or_else(|| missing(name.to_owned()))?.map_err(missing)?;
+        let_go(self.source, &made.used);
         *last = Some((name.to_owned(), made.data.clone()));
         Ok(made.data)
+    }
+}
+
+/// The pages of tensors that were copied need not stay in memory.
+pub(super) fn let_go(source: &dyn TensorSource, names: &[String]) {
+    for tensor in names.iter().filter_map(|name| source.tensor(name)) {
+        release_pages(&tensor.data);
     }
 }

@@ -9,7 +9,7 @@ use realizar_tensor::PairOrder;
 use super::change::{Change, HeadOrder, is_vector_type};
 use super::fact::Fact;
 use super::probe::Probe;
-use super::tensor::{Maker, NewTensor, Origin};
+use super::tensor::{Maker, NewTensor, Origin, let_go};
 use super::{cannot, keys};
 use crate::arch::{ArchFacts, Position};
 use crate::config::{self, Config};
@@ -67,6 +67,11 @@ impl<'a> GgufView<'a> {
         let form = (dialect, Counts::of(&config));
         let (tensors, used) = tensors(source, form, &config)?;
         let warnings = surplus(source, &used)?;
+        if let Some(number) = file_type(&tensors)
+            && known.insert("general.file_type".to_owned())
+        {
+            metadata.push(("general.file_type".to_owned(), Fact::count(number)));
+        }
         let view = Self {
             maker: Maker::new(source, Some(form)),
             metadata: metadata.into_iter().map(|(key, fact)| (key, Entry::New(fact))).collect(),
@@ -211,6 +216,19 @@ fn general(source: &dyn TensorSource, arch: &ArchFacts) -> Vec<(String, Fact)> {
     metadata
 }
 
+/// What GGUF calls the type that most of the weights have.
+fn file_type(tensors: &[NewTensor]) -> Option<usize> {
+    const NUMBERS: [(DType, usize); 3] = [(DType::F32, 0), (DType::F16, 1), (DType::BF16, 32)];
+    let elements = |dtype| -> usize {
+        tensors
+            .iter()
+            .filter(|tensor| tensor.dtype == dtype)
+            .filter_map(|tensor| tensor.shape.elements())
+            .sum()
+    };
+    NUMBERS.into_iter().max_by_key(|(dtype, _)| elements(*dtype)).map(|(_, number)| number)
+}
+
 /// Members of an `.apr` file's metadata that describe the file, or say again what keys of GGUF say.
 pub(super) const APR_OWN: &[&str] = &[
     "model_type",
@@ -304,6 +322,7 @@ fn tensors(
         let (dtype, shape, origin) = if let Some(made) = dialect.made(source, &name, counts) {
             let made =
                 made.map_err(|missing| ModelError::MissingTensors { names: vec![missing], more: 0 })?;
+            let_go(source, &made.used);
             used.extend(made.used);
             let shape = shape_of(&name, &made.dims)?;
             (made.dtype, shape, Origin::Made(name.clone()))
@@ -344,16 +363,19 @@ fn new_tensor(
         name.strip_prefix("blk.").and_then(|rest| rest.split_once('.')).map_or(&*name, |(_, part)| part);
     let is_gain = part.contains("norm") && part.ends_with(".weight");
     let order = match config.arch.position {
-        Position::Rope(own) if dialect.pairs(own) != own => head_order(part, own, &shape, config),
+        Position::Rope(own) if dialect.pairs(own) != own => head_order(&name, own, &shape, config),
         _ => None,
     };
     let change = Change { from, order, add: if is_gain { dialect.gain_offset() } else { 0.0 } };
     NewTensor { dtype: if vector { DType::F32 } else { from }, name, shape, origin, change }
 }
 
-/// How the rows of a part must be moved so that its heads rotate as `to` says; `None` for parts that do not rotate.
-pub(super) fn head_order(part: &str, to: PairOrder, shape: &Shape, config: &Config) -> Option<HeadOrder> {
+/// How the rows of a tensor must be moved so that its heads rotate as `to` says; `None` for tensors that do not rotate,
+/// and on layers that do not: there the order would only change in which order attention sums.
+pub(super) fn head_order(name: &str, to: PairOrder, shape: &Shape, config: &Config) -> Option<HeadOrder> {
     let Config { heads, kv_heads, head_dim, .. } = *config;
+    let (layer, part) = name.strip_prefix("blk.")?.split_once('.')?;
+    config.layer_rope(layer.parse().ok()?)?;
     let (stem, _) = part.rsplit_once('.')?;
     let rows = match stem {
         "attn_q" => heads * head_dim,
