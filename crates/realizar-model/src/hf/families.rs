@@ -189,7 +189,8 @@ fn latent(numbers: &Numbers<'_>, key: &str) -> Option<f64> {
         // They are one head in the latent space, and their number says nothing.
         "attention.head_count_kv" => Some(1.0),
         "rope.scaling.yarn_log_multiplier" => {
-            numbers.number("rope_scaling.mscale_all_dim").map(|factor| factor / 10.0)
+            let factor = numbers.number("rope_scaling.mscale_all_dim");
+            factor.or(numbers.number("rope_parameters.mscale_all_dim")).map(|factor| factor / 10.0)
         }
         _ => None,
     }
@@ -654,6 +655,26 @@ pub(crate) const FAMILIES: &[Family] = &[
             ("layer_output_norm", "norm2"),
         ],
         activations: &["swiglu"],
+        only: &[("prenorm", false), ("use_rms_norm", false), ("causal", false)],
+        ..BERT
+    },
+    Family {
+        classes: &["JinaBertModel", "JinaBertForMaskedLM"],
+        model_types: &[],
+        facts: &arch::jina_bert_v2::FACTS,
+        parts: &[
+            ("attn_q", "attention.self.query"),
+            ("attn_k", "attention.self.key"),
+            ("attn_v", "attention.self.value"),
+            ("attn_output", "attention.output.dense"),
+            ("attn_output_norm", "attention.output.LayerNorm"),
+            ("ffn_down", "mlp.wo"),
+            ("layer_output_norm", "mlp.layernorm"),
+        ],
+        forms: &[
+            ("ffn_gate.weight", Form::upper_half("mlp.gated_layers.weight")),
+            ("ffn_up.weight", Form::lower_half("mlp.gated_layers.weight")),
+        ],
         ..BERT
     },
 ];

@@ -60,6 +60,8 @@ enum Pick {
     LatentValue,
     /// Every second one, from the first or the second on.
     EverySecond(usize),
+    /// The first or the second half of them.
+    Half(usize),
     /// Those of positions that texts have: they begin behind the number of the padding token.
     BehindPadding,
 }
@@ -120,6 +122,16 @@ impl Form {
     /// Positions without those that padding took.
     pub(super) const fn behind_padding(name: &'static str) -> Self {
         Self { from: Origin::One(name), steps: &[Step::Rows(Pick::BehindPadding)] }
+    }
+
+    /// One of two matrices, one below the other.
+    pub(super) const fn upper_half(name: &'static str) -> Self {
+        Self { from: Origin::One(name), steps: &[Step::Rows(Pick::Half(0))] }
+    }
+
+    /// The lower of the two.
+    pub(super) const fn lower_half(name: &'static str) -> Self {
+        Self { from: Origin::One(name), steps: &[Step::Rows(Pick::Half(1))] }
     }
 
     /// Experts' matrices, perhaps of four-bit floats.
@@ -255,6 +267,10 @@ impl Pick {
                 (rows == heads * (key + value)).then(|| part(heads, key + value, key, value).collect())
             }
             Self::EverySecond(first) => rows.is_multiple_of(2).then(|| (first..rows).step_by(2).collect()),
+            Self::Half(half) => {
+                let width = rows / 2;
+                rows.is_multiple_of(2).then(|| (half * width..(half + 1) * width).collect())
+            }
             Self::BehindPadding => {
                 let padding = source.metadata("config.pad_token_id").and_then(|id| id.as_u32()).unwrap_or(1);
                 Some((padding as usize + 1..rows).collect())
