@@ -128,6 +128,60 @@ fn row_184_a_panic_is_one_failed_request() {
 }
 
 #[test]
+fn row_157_a_key_has_so_many_requests_at_a_time() {
+    let keys = || {
+        Keys::one("0123456789abcdef", "KEY").unwrap().and(Keys::one("another key of mine", "KEY").unwrap())
+    };
+    for kind in KINDS {
+        let limits = realizar_http::Limits { requests_per_key: 2, ..quick() };
+        let server = start(*kind, Scripted::new(), Settings { keys: keys(), ..settings(limits) });
+        let ask = |key: &str, word: &str| {
+            let request = post(CHAT, &chat(word, r#","stream":true"#));
+            request.replace("host:", &format!("authorization: Bearer {key}\r\nhost:"))
+        };
+        let mut held = Vec::new();
+        for count in 1..3 {
+            let mut stream = server.connect();
+            stream.write_all(ask("0123456789abcdef", "silent").as_bytes()).unwrap();
+            eventually("it runs", || server.live() == count);
+            held.push(stream);
+        }
+        let reply = server.raw(ask("0123456789abcdef", "x").as_bytes());
+        assert_eq!((reply.status, reply.code().as_str()), (429, "key_busy"), "{kind:?}");
+        assert_eq!(reply.header("retry-after"), Some("1"), "{kind:?}");
+        assert_eq!(server.raw(ask("another key of mine", "x").as_bytes()).status, 200, "{kind:?}");
+        let missing = server.post(CHAT, &chat("x", ""));
+        assert_eq!((missing.status, missing.header("www-authenticate")), (401, Some("Bearer")), "{kind:?}");
+        drop(held);
+        eventually("the places are free", || server.live() == 0);
+        assert_eq!(server.raw(ask("0123456789abcdef", "x").as_bytes()).status, 200, "{kind:?}");
+        server.app.replace_keys(Keys::one("a key of tomorrow", "KEY").unwrap());
+        assert_eq!(server.raw(ask("0123456789abcdef", "x").as_bytes()).status, 401, "{kind:?}");
+    }
+}
+
+#[test]
+fn row_159_bodies_share_a_memory_that_has_an_end() {
+    for kind in KINDS {
+        // Room for one body of 100 kB, which counts fourfold.
+        let limits = realizar_http::Limits { memory_bytes: 500_000, ..quick() };
+        let server = start(*kind, Scripted::new(), settings(limits));
+        let body = format!(r#"{{"text":"{}"}}"#, "a".repeat(100_000));
+        let request = post("/tokenize", &body);
+        let mut half = server.connect();
+        half.write_all(&request.as_bytes()[..90_000]).unwrap();
+        sleep(Duration::from_millis(100));
+        let reply = server.post("/tokenize", &body);
+        assert_eq!((reply.status, reply.code().as_str()), (503, "memory_full"), "{kind:?}");
+        assert!(reply.closed && reply.header("retry-after").is_some(), "{kind:?}");
+        assert_eq!(server.post("/tokenize", r#"{"text":"x"}"#).status, 200, "{kind:?}: small ones still fit");
+        half.write_all(&request.as_bytes()[90_000..]).unwrap();
+        assert_eq!(read_reply(&mut half).status, 200, "{kind:?}");
+        assert_eq!(server.post("/tokenize", &body).status, 200, "{kind:?}: there is room again");
+    }
+}
+
+#[test]
 fn row_160_health_answers_while_requests_wait() {
     each(|kind, server| {
         let mut waiting = Vec::new();

@@ -324,7 +324,55 @@ fn embeddings_are_lists_or_packed() {
         assert_eq!(packed["data"][0]["embedding"], "AACAPwAAQEAAAAC/", "{kind:?}");
         let long = server.post("/v1/embeddings", &format!(r#"{{"input":"{}"}}"#, "a".repeat(300)));
         assert_eq!((long.status, long.code().as_str()), (400, "context_length_exceeded"), "{kind:?}");
+        // Row 153: sixteen contexts in all, and the text that passes them is named.
+        let many = vec![format!("\"{}\"", "a".repeat(250)); 20].join(",");
+        let many = server.post("/v1/embeddings", &format!(r#"{{"input":[{many}]}}"#));
+        assert_eq!(
+            (many.status, many.json()["error"]["param"].clone()),
+            (400, json!("input[16]")),
+            "{kind:?}"
+        );
     }
+}
+
+#[test]
+fn a_prompt_can_be_shown_without_an_answer() {
+    each(|kind, server| {
+        let reply =
+            server.post("/v1/completions", r#"{"prompt":["ab","c"],"max_tokens":0,"echo":true,"n":2}"#);
+        let texts: Vec<Value> =
+            reply.json()["choices"].as_array().unwrap().iter().map(|choice| choice["text"].clone()).collect();
+        assert_eq!(texts, ["ab", "ab", "c", "c"], "{kind:?}");
+        assert_eq!(reply.json()["usage"]["completion_tokens"], 0, "{kind:?}");
+        let stream =
+            server.post("/v1/completions", r#"{"prompt":"ab","max_tokens":0,"echo":true,"stream":true}"#);
+        assert!(
+            stream.body.contains(r#""text":"ab""#) && stream.body.ends_with("[DONE]\n\n"),
+            "{kind:?}: {stream:?}"
+        );
+        assert_eq!(server.live(), 0, "{kind:?}: no model was needed");
+    });
+}
+
+#[test]
+fn paths_without_a_version_and_what_they_can_be_asked_by() {
+    each(|kind, server| {
+        for (path, body) in
+            [("/chat/completions", format!("{{{HI}}}")), ("/embeddings", r#"{"input":"a"}"#.to_owned())]
+        {
+            let (short, long) = (server.post(path, &body), server.post(&format!("/v1{path}"), &body));
+            assert_eq!(short.status, long.status, "{path} over {kind:?}");
+        }
+        assert_eq!(server.get("/models").json(), server.get("/v1/models").json(), "{kind:?}");
+        assert_eq!(server.get("/v1/health").json(), server.get("/health").json(), "{kind:?}");
+        for (path, allow) in [("/v1/models", "GET, HEAD, OPTIONS"), (CHAT, "POST, OPTIONS")] {
+            let request = format!("OPTIONS {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+            let reply = server.raw(request.as_bytes());
+            assert_eq!((reply.status, reply.header("allow")), (204, Some(allow)), "{path} over {kind:?}");
+        }
+        let refusal = r#"{"messages":[{"role":"assistant","content":[{"type":"refusal","refusal":"no"}]}]}"#;
+        assert!(server.post("/apply-template", refusal).body.contains("<assistant>no"), "{kind:?}");
+    });
 }
 
 #[test]
