@@ -60,10 +60,16 @@ try {
     const body = { ...route.request().postDataJSON(), ignore_eos: true };
     await route.continue({ postData: JSON.stringify(body) });
   });
+  // And slow: a small model writes all of its context before a button can be pressed.
+  const network = await page.context().newCDPSession(page);
+  const throttle = (downloadThroughput) =>
+    network.send("Network.emulateNetworkConditions", { offline: false, latency: 0, downloadThroughput, uploadThroughput: -1 });
+  await throttle(3000);
   await send("Once upon a time");
   await page.waitForFunction(() => document.querySelector(".assistant")?.textContent.length > 3);
   await page.click("#stop");
   await idle();
+  await throttle(-1);
   assert.deepEqual(await texts("facts"), ["stopped"]);
   await page.unroute("**/v1/chat/completions");
 

@@ -33,24 +33,28 @@ fn main() -> ExitCode {
             .and_then(|c| Ok((c, number(3, 60)?, number(4, 24)?)))
             .map(|(c, s, t)| overload(address, c, s, t)),
         _ => {
-            eprintln!("usage: serve-load health|streams|overload ADDRESS [NUMBERS...]");
+            tell("usage: serve-load health|streams|overload ADDRESS [NUMBERS...]");
             return ExitCode::from(2);
         }
     };
     match report {
         Ok(Ok(report)) => {
-            println!("{report}");
+            let _ = writeln!(std::io::stdout(), "{report}");
             ExitCode::SUCCESS
         }
         Ok(Err(error)) => {
-            eprintln!("error: {error}");
+            tell(&format!("error: {error}"));
             ExitCode::FAILURE
         }
         Err(error) => {
-            eprintln!("error: {error}");
+            tell(&format!("error: {error}"));
             ExitCode::from(2)
         }
     }
+}
+
+fn tell(what: &str) {
+    let _ = writeln!(std::io::stderr(), "{what}");
 }
 
 /// Requests as fast as `connections` clients can send them one after the other.

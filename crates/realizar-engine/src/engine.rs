@@ -17,6 +17,9 @@ use crate::slot::Slot;
 use crate::stats::{Counters, Stats};
 use crate::{EngineError, Loaded, SubmitError};
 
+/// A prompt of so many tokens goes through the model at once: in pieces it would take up to twice as long.
+const SHORT_PROMPT: usize = 256;
+
 /// How an engine works.
 #[derive(Debug, Clone)]
 pub struct EngineOptions {
@@ -160,7 +163,7 @@ impl Engine {
             let encoder = Encoder::new(model, EncoderOptions { pool, kernels, max_tokens: context })?;
             inner.encoder = Some(Mutex::new(encoder));
         } else {
-            let limits = Limits { sequences, prompt_tokens: step_tokens, times };
+            let limits = Limits { sequences, prompt_tokens: step_tokens, short_prompt: SHORT_PROMPT, times };
             let runner = Session::new(model, session)?;
             let scheduler =
                 Scheduler::new(runner, Arc::clone(inner.loaded.tokenizer()), queue, counters, limits);

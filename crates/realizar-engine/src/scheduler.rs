@@ -31,6 +31,8 @@ pub(crate) struct Limits {
     pub(crate) sequences: usize,
     /// Prompt tokens of a step, all prompts together.
     pub(crate) prompt_tokens: usize,
+    /// The most tokens of a prompt that is not cut up beside answers.
+    pub(crate) short_prompt: usize,
     /// How long requests may wait.
     pub(crate) times: Times,
 }
@@ -96,7 +98,7 @@ impl<R: Runner> Scheduler<R> {
         counters: Arc<Counters>,
         limits: Limits,
     ) -> Self {
-        let budget = Budget::new(limits.prompt_tokens);
+        let budget = Budget::new(limits.prompt_tokens, limits.short_prompt);
         let scheduler = Self { runner, tokenizer, queue, counters, limits, budget, running: Vec::new() };
         scheduler.publish();
         scheduler
@@ -256,17 +258,21 @@ impl<R: Runner> Scheduler<R> {
             }
         }
         let answers = shares.len();
-        let most = self.budget.tokens(answers > 0);
-        let mut budget = most;
+        let mut budget = self.budget.share(answers > 0);
+        let mut prompt_tokens = 0;
         for (index, running) in self.running.iter().enumerate() {
-            if running.first_token.is_none() && budget > 0 {
-                let len = running.slot.tokens().len();
-                let end = len.min(running.fed + budget);
-                budget -= end - running.fed;
+            if running.first_token.is_some() {
+                continue;
+            }
+            let len = running.slot.tokens().len();
+            let taken = budget.take(len, len - running.fed);
+            if taken > 0 {
+                let end = running.fed + taken;
+                prompt_tokens += taken;
                 shares.push(Share { index, start: running.fed, end, wanted: end == len });
             }
         }
-        Step { shares, prompt_tokens: most - budget, answers }
+        Step { shares, prompt_tokens, answers }
     }
 
     /// Feeds the model and lets each answer pick its token. An error means that nothing of it counts.

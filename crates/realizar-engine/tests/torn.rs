@@ -1,6 +1,5 @@
 //! A model file that is shortened while it is in use. The test has a process of its own: what was torn stays so.
 #![cfg(unix)]
-#![expect(clippy::expect_used, reason = "a test that cannot go on should say why")]
 
 use std::fs::{self, File};
 use std::path::Path;

@@ -26,8 +26,9 @@ struct Fake {
     blocks: usize,
     refuses_to_open: bool,
     breaks_down: bool,
-    /// How long a step takes.
+    /// How long a step takes, and how long each of its tokens.
     slow: Duration,
+    per_token: Duration,
     /// A step beside answers may not have more; 0 is no limit.
     most_tokens: usize,
 }
@@ -68,8 +69,11 @@ impl Runner for Fake {
         parts: &[Part<'_, u32>],
         rows: &mut dyn FnMut(usize, &[f32]),
     ) -> Result<(), EngineError> {
-        std::thread::sleep(self.slow);
         let all: usize = parts.iter().map(|part| part.tokens.len()).sum();
+        let time = self.slow + self.per_token * all as u32;
+        if !time.is_zero() {
+            std::thread::sleep(time);
+        }
         assert!(self.most_tokens == 0 || all <= self.most_tokens, "a step of {all} tokens");
         for part in parts {
             let tokens = self.sequences.get_mut(&part.seq).ok_or(ModelError::UnknownSequence { seq: 0 })?;
@@ -146,7 +150,7 @@ impl Bench {
     fn with_times(fake: Fake, sequences: usize, prompt_tokens: usize, times: Times) -> Self {
         let (queue, counters, tokenizer) =
             (Arc::new(Queue::new(64)), Arc::new(Counters::default()), Arc::new(tokenizer()));
-        let limits = Limits { sequences, prompt_tokens, times };
+        let limits = Limits { sequences, prompt_tokens, short_prompt: 20, times };
         let scheduler =
             Scheduler::new(fake, Arc::clone(&tokenizer), Arc::clone(&queue), Arc::clone(&counters), limits);
         let thread = Some(std::thread::spawn(move || scheduler.serve()));
@@ -335,7 +339,8 @@ fn row_157_owners_take_turns() {
 
 #[test]
 fn row_156_a_long_prompt_goes_in_small_pieces_beside_answers() {
-    let bench = Bench::start(Fake { most_tokens: 40, ..fake() }, 2, 190);
+    let per_token = Duration::from_micros(200);
+    let bench = Bench::start(Fake { most_tokens: 40, per_token, ..fake() }, 2, 190);
     let mut writing = bench.submit(&[5], &options(150), 200, None);
     assert!(matches!(writing.next_timeout(Duration::from_secs(20)), TryNext::Event(Event::Token(_))));
     let long = vec![6; 180];
