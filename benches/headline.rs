@@ -162,7 +162,7 @@ mod tests {
     fn the_model_has_the_shape_that_it_is_known_by() {
         let headline = Headline::new().unwrap();
         let config = headline.session.model().config();
-        let shape = [config.vocab, config.hidden, config.layers, config.ffn];
+        let shape = [config.vocab, config.hidden, config.layers, config.blocks[0].ffn];
         assert_eq!(shape, [100, 32, 2, 64]);
         assert_eq!(gguf().unwrap(), gguf().unwrap());
     }

@@ -134,6 +134,10 @@ mod pages {
     struct TransformerConfig;
     #[doc = include_str!("src/transformer/forward-pass.md")]
     struct TransformerForwardPass;
+    #[doc = include_str!("src/transformer/models.md")]
+    struct TransformerModels;
+    #[doc = include_str!("src/transformer/recurrent-states.md")]
+    struct TransformerRecurrentStates;
     #[doc = include_str!("src/tokenization/overview.md")]
     struct TokenizationOverview;
     #[doc = include_str!("src/tokenization/vocabulary.md")]

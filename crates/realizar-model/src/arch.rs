@@ -4,69 +4,191 @@
 //! constant in a file of its own; [`ARCHITECTURES`] lists them. Facts that a model file states in numbers (widths,
 //! counts, bases) are not here but in [`crate::Config`].
 
+pub(crate) mod afmoe;
+pub(crate) mod apertus;
+pub(crate) mod arcee;
+pub(crate) mod bailingmoe2;
 pub(crate) mod bert;
+pub(crate) mod bitnet;
+pub(crate) mod bloom;
+pub(crate) mod chatglm;
 pub(crate) mod cohere2;
+pub(crate) mod cohere2moe;
 pub(crate) mod command_r;
+pub(crate) mod dbrx;
 pub(crate) mod deepseek2;
+pub(crate) mod dots1;
+pub(crate) mod ernie4_5;
+pub(crate) mod ernie4_5_moe;
+pub(crate) mod eurobert;
 pub(crate) mod exaone;
+pub(crate) mod exaone4;
+pub(crate) mod exaone_moe;
 pub(crate) mod falcon;
+pub(crate) mod falcon_h1;
 pub(crate) mod gemma;
 pub(crate) mod gemma2;
 pub(crate) mod gemma3;
+pub(crate) mod gemma4;
+pub(crate) mod gemma_embedding;
 pub(crate) mod glm4;
+pub(crate) mod glm4moe;
 pub(crate) mod gpt2;
 pub(crate) mod gpt_oss;
 pub(crate) mod gptneox;
 pub(crate) mod granite;
+pub(crate) mod granitehybrid;
+pub(crate) mod granitemoe;
+pub(crate) mod grok;
+pub(crate) mod hunyuan_dense;
+pub(crate) mod hunyuan_moe;
 pub(crate) mod internlm2;
+pub(crate) mod jamba;
 pub(crate) mod jina_bert_v2;
+pub(crate) mod jina_bert_v3;
+pub(crate) mod kimi_linear;
+mod kinds;
+pub(crate) mod lfm2;
+pub(crate) mod lfm2moe;
 pub(crate) mod llama;
+pub(crate) mod llama4;
+pub(crate) mod llama_embed;
+pub(crate) mod mamba;
+pub(crate) mod mamba2;
+pub(crate) mod mimo2;
+pub(crate) mod minicpm;
+pub(crate) mod minicpm3;
+pub(crate) mod minimax_m2;
+mod missing;
 pub(crate) mod mistral3;
+pub(crate) mod mistral4;
+pub(crate) mod modern_bert;
+pub(crate) mod mpt;
+pub(crate) mod nemotron;
+pub(crate) mod nemotron_h;
+pub(crate) mod nemotron_h_moe;
+pub(crate) mod neo_bert;
 pub(crate) mod nomic_bert;
+pub(crate) mod nomic_bert_moe;
 pub(crate) mod olmo2;
+pub(crate) mod olmoe;
 pub(crate) mod phi2;
 pub(crate) mod phi3;
 pub(crate) mod qwen2;
 pub(crate) mod qwen2moe;
+pub(crate) mod qwen2vl;
 pub(crate) mod qwen3;
+pub(crate) mod qwen35;
+pub(crate) mod qwen35moe;
 pub(crate) mod qwen3moe;
+pub(crate) mod qwen3next;
+pub(crate) mod qwen3vl;
+pub(crate) mod qwen3vlmoe;
+pub(crate) mod rwkv7;
+pub(crate) mod seed_oss;
+pub(crate) mod smallthinker;
 pub(crate) mod smollm3;
 pub(crate) mod stablelm;
 pub(crate) mod starcoder2;
+pub(crate) mod step35;
 
-use realizar_tensor::{Gate, PairOrder, Scoring};
+use realizar_tensor::{Gate, PairOrder};
+
+pub(crate) use self::missing::MISSING;
+
+pub use self::kinds::{
+    AttentionGate, AttentionScale, Biases, EmbeddingScale, Ffn, FfnGate, GateNumbers, Latent, LogitScale,
+    Moe, MoeLayers, Norm, NormPlaces, Position, Presence, QkNorm, Residual, ResidualScale, Role, RopeLayers,
+    SharedExpert, SharedKv, Softcaps, State, StateKind, StateLayers, Temperature, WindowRope, Windows,
+};
 
 /// Every architecture that this crate runs, in the order of their names.
 pub const ARCHITECTURES: &[&ArchFacts] = &[
+    &afmoe::FACTS,
+    &apertus::FACTS,
+    &arcee::FACTS,
+    &bailingmoe2::FACTS,
     &bert::FACTS,
+    &bitnet::FACTS,
+    &bloom::FACTS,
+    &chatglm::FACTS,
     &cohere2::FACTS,
+    &cohere2moe::FACTS,
     &command_r::FACTS,
+    &dbrx::FACTS,
     &deepseek2::FACTS,
+    &dots1::FACTS,
+    &ernie4_5::FACTS,
+    &ernie4_5_moe::FACTS,
+    &eurobert::FACTS,
     &exaone::FACTS,
+    &exaone_moe::FACTS,
+    &exaone4::FACTS,
     &falcon::FACTS,
+    &falcon_h1::FACTS,
     &gemma::FACTS,
+    &gemma_embedding::FACTS,
     &gemma2::FACTS,
     &gemma3::FACTS,
+    &gemma4::FACTS,
     &glm4::FACTS,
+    &glm4moe::FACTS,
     &gpt_oss::FACTS,
     &gpt2::FACTS,
     &gptneox::FACTS,
     &granite::FACTS,
+    &granitehybrid::FACTS,
+    &granitemoe::FACTS,
+    &grok::FACTS,
+    &hunyuan_dense::FACTS,
+    &hunyuan_moe::FACTS,
     &internlm2::FACTS,
+    &jamba::FACTS,
     &jina_bert_v2::FACTS,
+    &jina_bert_v3::FACTS,
+    &kimi_linear::FACTS,
+    &lfm2::FACTS,
+    &lfm2moe::FACTS,
     &llama::FACTS,
+    &llama_embed::FACTS,
+    &llama4::FACTS,
+    &mamba::FACTS,
+    &mamba2::FACTS,
+    &mimo2::FACTS,
+    &minicpm::FACTS,
+    &minicpm3::FACTS,
+    &minimax_m2::FACTS,
     &mistral3::FACTS,
+    &mistral4::FACTS,
+    &modern_bert::FACTS,
+    &mpt::FACTS,
+    &nemotron::FACTS,
+    &nemotron_h::FACTS,
+    &nemotron_h_moe::FACTS,
+    &neo_bert::FACTS,
     &nomic_bert::FACTS,
+    &nomic_bert_moe::FACTS,
     &olmo2::FACTS,
+    &olmoe::FACTS,
     &phi2::FACTS,
     &phi3::FACTS,
     &qwen2::FACTS,
     &qwen2moe::FACTS,
+    &qwen2vl::FACTS,
     &qwen3::FACTS,
+    &qwen35::FACTS,
+    &qwen35moe::FACTS,
     &qwen3moe::FACTS,
+    &qwen3next::FACTS,
+    &qwen3vl::FACTS,
+    &qwen3vlmoe::FACTS,
+    &rwkv7::FACTS,
+    &seed_oss::FACTS,
+    &smallthinker::FACTS,
     &smollm3::FACTS,
     &stablelm::FACTS,
     &starcoder2::FACTS,
+    &step35::FACTS,
 ];
 
 /// What distinguishes one architecture from the others.
@@ -78,14 +200,20 @@ pub struct ArchFacts {
     pub role: Role,
     /// The norm of every place in [`NormPlaces`].
     pub norm: Norm,
+    /// A file with the other norm's epsilon alone has that norm.
+    pub norm_by_key: bool,
     /// Where norms stand and what their tensors are called.
     pub norms: NormPlaces,
     /// How the two branches of a block join the stream.
     pub residual: Residual,
+    /// A layer has one branch only: attention, a state, or feed-forward; the norm before it is attention's.
+    pub one_branch: bool,
     /// Which projections have biases.
     pub biases: Biases,
     /// Norm of queries and keys before they are rotated.
     pub qk_norm: QkNorm,
+    /// That norm comes after the rotation.
+    pub qk_norm_last: bool,
     /// How a token's position enters.
     pub position: Position,
     /// Which layers rotate queries and keys.
@@ -94,245 +222,54 @@ pub struct ArchFacts {
     pub window_rope: WindowRope,
     /// `rope.scaling.yarn_log_multiplier` moves YaRN's magnitude from the rotation to the attention's scale.
     pub yarn_log_multiplier: bool,
-    /// Full attention on every n-th layer and a sliding window on the others; 0: no layer has a window.
-    pub window_period: usize,
+    /// Layers do not rotate in files whose `rope.scaling.finetuned` is false.
+    pub rope_if_finetuned: bool,
+    /// Which layers have a sliding window.
+    pub windows: Windows,
+    /// The width of every window, if the file has any.
+    pub window_width: Option<u32>,
+    /// Layers that rotate see only the keys of their own stretch of this many positions.
+    pub stretch: Option<u32>,
     /// Where the factor on the attention scores comes from.
     pub attention_scale: AttentionScale,
     /// Soft caps on attention scores and logits, where the file does not state them; `None`: there are no caps.
     pub softcaps: Option<Softcaps>,
     /// A learned logit per head that takes weight from the values (`attn_sinks`).
-    pub sinks: bool,
-    /// Queries grow with the logarithm of the position (`attention.temperature_scale`).
-    pub query_temperature: bool,
-    /// Keys and values are kept as one low-rank latent vector.
-    pub latent_attention: bool,
+    pub sinks: Presence,
+    /// Queries grow with the logarithm of the position.
+    pub temperature: Temperature,
+    /// Values are normed head by head, without gains.
+    pub value_norm: bool,
+    /// Whose keys and values a layer reads.
+    pub shared_kv: SharedKv,
+    /// A recurrent state.
+    pub state: Option<State>,
+    /// What gates the heads' values.
+    pub attention_gate: AttentionGate,
+    /// `attention.clamp_kqv` bounds queries, keys and values.
+    pub clamp_qkv: bool,
+    /// `attention.value_scale` multiplies the attention branch.
+    pub value_scale: bool,
+    /// Whether keys and values come out of a low-rank latent vector.
+    pub latent: Latent,
     /// The feed-forward branch.
     pub ffn: Ffn,
+    /// Its function, where the file has numbers for it.
+    pub gate_numbers: GateNumbers,
     /// The mixture of experts, for architectures that can have one.
     pub moe: Option<Moe>,
     /// Factor on the embeddings.
     pub embedding_scale: EmbeddingScale,
     /// A row of `token_types.weight` is added to every embedding.
     pub token_types: bool,
-    /// `residual_scale` multiplies both branches.
-    pub residual_scale: bool,
+    /// Every block adds an embedding of its own (`embedding_length_per_layer_input`), if the file says so.
+    pub per_layer: bool,
+    /// `layer_output_scale` multiplies the stream after each block, where the file has it.
+    pub block_scale: bool,
+    /// Factor on both branches.
+    pub residual_scale: ResidualScale,
     /// What `logit_scale` does.
     pub logit_scale: LogitScale,
-}
-
-/// What the model is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    /// Predicts the next token; a token sees itself and those before it.
-    Decoder,
-    /// Turns a text into vectors; every token sees all others.
-    Encoder,
-}
-
-/// The two norms.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Norm {
-    /// `x / rms(x) * gain`.
-    Rms,
-    /// `(x - mean(x)) / std(x) * gain + bias`.
-    Layer,
-}
-
-/// Names of the norms' tensors (without `blk.N.` and `.weight`); `None` where there is no norm.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NormPlaces {
-    /// Over the embeddings, before the first block.
-    pub embedding: Option<&'static str>,
-    /// On the block's input, for the attention branch (and the other one, if that has no norm of its own).
-    pub before_attention: Option<&'static str>,
-    /// When the file has it: the norm for attention, while `before_attention` serves the feed-forward branch.
-    pub attention_only: Option<&'static str>,
-    /// On the output of attention, before it joins the stream.
-    pub after_attention: Option<&'static str>,
-    /// On the input of the feed-forward branch.
-    pub before_ffn: Option<&'static str>,
-    /// On the output of the feed-forward branch, before it joins the stream.
-    pub after_ffn: Option<&'static str>,
-    /// On the stream itself, after attention and after the feed-forward branch have joined it.
-    pub stream: Option<[&'static str; 2]>,
-    /// After the last block.
-    pub output: Option<&'static str>,
-}
-
-/// How the branches of a block join the stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Residual {
-    /// Attention first; the feed-forward branch sees its result.
-    Sequential,
-    /// Both branches see the block's input.
-    Parallel,
-    /// Parallel if this boolean key says so.
-    ParallelIf(&'static str),
-    /// Parallel in files without the norm before the feed-forward branch.
-    ParallelWithoutFfnNorm,
-}
-
-/// Whether something stands in a model's file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Presence {
-    /// Never; if it is there it is surplus.
-    Never,
-    /// Used when it is there.
-    Optional,
-    /// Missing is an error.
-    Always,
-}
-
-/// Biases per projection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Biases {
-    /// Of every norm in [`NormPlaces`].
-    pub norms: Presence,
-    /// Of the query, key and value projections.
-    pub qkv: Presence,
-    /// Of the attention's output projection.
-    pub attention_output: Presence,
-    /// Of the feed-forward projections.
-    pub ffn: Presence,
-    /// Of the feed-forward branch's last projection.
-    pub ffn_down: Presence,
-    /// Of the router and the experts.
-    pub experts: Presence,
-    /// Of the projection to logits.
-    pub output: Presence,
-}
-
-/// Norm of queries and keys before they are rotated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum QkNorm {
-    /// None.
-    Never,
-    /// Each head by itself; one gain for all heads, or one per head, as the file has it.
-    PerHead(Norm, Presence),
-    /// All heads of a token together.
-    Whole,
-}
-
-/// How positions enter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Position {
-    /// Rotation of queries and keys.
-    Rope(PairOrder),
-    /// A learned vector per position is added to the embedding.
-    Learned,
-    /// A penalty on the distance, per head.
-    Alibi,
-}
-
-/// Which layers rotate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RopeLayers {
-    /// All of them.
-    All,
-    /// Only those with a sliding window.
-    Windowed,
-    /// All but every n-th.
-    AllButEvery(usize),
-}
-
-/// The rotation of layers with a sliding window.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WindowRope {
-    /// As in every other layer.
-    Same,
-    /// The same base without scaling.
-    Unscaled,
-    /// Base from `rope.freq_base_swa` (10,000 if missing), without scaling.
-    OwnBase,
-}
-
-/// Where the factor on the attention scores comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AttentionScale {
-    /// `1 / sqrt(head_dim)`.
-    HeadDim,
-    /// `1 / sqrt(hidden / heads)` for the model with this many layers, else as `HeadDim`.
-    HiddenPerHead {
-        /// Layers of the model that is meant.
-        layers: usize,
-    },
-    /// The key `attention.scale`; `1 / sqrt(head_dim)` where it is missing or 0.
-    Key,
-}
-
-/// Values of `attn_logit_softcapping` and `final_logit_softcapping` for files that lack the keys.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Softcaps {
-    /// For the scores of attention.
-    pub attention: f32,
-    /// For the logits.
-    pub logits: f32,
-}
-
-/// The feed-forward branch.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Ffn {
-    /// The function between the projections.
-    pub activation: Gate,
-    /// Whether a second projection is multiplied with the activated one.
-    pub gate: FfnGate,
-}
-
-/// Whether and how the feed-forward branch is gated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FfnGate {
-    /// `down(act(up x))`.
-    None,
-    /// `down(act(gate x) * up x)` with two tensors.
-    Split,
-    /// The same with one tensor: the first half of its rows is the gate.
-    Fused,
-}
-
-/// The mixture of experts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Moe {
-    /// How router logits become weights, for files without `expert_gating_func`.
-    pub scoring: Scoring,
-    /// Whether the chosen weights are divided by their sum, for files without `expert_weights_norm`.
-    pub normalise: bool,
-    /// A bias on the scores that counts for the choice only (`exp_probs_b`).
-    pub selection_bias: Presence,
-    /// The expert that serves every token.
-    pub shared: SharedExpert,
-}
-
-/// The expert that serves every token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SharedExpert {
-    /// There is none.
-    None,
-    /// Width `expert_shared_feed_forward_length`; its output is weighted by a sigmoid of its own.
-    Gated,
-    /// `expert_shared_count` experts as one matrix.
-    Plain,
-}
-
-/// Factor on the embeddings.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EmbeddingScale {
-    /// None.
-    One,
-    /// The square root of the width.
-    SqrtHidden,
-    /// The key `embedding_scale`.
-    Key,
-}
-
-/// What the key `logit_scale` does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogitScale {
-    /// It is not read.
-    Unused,
-    /// Logits are multiplied with it.
-    Multiply,
-    /// Logits are divided by it.
-    Divide,
 }
 
 impl ArchFacts {
@@ -343,58 +280,45 @@ impl ArchFacts {
     }
 }
 
-impl NormPlaces {
-    /// Norms before both branches and after the last block: most decoders.
-    pub(crate) const BEFORE: Self = Self {
-        embedding: None,
-        before_attention: Some("attn_norm"),
-        attention_only: None,
-        after_attention: None,
-        before_ffn: Some("ffn_norm"),
-        after_ffn: None,
-        stream: None,
-        output: Some("output_norm"),
-    };
-}
-
-impl Biases {
-    const fn all(presence: Presence) -> Self {
-        Self {
-            norms: presence,
-            qkv: presence,
-            attention_output: presence,
-            ffn: presence,
-            ffn_down: presence,
-            experts: Presence::Never,
-            output: Presence::Never,
-        }
-    }
-}
-
 /// The plainest decoder; the entries below say where they leave it.
 const PLAIN: ArchFacts = ArchFacts {
     name: "",
     role: Role::Decoder,
     norm: Norm::Rms,
+    norm_by_key: false,
     norms: NormPlaces::BEFORE,
     residual: Residual::Sequential,
+    one_branch: false,
     biases: Biases::all(Presence::Never),
     qk_norm: QkNorm::Never,
+    qk_norm_last: false,
     position: Position::Rope(PairOrder::Adjacent),
     rope_layers: RopeLayers::All,
     window_rope: WindowRope::Same,
     yarn_log_multiplier: false,
-    window_period: 0,
+    rope_if_finetuned: false,
+    windows: Windows::Never,
+    window_width: None,
+    stretch: None,
     attention_scale: AttentionScale::HeadDim,
     softcaps: None,
-    sinks: false,
-    query_temperature: false,
-    latent_attention: false,
+    sinks: Presence::Never,
+    temperature: Temperature::Never,
+    value_norm: false,
+    shared_kv: SharedKv::Never,
+    state: None,
+    attention_gate: AttentionGate::None,
+    clamp_qkv: false,
+    value_scale: false,
+    latent: Latent::Never,
     ffn: Ffn { activation: Gate::Silu, gate: FfnGate::Split },
+    gate_numbers: GateNumbers::Never,
     moe: None,
     embedding_scale: EmbeddingScale::One,
     token_types: false,
-    residual_scale: false,
+    per_layer: false,
+    block_scale: false,
+    residual_scale: ResidualScale::One,
     logit_scale: LogitScale::Unused,
 };
 
@@ -411,5 +335,8 @@ mod tests {
             assert_eq!(ArchFacts::find(facts.name), Some(*facts));
         }
         assert_eq!(ArchFacts::find("Llama"), None);
+        for (name, what) in super::MISSING {
+            assert_eq!(ArchFacts::find(name), None, "{name} runs: {what}");
+        }
     }
 }

@@ -1,12 +1,13 @@
 //! The attention branch: heads made by projections, or unpacked from a latent vector.
 
-use realizar_tensor::{AttentionSpec, Compute, HeadCols, Product, Rows};
+use realizar_tensor::{AttentionSpec, Compute, Gate, HeadCols, Product, Rows};
 
 use crate::arch::{Norm, QkNorm};
-use crate::buffers::{Buffers, LatentBuffers};
-use crate::config::{Config, LatentConfig};
+use crate::buffers::{AttentionBuffers, Buffers, LatentBuffers};
+use crate::config::{BlockConfig, Config, LatentConfig};
+use crate::linear::project;
 use crate::transformer::{Input, Paging, Pass, Step, apply_norm};
-use crate::weights::{Attention, AttentionInput, HeadWeights, LatentWeights, NormWeights};
+use crate::weights::{Attention, AttentionInput, HeadWeights, LatentUp, LatentWeights, NormWeights};
 
 impl Pass {
     /// Attention over `input`; the result is left in `buffers.branch`.
@@ -18,97 +19,182 @@ impl Pass {
         input: Input,
         step: Step<'_>,
     ) {
-        let windowed = config.has_window(layer);
-        let rope = config.layer_rope(layer).and(self.ropes[usize::from(windowed)].as_ref());
+        let block = &config.blocks[layer];
+        let rope = config.layer_rope(layer).and(self.ropes[usize::from(block.windowed)].as_ref());
         let Self { compute, cache, buffers, temperatures, alibi, .. } = self;
-        let Buffers { x, normed, input: own, branch, q, k, v, heads, latent, .. } = buffers;
+        let Buffers { x, normed, input: own, branch, attention, latent, .. } = buffers;
         let input = input.of(x, normed, own);
+        attention.fit(block);
+        let last = config.arch.qk_norm_last;
         match (&weights.input, config.latent.zip(latent.as_mut())) {
-            (AttentionInput::Heads(weights), _) => make_heads(compute, config, weights, input, [q, k, v]),
+            (AttentionInput::Heads(weights), _) => {
+                make_heads(compute, config, block, weights, input, attention);
+                if !last {
+                    norm_heads(compute, config, block, weights, attention);
+                }
+            }
             (AttentionInput::Latent(weights), Some((shape, buffers))) => {
-                make_latent(compute, config, (&shape, weights), input, buffers, [q, k, v]);
+                make_latent(compute, config, block, (&shape, weights), input, (buffers, attention));
             }
             (AttentionInput::Latent(_), None) => {}
         }
+        let AttentionBuffers { q, k, .. } = attention;
+        let owns_keys = block.kv_of == layer;
         if let Some(rope) = rope {
-            compute.rope(q, config.heads, rope, step.positions);
-            compute.rope(k, config.kv_heads, rope, step.positions);
+            compute.rope(q, block.heads, rope, step.positions);
+            if owns_keys {
+                compute.rope(k, block.kv_heads, rope, step.positions);
+            }
         }
-        if config.query_temperature.is_some() {
+        if let (AttentionInput::Heads(weights), true) = (&weights.input, last) {
+            norm_heads(compute, config, block, weights, attention);
+        }
+        let AttentionBuffers { q, k, v, heads, gate, .. } = attention;
+        if config.query_temperature.is_some() && block.tempered {
             compute.scale_rows(q, temperatures);
         }
-        let Paging { slots, spans } = if cache.in_window(layer) { step.window } else { step.full };
-        let (store, place) = cache.layer(layer);
-        compute.kv_append(store, place, k, v, slots);
+        let place = cache.places[layer];
+        let Paging { slots, spans, stretches } = step.paging[place.store];
+        let store = &mut cache.stores[place.store].kv;
+        if owns_keys {
+            compute.kv_append(store, place.layer, k, v, slots);
+        }
         let spec = AttentionSpec {
-            heads: config.heads,
-            scale: config.attention_scale,
-            window: config.window.filter(|_| windowed),
+            heads: block.heads,
+            scale: block.scale,
+            window: config.window.filter(|_| block.windowed),
             softcap: config.attention_softcap,
             causal: config.causal(),
             sinks: weights.sinks.as_ref(),
             alibi: alibi.as_ref(),
         };
-        compute.attention(q, store, place, spans, &spec, heads);
+        let spans = if config.arch.stretch.is_some() && block.rotates { stretches } else { spans };
+        compute.attention(q, store, place.layer, spans, &spec, heads);
         let heads = match (&weights.input, config.latent.zip(latent.as_mut())) {
-            (AttentionInput::Latent(weights), Some((shape, buffers))) => {
-                let from = HeadCols { stride: shape.kv_rank, offset: 0 };
-                let to = HeadCols { stride: shape.value_dim, offset: 0 };
-                compute.matmul_heads(heads, from, &weights.v_up, config.heads, &mut buffers.heads, to);
-                &buffers.heads
+            (AttentionInput::Latent(weights), Some((shape, buffers))) => match &weights.up {
+                LatentUp::Absorbed { v, .. } => {
+                    let from = HeadCols { stride: shape.kv_rank, offset: 0 };
+                    let to = HeadCols { stride: shape.value_dim, offset: 0 };
+                    compute.matmul_heads(heads, from, v, block.heads, &mut buffers.heads, to);
+                    &mut buffers.heads
+                }
+                LatentUp::Unpacked(_) => heads,
+            },
+            _ => heads,
+        };
+        if let Some(norm) = &weights.inner_norm {
+            norm_parts(compute, norm, 1, config.norm_eps, heads);
+        }
+        let heads: &Rows = match (&weights.input, &weights.gate) {
+            (_, Some(linear)) => {
+                project(compute, input, [(linear, &mut *gate)]);
+                if gate.width() == heads.width() {
+                    compute.gate(Gate::Sigmoid, gate, heads);
+                    gate
+                } else {
+                    compute.gate_heads(heads, gate);
+                    heads
+                }
+            }
+            (AttentionInput::Heads(_), None) if gate_in_query(config) => {
+                compute.gate(Gate::Sigmoid, gate, heads);
+                gate
             }
             _ => heads,
         };
-        let output = &weights.output;
-        let product = Product { weight: &output.weight, bias: output.bias.as_ref(), out: branch };
-        compute.matmul(heads, &mut [product]);
+        project(compute, heads, [(&weights.output, &mut *branch)]);
+        if config.value_scale != 1.0 {
+            compute.scale(branch, config.value_scale);
+        }
     }
 }
 
-/// Queries, keys and values by projection, with their norms.
+fn gate_in_query(config: &Config) -> bool {
+    config.arch.attention_gate == crate::arch::AttentionGate::InQuery
+}
+
+/// Queries, keys and values by projection.
 fn make_heads(
     compute: &mut Compute,
     config: &Config,
+    block: &BlockConfig,
     weights: &HeadWeights,
     x: &Rows,
-    [q, k, v]: [&mut Rows; 3],
+    buffers: &mut AttentionBuffers,
 ) {
-    let products = [(&weights.q, &mut *q), (&weights.k, &mut *k), (&weights.v, v)];
-    compute.matmul(
-        x,
-        &mut products.map(|(linear, out)| Product {
-            weight: &linear.weight,
-            bias: linear.bias.as_ref(),
-            out,
-        }),
-    );
-    let whole = config.arch.qk_norm == QkNorm::Whole;
-    let mut norm = |weights: &Option<NormWeights>, x: &mut Rows, heads| {
-        let Some(NormWeights { kind, gain, .. }) = weights else { return };
-        let heads = if whole { 1 } else { heads };
-        match kind {
-            Norm::Rms => compute.rms_norm_heads(x, heads, gain, config.norm_eps),
-            Norm::Layer => compute.layer_norm_heads(x, heads, gain, None, config.norm_eps),
+    let AttentionBuffers { q, k, v, wide_q, gate, .. } = buffers;
+    let gated = gate_in_query(config);
+    let queries = if gated { &mut *wide_q } else { &mut *q };
+    match (&weights.k, &weights.v) {
+        (Some(keys), Some(values)) => {
+            project(compute, x, [(&weights.q, queries), (keys, &mut *k), (values, &mut *v)])
         }
-    };
-    norm(&weights.q_norm, q, config.heads);
-    norm(&weights.k_norm, k, config.kv_heads);
+        (Some(keys), None) => {
+            project(compute, x, [(&weights.q, queries), (keys, &mut *k)]);
+            let cols = HeadCols { stride: block.head_dim, offset: 0 };
+            compute.copy_cols(k, cols, block.kv_heads, block.head_dim, v, cols);
+        }
+        (None, _) => project(compute, x, [(&weights.q, queries)]),
+    }
+    if gated {
+        // A head's query and its gate stand side by side.
+        let width = block.head_dim;
+        let cols = |stride, offset| HeadCols { stride, offset };
+        compute.copy_cols(wide_q, cols(2 * width, 0), block.heads, width, q, cols(width, 0));
+        gate.set_width(block.heads * width);
+        compute.copy_cols(wide_q, cols(2 * width, width), block.heads, width, gate, cols(width, 0));
+    }
+    if let Some(limit) = config.qkv_clamp {
+        for part in [q, k, v] {
+            compute.clamp(part, limit);
+        }
+    }
 }
 
-/// Queries brought into the latent space, the latent vector with its rotated part as the one key, and alone as the
-/// one value.
+/// Norms of the heads, before or after they rotate.
+fn norm_heads(
+    compute: &mut Compute,
+    config: &Config,
+    block: &BlockConfig,
+    weights: &HeadWeights,
+    buffers: &mut AttentionBuffers,
+) {
+    let AttentionBuffers { q, k, v, .. } = buffers;
+    let whole = config.arch.qk_norm == QkNorm::Whole;
+    let mut norm = |weights: &Option<NormWeights>, x: &mut Rows, heads| {
+        if let Some(weights) = weights {
+            norm_parts(compute, weights, if whole { 1 } else { heads }, config.norm_eps, x);
+        }
+    };
+    norm(&weights.q_norm, q, block.heads);
+    if weights.k.is_some() {
+        norm(&weights.k_norm, k, block.kv_heads);
+        norm(&weights.v_norm, v, block.kv_heads);
+    }
+}
+
+/// Norms each of the equal parts of every row.
+pub(crate) fn norm_parts(compute: &mut Compute, norm: &NormWeights, parts: usize, eps: f32, x: &mut Rows) {
+    match norm.kind {
+        Norm::Rms => compute.rms_norm_heads(x, parts, &norm.gain, eps),
+        Norm::Layer => compute.layer_norm_heads(x, parts, &norm.gain, norm.bias.as_ref(), eps),
+    }
+}
+
+/// Absorbed: queries brought into the latent space, the latent vector with its rotated part as the one key, and alone as
+/// the one value. Unpacked: keys and values of all heads, each key with the same rotated part.
 fn make_latent(
     compute: &mut Compute,
     config: &Config,
+    block: &BlockConfig,
     (shape, weights): (&LatentConfig, &LatentWeights),
     x: &Rows,
-    buffers: &mut LatentBuffers,
-    [q, k, v]: [&mut Rows; 3],
+    (latent, attention): (&mut LatentBuffers, &mut AttentionBuffers),
 ) {
-    let Config { heads, head_dim, norm_eps: eps, .. } = *config;
-    let LatentConfig { kv_rank, head_dim: unpacked, .. } = *shape;
-    let rotated = head_dim - kv_rank;
-    let LatentBuffers { q_low, q: wide, low, k_rotated, .. } = buffers;
+    let (heads, eps) = (block.heads, config.norm_eps);
+    let LatentConfig { kv_rank, head_dim: unpacked, value_dim, rotated, .. } = *shape;
+    let LatentBuffers { q_low, q: wide, low, normed, k_rotated, pairs, .. } = latent;
+    let AttentionBuffers { q, k, v, .. } = attention;
     fn plain<'a>(weight: &'a realizar_tensor::QMatrix, out: &'a mut Rows) -> Product<'a> {
         Product { weight, bias: None, out }
     }
@@ -126,11 +212,26 @@ fn make_latent(
             compute.matmul(x, &mut [plain(&weights.q, wide), latent, k_part]);
         }
     }
-    apply_norm(compute, &weights.latent_norm, eps, low, v);
-    // Queries: the unrotated part through the keys' unpacking matrix, the rotated part as it is.
     let cols = |stride, offset| HeadCols { stride, offset };
-    compute.matmul_heads(wide, cols(unpacked, 0), &weights.k_up, heads, q, cols(head_dim, 0));
-    compute.copy_cols(wide, cols(unpacked, unpacked - rotated), heads, rotated, q, cols(head_dim, kv_rank));
-    compute.copy_cols(v, cols(kv_rank, 0), 1, kv_rank, k, cols(head_dim, 0));
-    compute.copy_cols(k_rotated, cols(rotated, 0), 1, rotated, k, cols(head_dim, kv_rank));
+    let kept = unpacked - rotated;
+    match &weights.up {
+        LatentUp::Absorbed { k: k_up, .. } => {
+            let head_dim = kv_rank + rotated;
+            apply_norm(compute, &weights.latent_norm, eps, low, v);
+            // Queries: the unrotated part through the keys' unpacking matrix, the rotated part as it is.
+            compute.matmul_heads(wide, cols(unpacked, 0), k_up, heads, q, cols(head_dim, 0));
+            compute.copy_cols(wide, cols(unpacked, kept), heads, rotated, q, cols(head_dim, kv_rank));
+            compute.copy_cols(v, cols(kv_rank, 0), 1, kv_rank, k, cols(head_dim, 0));
+            compute.copy_cols(k_rotated, cols(rotated, 0), 1, rotated, k, cols(head_dim, kv_rank));
+        }
+        LatentUp::Unpacked(up) => {
+            apply_norm(compute, &weights.latent_norm, eps, low, normed);
+            compute.matmul(normed, &mut [plain(up, pairs)]);
+            let pair = kept + value_dim;
+            compute.copy_cols(wide, cols(unpacked, 0), heads, unpacked, q, cols(unpacked, 0));
+            compute.copy_cols(pairs, cols(pair, 0), heads, kept, k, cols(unpacked, 0));
+            compute.copy_cols(k_rotated, cols(0, 0), heads, rotated, k, cols(unpacked, kept));
+            compute.copy_cols(pairs, cols(pair, kept), heads, value_dim, v, cols(value_dim, 0));
+        }
+    }
 }

@@ -53,15 +53,20 @@ impl<'a> Binder<'a> {
         self.source.metadata("config.tie_word_embeddings").and_then(|tied| tied.as_bool()) != Some(false)
     }
 
+    /// A tensor's shape, if the file has it.
+    pub(crate) fn shape(&self, name: &str) -> Option<Vec<usize>> {
+        self.source.tensor(&self.dialect.tensor(name)).map(|view| view.shape.to_vec())
+    }
+
     /// Rows of a matrix whose number is the file's business; 0 if it is not there.
     pub(crate) fn rows(&self, name: &str) -> usize {
         self.source.tensor(&self.dialect.tensor(name)).map_or(0, |view| matrix_rows(&view.shape))
     }
 
     /// Factors of the rotation, one per pair: a tensor, or in a checkpoint a list of its configuration.
-    pub(crate) fn factors(&mut self, name: &str, list: &str, pairs: usize) -> Bound<Vec<f32>> {
+    pub(crate) fn factors(&mut self, name: &str, list: &str, lens: &[usize]) -> Bound<Vec<f32>> {
         if self.has(name) {
-            return Ok(self.vector(name, &[pairs])?.map(|factors| factors.as_slice().to_vec()));
+            return Ok(self.vector(name, lens)?.map(|factors| factors.as_slice().to_vec()));
         }
         if list.is_empty() || !self.dialect.has_list(self.source, list) {
             return Ok(None);
@@ -70,10 +75,12 @@ impl<'a> Binder<'a> {
         let number = |value: Value<'_>| value.as_f32().or(value.as_i128().map(|whole| whole as f32));
         let found = self.source.require_array(&key)?;
         let factors: Option<Vec<f32>> = found.iter().map(number).collect();
-        match factors.filter(|factors| factors.len() == pairs && factors.iter().all(|factor| *factor > 0.0)) {
+        match factors
+            .filter(|factors| lens.contains(&factors.len()) && factors.iter().all(|factor| *factor > 0.0))
+        {
             Some(factors) => Ok(Some(factors)),
             None => {
-                let expected = format!("{pairs} numbers above 0");
+                let expected = format!("{} numbers above 0", lens.first().copied().unwrap_or_default());
                 Err(ModelError::OutOfRange { key, found: format!("a list of {}", found.len()), expected })
             }
         }

@@ -1,27 +1,51 @@
-//! The stores of keys and values: one for layers that see everything, and one for layers with a window, of which a
-//! sequence holds only what can still be seen.
+//! What sequences leave behind: keys and values in stores, one per shape of heads, and for layers with a window stores
+//! of which a sequence holds only what can still be seen; and recurrent states.
 
-use realizar_tensor::{KV_BLOCK, KvShape, KvStore, KvType};
+use realizar_tensor::{KV_BLOCK, KvShape, KvStore, KvType, StateStore};
 
-use crate::config::Config;
+use crate::config::{BlockConfig, Config};
 use crate::error::ModelError;
 
-/// Keys and values of a session.
+/// Stores that a session can have.
+pub(crate) const MOST_STORES: usize = 8;
+
+/// States that a sequence can hold: the one it works on, the one before the last step, and one from farther back.
+pub(crate) const STATES_PER_SEQUENCE: usize = 3;
+
+/// Keys, values and states of a session.
 #[derive(Debug)]
 pub(crate) struct Cache {
-    pub(crate) full: KvStore,
-    /// With the window.
-    pub(crate) window: Option<(KvStore, usize)>,
-    /// Per layer: whether it is in the window's store, and its number in its store.
-    pub(crate) places: Vec<(bool, usize)>,
+    /// Those of layers that see everything stand first, and there is one at least.
+    pub(crate) stores: Vec<Store>,
+    /// Per layer.
+    pub(crate) places: Vec<Place>,
+    pub(crate) states: Option<StateStore>,
+}
+
+/// Keys and values of some layers.
+#[derive(Debug)]
+pub(crate) struct Store {
+    pub(crate) kv: KvStore,
+    /// Keys that a token sees at most, where older ones are given back.
+    pub(crate) window: Option<usize>,
+}
+
+/// Where a layer's keys and values are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// Number of the store.
+    pub(crate) store: usize,
+    /// The layer's number in it.
+    pub(crate) layer: usize,
 }
 
 /// Shapes and blocks of the stores, before anything is allocated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct CachePlan {
-    full: (KvShape, usize),
-    window: Option<(KvShape, usize, usize)>,
-    places: Vec<(bool, usize)>,
+    stores: Vec<(KvShape, usize, Option<usize>)>,
+    places: Vec<Place>,
+    /// Numbers per state of each part, and how many states.
+    states: Option<(Vec<usize>, usize)>,
 }
 
 impl CachePlan {
@@ -36,65 +60,111 @@ impl CachePlan {
         let window = config.window.map_or(usize::MAX, |window| window as usize);
         // What a chunk sees and adds, from anywhere inside a block.
         let held = window.saturating_add(chunk).div_ceil(KV_BLOCK).saturating_add(1);
-        let windowed = (0..config.layers).filter(|layer| config.has_window(*layer)).count();
-        if held >= all || windowed == 0 || windowed == config.layers {
-            let places = (0..config.layers).map(|layer| (false, layer)).collect();
-            return Self { full: (shape(config, config.layers, dtype), blocks), window: None, places };
+        let sees_all = |block: &BlockConfig| block.heads > 0 && !block.windowed;
+        let split = held < all && config.blocks.iter().any(sees_all);
+        let mut plan = Self::by_shape(config, |block| split && block.windowed, dtype);
+        for (_, count, in_window) in &mut plan.stores {
+            *count = match in_window {
+                Some(_) => held.saturating_mul(sequences),
+                None => blocks,
+            };
         }
-        let mut counts = [0; 2];
-        let mut place = |layer| {
-            let in_window = config.has_window(layer);
-            let count = &mut counts[usize::from(in_window)];
-            *count += 1;
-            (in_window, *count - 1)
-        };
-        Self {
-            places: (0..config.layers).map(&mut place).collect(),
-            full: (shape(config, config.layers - windowed, dtype), blocks),
-            window: Some((shape(config, windowed, dtype), held.saturating_mul(sequences), window)),
-        }
+        plan.states = plan.states.map(|(sizes, _)| (sizes, sequences.saturating_mul(STATES_PER_SEQUENCE)));
+        plan
     }
 
-    /// One layer's store in which all layers take turns: for a pass without a past.
+    /// Stores for a pass without a past.
     pub(crate) fn without_past(config: &Config, tokens: usize) -> Self {
-        let places = vec![(false, 0); config.layers];
-        Self { full: (shape(config, 1, KvType::F32), tokens.div_ceil(KV_BLOCK)), window: None, places }
+        let mut plan = Self::by_shape(config, |_| false, KvType::F32);
+        let shared = config.blocks.iter().enumerate().any(|(layer, block)| block.kv_of != layer);
+        for (shape, count, _) in &mut plan.stores {
+            *count = tokens.div_ceil(KV_BLOCK);
+            // Layers take turns in one layer's room.
+            if !shared {
+                shape.layers = 1;
+            }
+        }
+        if !shared {
+            plan.places.iter_mut().for_each(|place| place.layer = 0);
+        }
+        plan.states = plan.states.map(|(sizes, _)| (sizes, 1));
+        plan
+    }
+
+    /// One store per shape of heads, and per answer of `windowed`.
+    fn by_shape(config: &Config, windowed: impl Fn(&BlockConfig) -> bool, dtype: KvType) -> Self {
+        let window = config.window.map(|window| window as usize);
+        let mut stores: Vec<(KvShape, usize, Option<usize>)> = Vec::new();
+        let mut places = vec![Place::default(); config.layers];
+        let own = |(layer, block): &(usize, &BlockConfig)| block.heads > 0 && block.kv_of == *layer;
+        for in_window in [false, true] {
+            let blocks = config.blocks.iter().enumerate();
+            for (layer, block) in blocks.filter(own).filter(|(_, block)| windowed(block) == in_window) {
+                let one = KvShape {
+                    layers: 1,
+                    kv_heads: block.kv_heads,
+                    head_dim_k: block.head_dim,
+                    head_dim_v: block.value_dim,
+                    dtype,
+                };
+                let window = window.filter(|_| in_window);
+                let alike = |(shape, _, other): &(KvShape, usize, Option<usize>)| {
+                    KvShape { layers: 1, ..*shape } == one && *other == window
+                };
+                let store = stores.iter().position(alike).unwrap_or(stores.len());
+                match stores.get_mut(store) {
+                    Some((shape, ..)) => shape.layers += 1,
+                    None => stores.push((one, 0, window)),
+                }
+                places[layer] = Place { store, layer: stores[store].0.layers - 1 };
+            }
+        }
+        if stores.is_empty() {
+            // Positions are counted in blocks even where nothing is kept of them.
+            let shape = KvShape { layers: 1, kv_heads: 1, head_dim_k: 1, head_dim_v: 1, dtype: KvType::F32 };
+            stores.push((shape, 0, None));
+        }
+        for (layer, block) in config.blocks.iter().enumerate() {
+            places[layer] = places[block.kv_of];
+        }
+        let states = config.state.as_ref().map(|state| (state.parts(config), 0));
+        Self { stores, places, states }
+    }
+
+    /// Stores that are needed.
+    pub(crate) fn stores(&self) -> usize {
+        self.stores.len()
     }
 
     /// Bytes of all stores; `None` when they cannot be counted.
     pub(crate) fn bytes(&self) -> Option<u64> {
-        let window = self.window.map_or(Some(0), |(shape, blocks, _)| KvStore::bytes_needed(&shape, blocks));
-        KvStore::bytes_needed(&self.full.0, self.full.1)?.checked_add(window?)
+        let mut bytes = match &self.states {
+            Some((sizes, count)) => StateStore::bytes_needed(sizes, *count)?,
+            None => 0,
+        };
+        for (shape, blocks, _) in &self.stores {
+            bytes = bytes.checked_add(KvStore::bytes_needed(shape, *blocks)?)?;
+        }
+        Some(bytes)
     }
 
     pub(crate) fn allocate(self) -> Result<Cache, ModelError> {
-        let store =
-            |shape, blocks| KvStore::new(shape, blocks).map_err(|source| ModelError::Compute { source });
-        let window = match self.window {
-            Some((shape, blocks, window)) => Some((store(shape, blocks)?, window)),
+        let failed = |source| ModelError::Compute { source };
+        let mut stores = Vec::with_capacity(self.stores.len());
+        for (shape, blocks, window) in self.stores {
+            stores.push(Store { kv: KvStore::new(shape, blocks).map_err(failed)?, window });
+        }
+        let states = match self.states {
+            Some((sizes, count)) => Some(StateStore::new(&sizes, count).map_err(failed)?),
             None => None,
         };
-        Ok(Cache { full: store(self.full.0, self.full.1)?, window, places: self.places })
+        Ok(Cache { stores, places: self.places, states })
     }
 }
 
 impl Cache {
-    /// The store of a layer, and the layer's number in it.
-    pub(crate) fn layer(&mut self, layer: usize) -> (&mut KvStore, usize) {
-        match (self.places[layer], &mut self.window) {
-            ((true, place), Some((store, _))) => (store, place),
-            ((_, place), _) => (&mut self.full, place),
-        }
+    /// Blocks of layers that see everything: all such stores have as many, and as many are free.
+    pub(crate) fn full(&self) -> &KvStore {
+        &self.stores[0].kv
     }
-
-    /// Whether a layer is in the window's store.
-    pub(crate) fn in_window(&self, layer: usize) -> bool {
-        self.places[layer].0
-    }
-}
-
-/// What a store holds of one token.
-fn shape(config: &Config, layers: usize, dtype: KvType) -> KvShape {
-    let Config { kv_heads, head_dim, value_dim, .. } = *config;
-    KvShape { layers, kv_heads, head_dim_k: head_dim, head_dim_v: value_dim, dtype }
 }

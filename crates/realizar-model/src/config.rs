@@ -1,18 +1,27 @@
 //! What one model is: the facts of its architecture with the file's numbers filled in, checked once.
 
-use realizar_format::TensorSource;
-use realizar_tensor::Scoring;
+mod blocks;
+mod experts;
+mod heads;
 
+pub use self::blocks::{BlockConfig, FfnKind, QueryTemperature};
+pub use self::experts::MoeConfig;
+pub use self::heads::LatentConfig;
+use realizar_format::TensorSource;
+
+use self::blocks::Blocks;
 use crate::arch::{
-    ArchFacts, AttentionScale, EmbeddingScale, LogitScale, Norm, Position, Residual, Role, RopeLayers,
-    SharedExpert, WindowRope,
+    ArchFacts, AttentionScale, EmbeddingScale, LogitScale, Norm, Position, Residual, ResidualScale, Role,
+    WindowRope,
 };
 use crate::binder::matrix_rows;
 use crate::dialect::Dialect;
 use crate::error::ModelError;
 use crate::facts::{self, FactReader, out_of_range};
+use crate::per_layer::PerLayerConfig;
 use crate::pooling::Pooling;
 use crate::rope_scaling::RopeConfig;
+use crate::state::StateConfig;
 
 /// Everything that the forward pass must know of a model besides its weights. Immutable, and consistent in itself.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,18 +34,14 @@ pub struct Config {
     pub hidden: usize,
     /// Number of blocks.
     pub layers: usize,
+    /// Blocks of the file behind those: heads that draft tokens, which are not run.
+    pub drafts: usize,
     /// Rows of the embedding matrix, which are also the logits of a token.
     pub vocab: usize,
-    /// Query heads.
-    pub heads: usize,
-    /// Key and value heads.
-    pub kv_heads: usize,
-    /// Width of a query or key head.
-    pub head_dim: usize,
-    /// Width of a value head.
-    pub value_dim: usize,
-    /// Width between the feed-forward projections.
-    pub ffn: usize,
+    /// What differs between the blocks.
+    pub blocks: Vec<BlockConfig>,
+    /// The norm of every place.
+    pub norm: Norm,
     /// The small number in every norm.
     pub norm_eps: f32,
     /// Whether both branches of a block see the same input.
@@ -47,12 +52,14 @@ pub struct Config {
     pub window_rope: Option<RopeConfig>,
     /// Keys that a token sees at most, on window layers.
     pub window: Option<u32>,
-    /// Factor on the attention scores.
-    pub attention_scale: f32,
     /// Soft cap on the attention scores.
     pub attention_softcap: Option<f32>,
     /// Growth of the queries with the position.
     pub query_temperature: Option<QueryTemperature>,
+    /// Bound of queries, keys and values.
+    pub qkv_clamp: Option<f32>,
+    /// Factor on the attention branch, beside that of all branches.
+    pub value_scale: f32,
     /// Factor on the embeddings.
     pub embedding_scale: f32,
     /// Factor on both branches.
@@ -63,56 +70,14 @@ pub struct Config {
     pub logit_softcap: Option<f32>,
     /// The mixture of experts.
     pub moe: Option<MoeConfig>,
+    /// Embeddings that every block adds.
+    pub per_layer: Option<PerLayerConfig>,
+    /// Recurrent states.
+    pub state: Option<StateConfig>,
     /// Latent attention.
     pub latent: Option<LatentConfig>,
     /// How the file wants token vectors joined into one.
     pub pooling: Option<Pooling>,
-}
-
-/// Queries are multiplied with `1 + scale * ln(1 + floor(pos / length))`.
-#[derive(Debug, Clone, Copy, PartialEq)]
-#[expect(missing_docs, reason = "the formula above names the fields")]
-pub struct QueryTemperature {
-    pub scale: f32,
-    pub length: u32,
-}
-
-/// The mixture of experts, on layers from `dense_layers` on.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct MoeConfig {
-    /// Number of experts.
-    pub experts: usize,
-    /// Experts that serve a token.
-    pub used: usize,
-    /// Width inside an expert.
-    pub ffn: usize,
-    /// Width inside the shared expert; 0 if there is none.
-    pub shared_ffn: usize,
-    /// Leading layers that have a plain feed-forward branch instead.
-    pub dense_layers: usize,
-    /// How router logits become weights.
-    pub scoring: Scoring,
-    /// Whether the weights of the chosen are divided by their sum.
-    pub normalise: bool,
-    /// Factor on the weights of the chosen.
-    pub scale: f32,
-    /// Experts form this many groups; 1: no groups.
-    pub groups: usize,
-    /// Groups that may serve a token.
-    pub groups_used: usize,
-}
-
-/// Widths of latent attention. `head_dim` and `value_dim` of [`Config`] are those of what is cached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LatentConfig {
-    /// Rank of the queries' projection; 0: they are projected at once.
-    pub q_rank: usize,
-    /// Width of the latent vector, which is the cached value.
-    pub kv_rank: usize,
-    /// Width of a query head, of which the last `rope.dim` are rotated.
-    pub head_dim: usize,
-    /// Width of a value head after it is unpacked.
-    pub value_dim: usize,
 }
 
 impl Config {
@@ -131,78 +96,82 @@ impl Config {
         let arch = dialect.arch;
         let read = FactReader::new(source, dialect);
         activation(&read)?;
-        let blocks = read.require_count(facts::LAYERS)?;
+        let blocks_in_file = read.require_count(facts::LAYERS)?;
         let drafts = read.count(facts::DRAFT_LAYERS)?.unwrap_or(0);
-        if drafts >= blocks {
-            let (layers, drafted) = ((facts::LAYERS.key, blocks), (facts::DRAFT_LAYERS.key, drafts));
+        if drafts >= blocks_in_file {
+            let (layers, drafted) = ((facts::LAYERS.key, blocks_in_file), (facts::DRAFT_LAYERS.key, drafts));
             return Err(read.disagree(layers, drafted, "a layer of the model itself must be left"));
         }
-        let layers = blocks - drafts;
+        let layers = blocks_in_file - drafts;
         let hidden = read.require_count(facts::HIDDEN)?;
         let context = read.require_count(facts::CONTEXT)?;
-        let heads = Heads::read(&read, arch, hidden)?;
-        let moe = moe(&read, arch)?;
-        let ffn = match (read.count(facts::FFN)?, &moe) {
-            (Some(ffn), _) => ffn,
-            (None, Some(moe)) if moe.dense_layers == 0 => moe.ffn,
-            (None, _) => read.require_count(facts::FFN)?,
-        };
-        let rotary_default = heads.latent.map_or(heads.head_dim, |latent| latent.head_dim);
-        let (rope, window_rope) = ropes(&read, arch, rotary_default, context)?;
-        let softcap = |fact, default: Option<f32>| -> Result<Option<f32>, ModelError> {
+        let moe = experts::read(source, &read, arch)?;
+        let window = blocks::window(&read, arch)?;
+        let latent = heads::latent(&read, arch)?;
+        let blocks =
+            Blocks { read: &read, source, arch, layers, hidden, window, latent, moe: moe.as_ref() }.read()?;
+        let (rope, window_rope) = ropes(&read, arch, &blocks, latent, context)?;
+        let softcap = |fact, default: Option<Option<f32>>| -> Result<Option<f32>, ModelError> {
             let Some(default) = default else { return Ok(None) };
-            Ok(Some(read.number(fact)?.unwrap_or(default)))
+            Ok(read.number(fact)?.or(default))
         };
+        let norm = norm(&read, arch)?;
         let mut config = Self {
             arch,
             context,
             hidden,
             layers,
+            drafts,
             vocab: vocab(source, &read)?,
-            heads: heads.heads,
-            kv_heads: heads.kv_heads,
-            head_dim: heads.head_dim,
-            value_dim: heads.value_dim,
-            ffn,
-            norm_eps: read.require_number(match arch.norm {
-                Norm::Rms => facts::RMS_EPS,
-                Norm::Layer => facts::LAYER_EPS,
-            })?,
+            blocks,
+            norm,
+            norm_eps: read.require_number(epsilon(norm))?,
             parallel: parallel(source, &read, arch)?,
             rope,
             window_rope,
-            window: window(&read, arch)?,
-            attention_scale: 1.0,
+            window,
             attention_softcap: softcap(facts::ATTENTION_SOFTCAP, arch.softcaps.map(|caps| caps.attention))?,
-            query_temperature: temperature(&read, arch)?,
+            query_temperature: blocks::temperature(&read, arch)?,
+            qkv_clamp: if arch.clamp_qkv { read.number(facts::CLAMP_QKV)? } else { None },
+            value_scale: if arch.value_scale { read.number(facts::VALUE_SCALE)?.unwrap_or(1.0) } else { 1.0 },
             embedding_scale: match arch.embedding_scale {
                 EmbeddingScale::One => 1.0,
                 EmbeddingScale::SqrtHidden => (hidden as f32).sqrt(),
-                EmbeddingScale::Key => read.number(facts::EMBEDDING_SCALE)?.unwrap_or(1.0),
+                EmbeddingScale::KeyOr(default) => read.number(facts::EMBEDDING_SCALE)?.unwrap_or(default),
+                EmbeddingScale::Fixed(scale) => scale,
             },
-            residual_scale: if arch.residual_scale {
-                read.number(facts::RESIDUAL_SCALE)?.unwrap_or(1.0)
-            } else {
-                1.0
+            residual_scale: match arch.residual_scale {
+                ResidualScale::One => 1.0,
+                ResidualScale::Key => read.number(facts::RESIDUAL_SCALE)?.unwrap_or(1.0),
+                ResidualScale::KeyOrDepth(depth) => {
+                    read.number(facts::RESIDUAL_SCALE)?.unwrap_or(depth / (blocks_in_file as f32).sqrt())
+                }
+                ResidualScale::Depth(depth) => depth / (blocks_in_file as f32).sqrt(),
             },
             logit_scale: match arch.logit_scale {
                 LogitScale::Unused => 1.0,
                 LogitScale::Multiply => read.require_number(facts::LOGIT_SCALE)?,
                 LogitScale::Divide => read.require_number(facts::LOGIT_SCALE)?.recip(),
+                LogitScale::DivideOrWidth(base) => {
+                    read.number(facts::LOGIT_SCALE)?.unwrap_or(hidden as f32 / base).recip()
+                }
+                LogitScale::Width(base) => base / hidden as f32,
             },
             logit_softcap: softcap(facts::LOGIT_SOFTCAP, arch.softcaps.map(|caps| caps.logits))?,
             moe,
-            latent: heads.latent,
+            per_layer: PerLayerConfig::read(&read, arch)?,
+            state: StateConfig::read(&read, arch, hidden)?,
+            latent,
             pooling: pooling(&read)?,
         };
-        config.attention_scale = config.scores_factor(&read)?;
+        config.set_scales(&read)?;
         Ok(config)
     }
 
     /// Whether a token of this layer sees only the last `window` keys.
     #[must_use]
     pub fn has_window(&self, layer: usize) -> bool {
-        self.window.is_some() && !(layer + 1).is_multiple_of(self.arch.window_period.max(1))
+        self.blocks[layer].windowed
     }
 
     /// Whether a token sees only itself and what came before it.
@@ -214,39 +183,66 @@ impl Config {
     /// The rotation of this layer's queries and keys.
     #[must_use]
     pub fn layer_rope(&self, layer: usize) -> Option<&RopeConfig> {
-        let rotates = match self.arch.rope_layers {
-            RopeLayers::All => true,
-            RopeLayers::Windowed => self.has_window(layer),
-            RopeLayers::AllButEvery(period) => !(layer + 1).is_multiple_of(period),
+        let block = &self.blocks[layer];
+        let rope = if block.windowed { &self.window_rope } else { &self.rope };
+        rope.as_ref().filter(|_| block.rotates)
+    }
+
+    /// Whether a tensor belongs to a block that drafts.
+    pub(crate) fn is_draft(&self, tensor: &str) -> bool {
+        let number = tensor.strip_prefix("blk.").and_then(|rest| rest.split('.').next());
+        let layer = number.and_then(|number| number.parse::<usize>().ok());
+        layer.is_some_and(|layer| (self.layers..self.layers + self.drafts).contains(&layer))
+    }
+
+    /// The largest of something over all blocks.
+    pub(crate) fn widest(&self, width: impl Fn(&BlockConfig) -> usize) -> usize {
+        self.blocks.iter().map(width).max().unwrap_or(0)
+    }
+
+    /// Factors on the attention scores.
+    fn set_scales(&mut self, read: &FactReader<'_>) -> Result<(), ModelError> {
+        let queries = read.number(facts::QUERY_WIDTH)?.filter(|_| read.dialect.is_json());
+        let stated = match self.arch.attention_scale {
+            _ if queries.is_some() => queries.map(|width| width.sqrt().recip()),
+            AttentionScale::Key => read.number(facts::ATTENTION_SCALE)?,
+            AttentionScale::OutputKey => read.number(facts::OUTPUT_SCALE)?,
+            AttentionScale::One => Some(1.0),
+            AttentionScale::HeadDim | AttentionScale::HiddenPerHead { .. } => None,
         };
-        let rope = if self.has_window(layer) { &self.window_rope } else { &self.rope };
-        rope.as_ref().filter(|_| rotates)
-    }
-
-    /// The mixture of experts of this layer; `None` where the layer has a plain feed-forward branch.
-    #[must_use]
-    pub fn layer_moe(&self, layer: usize) -> Option<&MoeConfig> {
-        self.moe.as_ref().filter(|moe| layer >= moe.dense_layers)
-    }
-
-    fn scores_factor(&self, read: &FactReader<'_>) -> Result<f32, ModelError> {
-        let by_head = (self.latent.map_or(self.head_dim, |latent| latent.head_dim) as f32).sqrt().recip();
-        if let Some(width) = read.number(facts::QUERY_WIDTH)?.filter(|_| read.dialect.is_json()) {
-            return Ok(width.sqrt().recip());
+        let magnitude = match (self.latent, &self.rope) {
+            (Some(_), Some(rope)) => rope.scores_magnitude * rope.scores_magnitude,
+            _ => 1.0,
+        };
+        for block in self.blocks.iter_mut().filter(|block| block.heads > 0) {
+            let width = match self.arch.attention_scale {
+                AttentionScale::HiddenPerHead { layers } if layers == self.layers => {
+                    self.hidden as f32 / block.heads as f32
+                }
+                _ => self.latent.map_or(block.head_dim, |latent| latent.head_dim) as f32,
+            };
+            let by_width = width.sqrt().recip() * magnitude;
+            block.scale = stated.filter(|scale| *scale > 0.0).unwrap_or(by_width);
         }
-        Ok(match self.arch.attention_scale {
-            AttentionScale::HiddenPerHead { layers } if layers == self.layers => {
-                (self.hidden as f32 / self.heads as f32).sqrt().recip()
-            }
-            AttentionScale::Key => {
-                read.number(facts::ATTENTION_SCALE)?.filter(|scale| *scale > 0.0).unwrap_or(by_head)
-            }
-            _ if self.latent.is_some() => {
-                let magnitude = self.rope.as_ref().map_or(1.0, |rope| rope.scores_magnitude);
-                by_head * magnitude * magnitude
-            }
-            _ => by_head,
-        })
+        Ok(())
+    }
+}
+
+/// The norm of the model: the architecture's, or what the file has an epsilon for.
+fn norm(read: &FactReader<'_>, arch: &ArchFacts) -> Result<Norm, ModelError> {
+    let other = match arch.norm {
+        Norm::Rms => Norm::Layer,
+        Norm::Layer => Norm::Rms,
+    };
+    let own = read.number(epsilon(arch.norm))?;
+    let takes_other = arch.norm_by_key && own.is_none() && read.number(epsilon(other))?.is_some();
+    Ok(if takes_other { other } else { arch.norm })
+}
+
+fn epsilon(norm: Norm) -> facts::Number {
+    match norm {
+        Norm::Rms => facts::RMS_EPS,
+        Norm::Layer => facts::LAYER_EPS,
     }
 }
 
@@ -284,89 +280,43 @@ fn activation(read: &FactReader<'_>) -> Result<(), ModelError> {
     Ok(())
 }
 
-/// Counts and widths of the attention heads.
-struct Heads {
-    heads: usize,
-    kv_heads: usize,
-    head_dim: usize,
-    value_dim: usize,
-    latent: Option<LatentConfig>,
-}
-
-impl Heads {
-    fn read(read: &FactReader<'_>, arch: &ArchFacts, hidden: usize) -> Result<Self, ModelError> {
-        let heads = read.require_count(facts::HEADS)?;
-        let kv_heads = read.count(facts::KV_HEADS)?.unwrap_or(heads);
-        if !heads.is_multiple_of(kv_heads) {
-            let (queries, keys) = ((facts::HEADS.key, heads), (facts::KV_HEADS.key, kv_heads));
-            return Err(read.disagree(queries, keys, "the first must be a multiple of the second"));
-        }
-        if arch.latent_attention {
-            return Self::latent(read, heads);
-        }
-        let head_dim = match read.count(facts::HEAD_DIM)? {
-            Some(head_dim) => head_dim,
-            None if hidden.is_multiple_of(heads) => hidden / heads,
-            None => {
-                let (width, queries) = ((facts::HIDDEN.key, hidden), (facts::HEADS.key, heads));
-                return Err(read.disagree(width, queries, "the first must be a multiple of the second"));
-            }
-        };
-        let value_dim = read.count(facts::VALUE_DIM)?.unwrap_or(head_dim);
-        Ok(Self { heads, kv_heads, head_dim, value_dim, latent: None })
-    }
-
-    /// One key head that holds the latent vector and the rotated part; the value is the latent vector.
-    fn latent(read: &FactReader<'_>, heads: usize) -> Result<Self, ModelError> {
-        let latent = LatentConfig {
-            q_rank: read.count(facts::Q_RANK)?.unwrap_or(0),
-            kv_rank: read.require_count(facts::KV_RANK)?,
-            head_dim: read.require_count(facts::LATENT_HEAD_DIM)?,
-            value_dim: read.require_count(facts::LATENT_VALUE_DIM)?,
-        };
-        let rotated = read.require_count(facts::ROTARY_DIM)?;
-        if rotated >= latent.head_dim {
-            let (dims, width) =
-                ((facts::ROTARY_DIM.key, rotated), (facts::LATENT_HEAD_DIM.key, latent.head_dim));
-            return Err(read.disagree(dims, width, "the first must be below the second"));
-        }
-        let head_dim = latent.kv_rank + rotated;
-        Ok(Self { heads, kv_heads: 1, head_dim, value_dim: latent.kv_rank, latent: Some(latent) })
-    }
-}
-
+/// The rotations of layers without and with a window. Each kind of layer has heads of one width.
 fn ropes(
     read: &FactReader<'_>,
     arch: &ArchFacts,
-    head_dim: usize,
+    blocks: &[BlockConfig],
+    latent: Option<LatentConfig>,
     context: usize,
 ) -> Result<(Option<RopeConfig>, Option<RopeConfig>), ModelError> {
     let Position::Rope(pairs) = arch.position else { return Ok((None, None)) };
+    if arch.rope_if_finetuned && read.flag("rope.scaling.finetuned")? == Some(false) {
+        return Ok((None, None));
+    }
     let pairs = read.dialect.pairs(pairs);
-    let rope = RopeConfig::read(read, arch, pairs, head_dim, context)?;
-    let window = match arch.window_rope {
+    let width = |windowed: bool| {
+        let kind = |block: &&BlockConfig| block.heads > 0 && block.windowed == windowed;
+        let first = blocks.iter().find(kind).or(blocks.iter().find(|block| block.heads > 0));
+        latent.map_or(first.map_or(0, |block| block.head_dim), |latent| latent.head_dim)
+    };
+    if width(false) == 0 {
+        return Ok((None, None));
+    }
+    let mut rope = RopeConfig::read(read, arch, pairs, width(false), context)?;
+    let own = || read.number(facts::WINDOW_ROPE_BASE);
+    let mut window = match arch.window_rope {
         WindowRope::Same => rope.clone(),
         WindowRope::Unscaled => rope.unscaled(rope.base),
-        WindowRope::OwnBase => rope.unscaled(read.number(facts::WINDOW_ROPE_BASE)?.unwrap_or(10_000.0)),
+        WindowRope::OwnBase | WindowRope::OwnBaseHalfElsewhere => rope.unscaled(own()?.unwrap_or(10_000.0)),
     };
+    if let Some(dim) = read.count(facts::WINDOW_ROTARY_DIM)? {
+        window.dim = dim;
+        read.rotated(dim, facts::WINDOW_ROTARY_DIM, width(true))?;
+    }
+    if arch.window_rope == WindowRope::OwnBaseHalfElsewhere {
+        rope.dim /= 2;
+        read.rotated(rope.dim, facts::ROTARY_DIM, width(false))?;
+    }
     Ok((Some(rope), Some(window)))
-}
-
-fn window(read: &FactReader<'_>, arch: &ArchFacts) -> Result<Option<u32>, ModelError> {
-    if arch.window_period == 0 {
-        return Ok(None);
-    }
-    let window = read.count(facts::WINDOW)?.and_then(|window| u32::try_from(window).ok());
-    Ok(window.filter(|window| *window > 0))
-}
-
-fn temperature(read: &FactReader<'_>, arch: &ArchFacts) -> Result<Option<QueryTemperature>, ModelError> {
-    if !arch.query_temperature {
-        return Ok(None);
-    }
-    let Some(scale) = read.number(facts::TEMPERATURE)?.filter(|scale| *scale > 0.0) else { return Ok(None) };
-    let length = u32::try_from(read.require_count(facts::ORIGINAL_CONTEXT)?).unwrap_or(u32::MAX);
-    Ok(Some(QueryTemperature { scale, length }))
 }
 
 /// The rows of the embedding matrix. The tokenizer may know fewer tokens, but not more.
@@ -402,64 +352,6 @@ fn parallel(source: &dyn TensorSource, read: &FactReader<'_>, arch: &ArchFacts) 
             source.tensor(&read.dialect.tensor(&crate::names::weight(0, norm))).is_none()
         }),
     })
-}
-
-fn moe(read: &FactReader<'_>, arch: &ArchFacts) -> Result<Option<MoeConfig>, ModelError> {
-    let experts = read.count(facts::EXPERTS)?.unwrap_or(0);
-    let Some(moe) = arch.moe else {
-        if experts > 0 {
-            return Err(read.unsupported(format!("`{}` above 0", read.key(facts::EXPERTS.key))));
-        }
-        return Ok(None);
-    };
-    if experts == 0 {
-        return Ok(None);
-    }
-    let used = read.require_count(facts::EXPERTS_USED)?;
-    let (all, chosen) = ((facts::EXPERTS.key, experts), (facts::EXPERTS_USED.key, used));
-    if used > experts {
-        return Err(read.disagree(all, chosen, "no more experts can be used than there are"));
-    }
-    let groups = read.count(facts::EXPERT_GROUPS)?.unwrap_or(1).max(1);
-    if !experts.is_multiple_of(groups) || (groups > 1 && experts / groups < 2) {
-        let grouped = (facts::EXPERT_GROUPS.key, groups);
-        return Err(read.disagree(all, grouped, "the groups must be equal and have two experts at least"));
-    }
-    let groups_used = if groups > 1 { read.require_count(facts::EXPERT_GROUPS_USED)? } else { 1 };
-    if groups_used == 0 || groups_used > groups || used > groups_used * (experts / groups) {
-        let grouped = (facts::EXPERT_GROUPS_USED.key, groups_used);
-        return Err(read.disagree(chosen, grouped, "the groups in use must hold the experts in use"));
-    }
-    let ffn = match read.count(facts::EXPERT_FFN)? {
-        Some(ffn) => ffn,
-        None => read.require_count(facts::FFN)?,
-    };
-    let shared_ffn = match moe.shared {
-        SharedExpert::None => 0,
-        SharedExpert::Plain => ffn * read.count(facts::SHARED_EXPERTS)?.unwrap_or(0),
-        SharedExpert::Gated => match read.count(facts::SHARED_FFN)? {
-            Some(shared) => shared,
-            None => read.require_count(facts::FFN)?,
-        },
-    };
-    Ok(Some(MoeConfig {
-        experts,
-        used,
-        ffn,
-        shared_ffn,
-        dense_layers: read.count(facts::DENSE_LAYERS)?.unwrap_or(0),
-        scoring: match read.count(facts::EXPERT_SCORING)? {
-            Some(1) => Scoring::Softmax,
-            Some(2) => Scoring::Sigmoid,
-            Some(3) => Scoring::SoftmaxOfChosen,
-            _ => moe.scoring,
-        },
-        normalise: read.flag("expert_weights_norm")?.unwrap_or(moe.normalise),
-        // 0 stands for "not set" in files of the field.
-        scale: read.number(facts::EXPERT_SCALE)?.filter(|scale| *scale > 0.0).unwrap_or(1.0),
-        groups,
-        groups_used,
-    }))
 }
 
 fn pooling(read: &FactReader<'_>) -> Result<Option<Pooling>, ModelError> {

@@ -6,7 +6,7 @@
 use realizar_format::{Format, TensorSource};
 use realizar_tensor::PairOrder;
 
-use crate::arch::{ARCHITECTURES, ArchFacts};
+use crate::arch::{ARCHITECTURES, ArchFacts, MISSING};
 use crate::error::ModelError;
 use crate::hf::{Counts, FAMILIES, Family, Form, MadeTensor, Numbers};
 
@@ -137,6 +137,9 @@ impl Dialect {
             });
         }
         let found = source.require_str(GGUF)?;
+        if let Some((architecture, what)) = MISSING.iter().copied().find(|(name, _)| *name == found) {
+            return Err(ModelError::NotYet { architecture, what });
+        }
         let arch = ArchFacts::find(found).ok_or_else(|| unknown(GGUF, found, names()))?;
         Ok(Self { arch, keys: None, family: None, pairs: None })
     }

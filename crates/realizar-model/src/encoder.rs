@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use realizar_tensor::{AttentionSpan, BlockId, KV_BLOCK, Kernels, Pool, Slot};
+use realizar_tensor::{
+    AttentionSpan, BlockId, KV_BLOCK, Kernels, Pool, Product, Rows, Slot, StateId, StateSpan,
+};
 
-use crate::cache::CachePlan;
+use crate::cache::{CachePlan, MOST_STORES};
 use crate::error::ModelError;
 use crate::model::Model;
 use crate::plan::{Sizes, at_least_one, check_positions};
@@ -31,6 +33,7 @@ pub struct Encoder {
     rows: usize,
     pass: Pass,
     blocks: Vec<BlockId>,
+    state: Option<StateId>,
 }
 
 /// Room that an encoder has at least.
@@ -47,8 +50,8 @@ impl Encoder {
         at_least_one("max_tokens", max_tokens)?;
         check_positions(model.config(), "max_tokens", max_tokens)?;
         let rows = max_tokens.min(FEWEST_ROWS);
-        let (pass, blocks) = allocate(&model, (pool, kernels), rows, max_tokens)?;
-        Ok(Self { model, max_tokens, rows, pass, blocks })
+        let (pass, blocks, state) = allocate(&model, (pool, kernels), rows, max_tokens)?;
+        Ok(Self { model, max_tokens, rows, pass, blocks, state })
     }
 
     /// Makes room for a text of `tokens`; memory grows to what the longest text needed.
@@ -56,7 +59,7 @@ impl Encoder {
         if tokens > self.rows {
             let rows = tokens.next_power_of_two().min(self.max_tokens);
             let machine = (self.pass.compute.pool().clone(), self.pass.compute.kernels());
-            (self.pass, self.blocks) = allocate(&self.model, machine, rows, self.max_tokens)?;
+            (self.pass, self.blocks, self.state) = allocate(&self.model, machine, rows, self.max_tokens)?;
             self.rows = rows;
         }
         Ok(())
@@ -91,12 +94,22 @@ impl Encoder {
         let slots: Vec<Slot> = positions.iter().map(slot).collect();
         let blocks = &self.blocks[..tokens.len().div_ceil(KV_BLOCK)];
         let spans = [AttentionSpan { rows: 0..tokens.len(), first_pos: 0, blocks }];
-        let full = Paging { slots: &slots, spans: &spans };
-        let step = Step { ids: tokens, positions: &positions, full, window: full };
+        let paging = [Paging { slots: &slots, spans: &spans, stretches: &spans }; MOST_STORES];
+        if let (Some(states), Some(state)) = (&mut self.pass.cache.states, self.state) {
+            states.reset(state);
+        }
+        let states = self.state.map(|state| StateSpan { rows: 0..tokens.len(), state });
+        let step = Step { ids: tokens, positions: &positions, paging: &paging, states: states.as_slice() };
         self.pass.run(&self.model, step);
         self.pass.norm_output(&self.model);
-        let width = self.model.config().hidden;
+        let mut width = self.model.config().hidden;
         let mut vectors = pool(self.pass.buffers.x.read(), width, pooling);
+        for weight in self.model.weights.pooled.iter().filter(|_| pooling != Pooling::None) {
+            let (mut x, mut out) = (Rows::with_capacity(1, width), Rows::with_capacity(1, weight.rows()));
+            x.write(&vectors);
+            self.pass.compute.matmul(&x, &mut [Product { weight, bias: None, out: &mut out }]);
+            (vectors, width) = (out.read().to_vec(), weight.rows());
+        }
         if let Some(row) = vectors.chunks_exact(width).position(|row| row.iter().any(|x| !x.is_finite())) {
             return Err(ModelError::NotFinite { row });
         }
@@ -113,12 +126,16 @@ fn allocate(
     machine: (Arc<Pool>, &'static Kernels),
     rows: usize,
     context: usize,
-) -> Result<(Pass, Vec<BlockId>), ModelError> {
+) -> Result<(Pass, Vec<BlockId>, Option<StateId>), ModelError> {
     let cache = CachePlan::without_past(model.config(), rows);
     let sizes = Sizes { cache, chunk: rows, sequences: 1, logit_rows: 1 };
     sizes.plan(model)?.try_reserve()?;
     let mut pass = Pass::new(model, machine, sizes, context)?;
-    let full = &mut pass.cache.full;
-    let blocks = (0..full.total_blocks()).filter_map(|_| full.alloc()).collect();
-    Ok((pass, blocks))
+    // All stores have as many blocks, and give them in the same order.
+    let mut blocks = Vec::new();
+    for store in &mut pass.cache.stores {
+        blocks = (0..store.kv.total_blocks()).filter_map(|_| store.kv.alloc()).collect();
+    }
+    let state = pass.cache.states.as_mut().and_then(|states| states.alloc());
+    Ok((pass, blocks, state))
 }

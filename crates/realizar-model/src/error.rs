@@ -20,6 +20,8 @@ pub enum ModelError {
     Disagree { key: String, value: String, other: String, other_value: String, rule: &'static str },
     #[error("{what} is not supported for architecture `{architecture}`")]
     Unsupported { architecture: &'static str, what: String },
+    #[error("architecture `{architecture}` cannot be run yet: it needs {what}")]
+    NotYet { architecture: &'static str, what: &'static str },
     #[error("tensors are missing: {}{}", .names.join(", "), More(*.more))]
     MissingTensors { names: Vec<String>, more: usize },
     #[error("tensor `{tensor}` has shape {found}, expected {expected}")]
@@ -48,6 +50,10 @@ pub enum ModelError {
     ContextFull { seq: usize, len: usize, adding: usize, context: usize },
     #[error("sequence {seq} holds {len} tokens and cannot be cut to {wanted}")]
     Truncate { seq: usize, len: usize, wanted: usize },
+    #[error(
+        "the state of sequence {seq} was lost after {len} tokens by a step that broke; cut it, or open another"
+    )]
+    StateLost { seq: usize, len: usize },
     #[error("the batch needs {needed} more cache blocks and {free} are free")]
     CacheFull { needed: usize, free: usize },
     #[error("the logits of row {row} are not finite numbers")]

@@ -44,6 +44,13 @@ pub(crate) const FFN: Count = count("feed_forward_length", 1, 1 << 22);
 pub(crate) const VOCAB: Count = count("vocab_size", 1, 1 << 24);
 pub(crate) const HEADS: Count = count("attention.head_count", 1, 4_096);
 pub(crate) const KV_HEADS: Count = count("attention.head_count_kv", 1, 4_096);
+pub(crate) const WINDOW_HEAD_DIM: Count = count("attention.key_length_swa", 1, 8_192);
+pub(crate) const WINDOW_VALUE_DIM: Count = count("attention.value_length_swa", 1, 8_192);
+pub(crate) const WINDOW_PERIOD: Count = count("attention.sliding_window_pattern", 1, 1_024);
+pub(crate) const WINDOW_ROTARY_DIM: Count = count("rope.dimension_count_swa", 1, 8_192);
+pub(crate) const SHARED_KV: Count = count("attention.shared_kv_layers", 0, 1_024);
+pub(crate) const FULL_INTERVAL: Count = count("full_attention_interval", 1, 1_024);
+pub(crate) const TEMPERATURE_LENGTH: Count = count("attention.temperature_length", 1, 1 << 28);
 pub(crate) const HEAD_DIM: Count = count("attention.key_length", 1, 8_192);
 pub(crate) const VALUE_DIM: Count = count("attention.value_length", 1, 8_192);
 pub(crate) const WINDOW: Count = count("attention.sliding_window", 0, 1 << 28);
@@ -59,6 +66,9 @@ pub(crate) const EXPERT_GROUPS_USED: Count = count("expert_group_used_count", 0,
 pub(crate) const EXPERT_SCORING: Count = count("expert_gating_func", 0, 3);
 pub(crate) const SHARED_EXPERTS: Count = count("expert_shared_count", 0, 1_024);
 pub(crate) const SHARED_FFN: Count = count("expert_shared_feed_forward_length", 1, 1 << 22);
+pub(crate) const EXPERT_STEP: Count = count("interleave_moe_layer_step", 1, 1_024);
+pub(crate) const EXPERT_PERIOD: Count = count("moe_every_n_layers", 1, 1_024);
+pub(crate) const EXPERT_LATENT: Count = count("moe_latent_size", 1, 1 << 18);
 pub(crate) const DENSE_LAYERS: Count = count("leading_dense_block_count", 0, 1_024);
 pub(crate) const DRAFT_LAYERS: Count = count("nextn_predict_layers", 0, 1_024);
 pub(crate) const Q_RANK: Count = count("attention.q_lora_rank", 0, 1 << 18);
@@ -66,9 +76,26 @@ pub(crate) const KV_RANK: Count = count("attention.kv_lora_rank", 1, 8_192);
 pub(crate) const LATENT_HEAD_DIM: Count = count("attention.key_length_mla", 1, 8_192);
 pub(crate) const LATENT_VALUE_DIM: Count = count("attention.value_length_mla", 1, 8_192);
 
+pub(crate) const PER_LAYER: Count = count("embedding_length_per_layer_input", 0, 1 << 16);
+pub(crate) const CONVOLUTION: Count = count("ssm.conv_kernel", 2, 64);
+pub(crate) const SHORT_CONVOLUTION: Count = count("shortconv.l_cache", 2, 64);
+pub(crate) const STATE_INNER: Count = count("ssm.inner_size", 1, 1 << 20);
+pub(crate) const STATE_SIZE: Count = count("ssm.state_size", 1, 4_096);
+pub(crate) const STEP_RANK: Count = count("ssm.time_step_rank", 1, 1 << 16);
+pub(crate) const STATE_GROUPS: Count = count("ssm.group_count", 1, 4_096);
+pub(crate) const KEY_DELTA_DIM: Count = count("kda.head_dim", 1, 4_096);
+pub(crate) const WKV_DIM: Count = count("wkv.head_size", 1, 4_096);
+pub(crate) const DECAY_RANK: Count = count("attention.decay_lora_rank", 1, 1 << 16);
+pub(crate) const RATE_RANK: Count = count("attention.iclr_lora_rank", 1, 1 << 16);
+pub(crate) const VALUE_RANK: Count = count("attention.value_residual_mix_lora_rank", 1, 1 << 16);
+pub(crate) const GATE_RANK: Count = count("attention.gate_lora_rank", 1, 1 << 16);
+
 pub(crate) const RMS_EPS: Number = above_zero("attention.layer_norm_rms_epsilon", 1.0);
 pub(crate) const LAYER_EPS: Number = above_zero("attention.layer_norm_epsilon", 1.0);
 pub(crate) const ATTENTION_SCALE: Number = from_zero("attention.scale", 1e4);
+pub(crate) const OUTPUT_SCALE: Number = from_zero("attention.output_scale", 1e4);
+pub(crate) const CLAMP_QKV: Number = above_zero("attention.clamp_kqv", 1e6);
+pub(crate) const VALUE_SCALE: Number = above_zero("attention.value_scale", 1e6);
 pub(crate) const QUERY_WIDTH: Number = above_zero("query_pre_attn_scalar", 1e6);
 pub(crate) const ATTENTION_SOFTCAP: Number = above_zero("attn_logit_softcapping", 1e6);
 pub(crate) const LOGIT_SOFTCAP: Number = above_zero("final_logit_softcapping", 1e6);
@@ -135,6 +162,92 @@ impl<'a> FactReader<'a> {
         Err(out_of_range(key, found, format!("{}..={}", fact.min, fact.max)))
     }
 
+    /// A whole number per layer: one for all, or a list. Draft layers behind the model's own are left out. With `zero`,
+    /// a layer may have none.
+    pub(crate) fn per_layer(
+        &self,
+        fact: Count,
+        zero: bool,
+        layers: usize,
+    ) -> Result<Option<Vec<usize>>, ModelError> {
+        let key = self.key(fact.key);
+        let implied = self.dialect.implied(self.source, fact.key).map(|number| number as u32);
+        let mut values = match self.source.metadata(&key) {
+            _ if implied.is_some() => vec![implied.unwrap_or_default(); layers],
+            None => return Ok(None),
+            Some(Value::Array(list)) => {
+                let values = list.to_u32s().ok_or_else(|| wrong_type(&key, &list, "whole numbers"))?;
+                self.layered(&key, values.len())?;
+                values
+            }
+            Some(_) => vec![self.source.require_u32(&key)?; layers],
+        };
+        values.truncate(layers);
+        let min = if zero { 0 } else { fact.min };
+        match values.iter().find(|value| !(min..=fact.max).contains(value)) {
+            None => Ok(Some(values.into_iter().map(|value| value as usize).collect())),
+            Some(found) => Err(out_of_range(key, found, format!("{min}..={}", fact.max))),
+        }
+    }
+
+    /// A truth value per layer, if the key is a list of them.
+    pub(crate) fn flags_per_layer(
+        &self,
+        suffix: &str,
+        layers: usize,
+    ) -> Result<Option<Vec<bool>>, ModelError> {
+        let key = self.key(suffix);
+        let Some(Value::Array(list)) = self.source.metadata(&key) else { return Ok(None) };
+        self.layered(&key, list.len())?;
+        let truth = |value: Value<'_>| value.as_bool().or(value.as_i128().map(|number| number != 0));
+        let values: Option<Vec<bool>> = list.iter().take(layers).map(truth).collect();
+        values.map(Some).ok_or_else(|| wrong_type(&key, &list, "truth values"))
+    }
+
+    /// The kinds of a checkpoint's layers (`layer_types`): whether each is of this kind.
+    pub(crate) fn layers_of(&self, kind: &str, layers: usize) -> Result<Option<Vec<bool>>, ModelError> {
+        let key = self.key("layer_types");
+        if !self.dialect.is_json() || !self.has(&key) {
+            return Ok(None);
+        }
+        let list = self.source.require_array(&key)?;
+        self.layered(&key, list.len())?;
+        Ok(Some(list.iter().take(layers).map(|value| value.as_str() == Some(kind)).collect()))
+    }
+
+    /// A finite float per layer: one for all, or a list. `key` is whole.
+    pub(crate) fn floats_per_layer(&self, key: &str, layers: usize) -> Result<Vec<f32>, ModelError> {
+        let values = match self.source.metadata(key) {
+            Some(Value::Array(list)) => {
+                self.layered(key, list.len())?;
+                let values: Option<Vec<f32>> = list.iter().take(layers).map(|value| value.as_f32()).collect();
+                values.ok_or_else(|| wrong_type(key, &list, "floats"))?
+            }
+            _ => vec![self.source.require_f32(key)?; layers],
+        };
+        match values.iter().find(|value| !value.is_finite()) {
+            None => Ok(values),
+            Some(found) => Err(out_of_range(key.to_owned(), found, "a finite number".into())),
+        }
+    }
+
+    /// Whether the file has the key.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.source.metadata(key).is_some()
+    }
+
+    /// Checks how many values of a head rotate.
+    pub(crate) fn rotated(&self, dim: usize, fact: Count, head_dim: usize) -> Result<(), ModelError> {
+        if dim > head_dim {
+            let (rotated, width) = ((fact.key, dim), (HEAD_DIM.key, head_dim));
+            return Err(self.disagree(rotated, width, "no more dimensions can be rotated than a head has"));
+        }
+        if !dim.is_multiple_of(2) {
+            return Err(out_of_range(self.key(fact.key), dim, "an even number".to_owned()));
+        }
+        Ok(())
+    }
+
     /// As [`Self::count`] for a key that must be there.
     pub(crate) fn require_count(&self, fact: Count) -> Result<usize, ModelError> {
         self.count(fact)?.ok_or_else(|| self.missing(fact.key))
@@ -197,7 +310,8 @@ impl<'a> FactReader<'a> {
         ModelError::Unsupported { architecture: self.dialect.arch.name, what }
     }
 
-    fn missing(&self, suffix: &str) -> ModelError {
+    /// The error for a key that must be there.
+    pub(crate) fn missing(&self, suffix: &str) -> ModelError {
         FormatError::MissingKey { key: self.key(suffix) }.into()
     }
 

@@ -35,6 +35,7 @@ mod attention;
 mod binder;
 mod buffers;
 mod cache;
+mod checkpoints;
 mod config;
 mod convert;
 mod dialect;
@@ -44,31 +45,38 @@ mod facts;
 mod feed_forward;
 mod finite;
 mod hf;
+mod linear;
 mod logits;
 mod model;
 mod names;
 mod pass;
+mod per_layer;
 mod plan;
 mod pooling;
 mod rope_scaling;
 mod sequences;
 mod session;
+mod state;
 mod transformer;
 mod weights;
 
 pub use arch::{
-    ARCHITECTURES, ArchFacts, AttentionScale, Biases, EmbeddingScale, Ffn, FfnGate, LogitScale, Moe, Norm,
-    NormPlaces, Position, Presence, QkNorm, Residual, Role, RopeLayers, SharedExpert, Softcaps, WindowRope,
+    ARCHITECTURES, ArchFacts, AttentionGate, AttentionScale, Biases, EmbeddingScale, Ffn, FfnGate,
+    GateNumbers, Latent, LogitScale, Moe, MoeLayers, Norm, NormPlaces, Position, Presence, QkNorm, Residual,
+    ResidualScale, Role, RopeLayers, SharedExpert, SharedKv, Softcaps, State, StateKind, StateLayers,
+    Temperature, WindowRope, Windows,
 };
-pub use config::{Config, LatentConfig, MoeConfig, QueryTemperature};
+pub use config::{BlockConfig, Config, FfnKind, LatentConfig, MoeConfig, QueryTemperature};
 pub use convert::{Checkpoint, Fact, GgufView, NewTensor};
 pub use encoder::{Encoder, EncoderOptions};
 pub use error::ModelError;
 pub use finite::check_tensors;
 pub use logits::Logits;
 pub use model::{Model, ModelWarning};
+pub use per_layer::PerLayerConfig;
 pub use plan::MemoryPlan;
 pub use pooling::Pooling;
 pub use rope_scaling::{RopeConfig, RopeScaling};
 pub use sequences::SeqId;
 pub use session::{Session, SessionOptions, Span, Want};
+pub use state::StateConfig;

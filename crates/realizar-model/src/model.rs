@@ -2,6 +2,7 @@
 
 use realizar_format::TensorSource;
 
+use crate::arch::Windows;
 use crate::config::{self, Config};
 use crate::dialect::Dialect;
 use crate::error::ModelError;
@@ -91,7 +92,7 @@ fn warnings(
     let window = dialect.key(source, crate::facts::WINDOW.key);
     // A checkpoint that says whether its window is used was refused if it is.
     let unused = dialect.key(source, "use_sliding_window");
-    if config.arch.window_period == 0
+    if config.arch.windows == Windows::Never
         && source.metadata(&window).is_some()
         && source.metadata(&unused).is_none()
     {

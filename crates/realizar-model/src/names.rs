@@ -3,6 +3,7 @@
 pub(crate) const TOKEN_EMBEDDING: &str = "token_embd.weight";
 pub(crate) const OUTPUT: &str = "output.weight";
 pub(crate) const OUTPUT_BIAS: &str = "output.bias";
+pub(crate) const POOLED: [&str; 2] = ["dense_2.weight", "dense_3.weight"];
 pub(crate) const POSITIONS: &str = "position_embd.weight";
 pub(crate) const TOKEN_TYPES: &str = "token_types.weight";
 pub(crate) const ROPE_FACTORS: &str = "rope_freqs.weight";
@@ -17,4 +18,14 @@ pub(crate) fn weight(layer: usize, part: &str) -> String {
 /// The bias of a block's part.
 pub(crate) fn bias(layer: usize, part: &str) -> String {
     format!("blk.{layer}.{part}.bias")
+}
+
+/// A factor on the results of a block's part.
+pub(crate) fn scale(layer: usize, part: &str) -> String {
+    format!("blk.{layer}.{part}.scale")
+}
+
+/// A block's part whose name has no ending.
+pub(crate) fn bare(layer: usize, part: &str) -> String {
+    format!("blk.{layer}.{part}")
 }

@@ -6,7 +6,7 @@ use realizar_tensor::{Compute, Kernels, Pool, Rope, Vector};
 
 use crate::arch::Position;
 use crate::buffers::Buffers;
-use crate::config::Config;
+use crate::config::{BlockConfig, Config};
 use crate::error::ModelError;
 use crate::model::Model;
 use crate::plan::Sizes;
@@ -24,8 +24,8 @@ impl Pass {
     ) -> Result<Self, ModelError> {
         let rows = sizes.chunk;
         let config = model.config();
-        let rope = |rope: &Option<RopeConfig>| {
-            rope.as_ref().map(|rope| rotation(rope, config, &model.weights, context))
+        let rope = |rope: &Option<RopeConfig>, windowed| {
+            rope.as_ref().map(|rope| rotation(rope, config, windowed, &model.weights, context))
         };
         let mut engine = Compute::new(pool, kernels);
         engine.reserve(rows, widest(config));
@@ -35,9 +35,9 @@ impl Pass {
             compute: engine,
             cache: sizes.cache.allocate()?,
             buffers: Buffers::new(config, rows, sizes.logit_rows),
-            ropes: [rope(&config.rope), rope(&config.window_rope)],
+            ropes: [rope(&config.rope, false), rope(&config.window_rope, true)],
             alibi: (config.arch.position == Position::Alibi)
-                .then(|| Vector::from_vec(alibi_slopes(config.heads))),
+                .then(|| Vector::from_vec(alibi_slopes(config.widest(|block| block.heads)))),
             temperatures: Vec::with_capacity(temperatures),
             token_types: vec![0; types],
         })
@@ -46,20 +46,26 @@ impl Pass {
 
 /// The widest input of a product.
 pub(crate) fn widest(config: &Config) -> usize {
-    let Config { hidden, heads, head_dim, value_dim, ffn, .. } = *config;
-    let shared = config.moe.map_or(0, |moe| moe.shared_ffn.max(moe.ffn));
-    let latent = config.latent.map_or(0, |latent| heads * latent.head_dim.max(latent.value_dim));
-    [hidden, ffn, heads * head_dim.max(value_dim), shared, latent].into_iter().max().unwrap_or(0)
+    let heads = config.widest(|block| block.heads * block.head_dim.max(block.value_dim));
+    let experts = config.moe.map_or(0, |moe| moe.shared_ffn.max(moe.ffn));
+    let latent = config
+        .latent
+        .map_or(0, |latent| config.widest(|block| block.heads) * latent.head_dim.max(latent.value_dim));
+    let state = config.state.as_ref().map_or(0, |state| state.widest(config));
+    let ffn = config.widest(|block| block.ffn);
+    [config.hidden, ffn, heads, experts, latent, state].into_iter().max().unwrap_or(0)
 }
 
-fn rotation(rope: &RopeConfig, config: &Config, weights: &Weights, context: usize) -> Rope {
+fn rotation(rope: &RopeConfig, config: &Config, windowed: bool, weights: &Weights, context: usize) -> Rope {
     let factors = &weights.rope_factors;
     let by_context = if context > rope.original_context { &factors.long } else { &factors.short };
     let divisors = by_context.as_ref().or(factors.all.as_ref());
+    let turns = |block: &&BlockConfig| block.heads > 0 && block.rotates && block.windowed == windowed;
+    let head_dim = config.blocks.iter().find(turns).map_or(rope.dim, |block| block.head_dim);
     Rope {
-        head_dim: config.head_dim,
-        // Of a latent key, the rotated part stands behind the latent vector.
-        offset: config.latent.map_or(0, |latent| latent.kv_rank),
+        head_dim,
+        // Of a latent head, the rotated part stands behind the rest.
+        offset: config.latent.map_or(0, |latent| head_dim - latent.rotated),
         rotary_dim: rope.dim,
         order: rope.pairs,
         inv_freq: Vector::from_vec(rope.frequencies(divisors.map(Vec::as_slice), context)),

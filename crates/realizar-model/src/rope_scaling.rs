@@ -58,14 +58,7 @@ impl RopeConfig {
             (Some(dim), _) => dim,
             (None, share) => (head_dim as f32 * share.unwrap_or(1.0)) as usize,
         };
-        if dim > head_dim {
-            let (rotated, width) = ((facts::ROTARY_DIM.key, dim), (facts::HEAD_DIM.key, head_dim));
-            return Err(read.disagree(rotated, width, "no more dimensions can be rotated than a head has"));
-        }
-        if !dim.is_multiple_of(2) {
-            let expected = "an even number".to_owned();
-            return Err(facts::out_of_range(read.key(facts::ROTARY_DIM.key), dim, expected));
-        }
+        read.rotated(dim, facts::ROTARY_DIM, head_dim)?;
         let factor = || -> Result<f32, ModelError> {
             let found = read.number(facts::ROPE_FACTOR)?;
             Ok(found.or(read.number(facts::OLD_ROPE_FACTOR)?).unwrap_or(1.0))

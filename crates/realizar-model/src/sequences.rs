@@ -1,8 +1,9 @@
-//! Which cache blocks hold which sequence. Sequences share blocks after a fork, and copy one before they write to it.
+//! Which cache blocks and states hold which sequence. Sequences share blocks after a fork, and copy one before they write to it.
 
 use realizar_tensor::{BlockId, KV_BLOCK, KvStore, Slot};
 
 use crate::cache::Cache;
+use crate::checkpoints::States;
 use crate::error::ModelError;
 
 /// Names a sequence of a [`crate::Session`], until it is closed.
@@ -16,10 +17,10 @@ pub struct SeqId {
 /// The tokens of one sequence that are in the cache.
 #[derive(Debug)]
 pub(crate) struct Sequence {
-    /// Blocks of the layers that see everything.
-    pub(crate) full: Table,
-    /// Blocks of the layers with a window, where those have a store of their own.
-    pub(crate) window: Table,
+    /// Blocks, per store.
+    pub(crate) tables: Vec<Table>,
+    /// Recurrent states, where the model has them.
+    pub(crate) states: States,
     /// Tokens in the cache.
     pub(crate) len: usize,
 }
@@ -37,6 +38,7 @@ pub(crate) struct Table {
 #[derive(Debug)]
 pub(crate) struct Sequences {
     places: Vec<(u64, Option<Sequence>)>,
+    stores: usize,
     context: usize,
 }
 
@@ -115,16 +117,37 @@ impl Table {
 }
 
 impl Sequence {
-    fn new(context: usize) -> Self {
-        Self { full: Table::new(context), window: Table::new(context), len: 0 }
+    fn new(stores: usize, context: usize) -> Self {
+        Self { tables: (0..stores).map(|_| Table::new(context)).collect(), states: States::default(), len: 0 }
     }
 
-    fn cut(&mut self, kv: &mut Cache, len: usize) {
-        self.full.cut(&mut kv.full, len);
-        if let Some((store, _)) = &mut kv.window {
-            self.window.cut(store, len);
+    /// Blocks that `adding` tokens need from each store of layers that see everything.
+    pub(crate) fn needed(&self, cache: &Cache, adding: usize) -> usize {
+        self.tables[0].needed(cache.full(), self.len, adding)
+    }
+
+    /// Takes them.
+    pub(crate) fn take(&mut self, cache: &mut Cache, adding: usize) {
+        for (table, store) in self.tables.iter_mut().zip(&mut cache.stores) {
+            if store.window.is_none() {
+                table.take(&mut store.kv, self.len, adding);
+            }
+        }
+    }
+
+    fn cut(&mut self, cache: &mut Cache, len: usize) {
+        for (table, store) in self.tables.iter_mut().zip(&mut cache.stores) {
+            table.cut(&mut store.kv, len);
         }
         self.len = len;
+    }
+
+    /// Whether everything that the token at `len` sees is still there.
+    fn sees_all(&self, cache: &Cache, len: usize) -> bool {
+        self.tables.iter().zip(&cache.stores).all(|(table, store)| {
+            let seen = store.window.map_or(len, |window| len.saturating_sub(window - 1));
+            seen >= table.passed * KV_BLOCK
+        })
     }
 }
 
@@ -132,15 +155,15 @@ impl Sequences {
     /// What is noted of a sequence that is not open.
     pub(crate) const BYTES_PER_SEQUENCE: usize = size_of::<(u64, Option<Sequence>)>();
 
-    pub(crate) fn new(max_sequences: usize, context: usize) -> Self {
-        Self { places: (0..max_sequences).map(|_| (0, None)).collect(), context }
+    pub(crate) fn new(max_sequences: usize, stores: usize, context: usize) -> Self {
+        Self { places: (0..max_sequences).map(|_| (0, None)).collect(), stores, context }
     }
 
     pub(crate) fn open(&mut self) -> Result<SeqId, ModelError> {
         let limit = self.places.len();
         let free = self.places.iter_mut().enumerate().find(|(_, (_, sequence))| sequence.is_none());
         let (index, (generation, place)) = free.ok_or(ModelError::TooManySequences { limit })?;
-        *place = Some(Sequence::new(self.context));
+        *place = Some(Sequence::new(self.stores, self.context));
         *generation += 1;
         Ok(SeqId { index, generation: *generation })
     }
@@ -155,31 +178,50 @@ impl Sequences {
         place.and_then(|(_, sequence)| sequence.as_mut()).ok_or(ModelError::UnknownSequence { seq: id.index })
     }
 
-    pub(crate) fn close(&mut self, kv: &mut Cache, id: SeqId) -> Result<(), ModelError> {
-        self.get_mut(id)?.cut(kv, 0);
+    pub(crate) fn close(&mut self, cache: &mut Cache, id: SeqId) -> Result<(), ModelError> {
+        let sequence = self.get_mut(id)?;
+        sequence.cut(cache, 0);
+        if let Some(store) = &mut cache.states {
+            sequence.states.clear(store);
+        }
         self.places[id.index].1 = None;
         Ok(())
     }
 
-    pub(crate) fn truncate(&mut self, kv: &mut Cache, id: SeqId, wanted: usize) -> Result<(), ModelError> {
+    /// Cuts a sequence. Gives its tokens from the state that is left up to `wanted`: they must run again.
+    pub(crate) fn truncate(
+        &mut self,
+        cache: &mut Cache,
+        id: SeqId,
+        wanted: usize,
+    ) -> Result<Vec<u32>, ModelError> {
         let sequence = self.get_mut(id)?;
-        let (len, passed) = (sequence.len, sequence.window.passed * KV_BLOCK);
-        let seen = kv.window.as_ref().map_or(wanted, |(_, window)| wanted.saturating_sub(window - 1));
-        if wanted > len || (wanted > 0 && seen < passed) {
-            return Err(ModelError::Truncate { seq: id.index, len, wanted });
-        }
-        sequence.cut(kv, wanted);
-        Ok(())
+        let len = sequence.len;
+        let refused = ModelError::Truncate { seq: id.index, len, wanted };
+        let start = match &cache.states {
+            Some(_) => sequence.states.last_until(wanted, len),
+            None => Some(wanted),
+        };
+        let Some(start) =
+            start.filter(|start| wanted <= len && (wanted == 0 || sequence.sees_all(cache, *start)))
+        else {
+            return Err(refused);
+        };
+        sequence.cut(cache, start);
+        let Some(store) = &mut cache.states else { return Ok(Vec::new()) };
+        Ok(sequence.states.go_back(store, start, len, wanted))
     }
 
-    pub(crate) fn fork(&mut self, kv: &mut Cache, id: SeqId) -> Result<SeqId, ModelError> {
+    pub(crate) fn fork(&mut self, cache: &mut Cache, id: SeqId) -> Result<SeqId, ModelError> {
         self.get(id)?;
         let copy = self.open()?;
-        let mut sequence = Sequence::new(self.context);
+        let mut sequence = Sequence::new(self.stores, self.context);
         let source = self.get(id)?;
-        sequence.full.share(&mut kv.full, &source.full);
-        if let Some((store, _)) = &mut kv.window {
-            sequence.window.share(store, &source.window);
+        for ((table, other), store) in sequence.tables.iter_mut().zip(&source.tables).zip(&mut cache.stores) {
+            table.share(&mut store.kv, other);
+        }
+        if let Some(store) = &mut cache.states {
+            sequence.states.share(store, &source.states);
         }
         sequence.len = source.len;
         *self.get_mut(copy)? = sequence;

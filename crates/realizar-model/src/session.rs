@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use realizar_tensor::{AttentionSpan, Kernels, KvType, Pool, Slot};
+use realizar_tensor::{AttentionSpan, Kernels, KvType, Pool, Slot, StateSpan};
 
-use crate::cache::Cache;
+use crate::cache::{Cache, MOST_STORES};
 use crate::error::ModelError;
 use crate::logits::Logits;
 use crate::model::Model;
@@ -75,9 +75,9 @@ pub struct Session {
 struct RowLists {
     ids: Vec<u32>,
     positions: Vec<u32>,
-    full: PagingLists,
-    /// Used where layers with a window have their own store.
-    window: PagingLists,
+    /// Per store of the cache.
+    paging: Vec<PagingLists>,
+    states: Vec<StateSpan>,
     pieces: Vec<Piece>,
     wanted: Vec<usize>,
 }
@@ -87,6 +87,8 @@ struct RowLists {
 struct PagingLists {
     slots: Vec<Slot>,
     spans: Vec<AttentionSpan<'static>>,
+    /// The spans once more, cut where stretches end; positions count from the stretch's begin.
+    stretches: Vec<AttentionSpan<'static>>,
 }
 
 /// Consecutive tokens of one sequence in a pass.
@@ -120,15 +122,15 @@ impl Session {
         let sizes = Sizes::of(&model, &options)?;
         sizes.plan(&model)?.try_reserve()?;
         let SessionOptions { pool, kernels, context, max_sequences, .. } = options;
-        let chunk = sizes.chunk;
+        let (chunk, stores) = (sizes.chunk, sizes.cache.stores());
         let pass = Pass::new(&model, (pool, kernels), sizes, context)?;
         Ok(Self {
             model,
             context,
             chunk,
-            sequences: Sequences::new(max_sequences, context),
+            sequences: Sequences::new(max_sequences, stores, context),
             pass,
-            rows: RowLists::with_capacity(chunk),
+            rows: RowLists::with_capacity(chunk, stores),
             collected: Vec::new(),
         })
     }
@@ -170,13 +172,19 @@ impl Session {
     ///
     /// Layers with a window keep only what the next token can see. A sequence can always be emptied, and cut back to
     /// where a [`Self::forward`] of at most a chunk began; farther back it may be refused, and its tokens must be run
-    /// again.
+    /// again. A model with recurrent states goes back to a state that was kept, and runs the tokens from there up to
+    /// `len` once more, here and now.
     ///
     /// # Errors
     ///
-    /// The sequence is not open or shorter, or what the next token would see is gone.
+    /// The sequence is not open or shorter, or what the next token would see is gone: then nothing has changed. Or the
+    /// tokens that must run again do not fit into the cache, where a fork holds the blocks: then the sequence is shorter.
     pub fn truncate(&mut self, seq: SeqId, len: usize) -> Result<(), ModelError> {
-        self.sequences.truncate(&mut self.pass.cache, seq, len)
+        let again = self.sequences.truncate(&mut self.pass.cache, seq, len)?;
+        if !again.is_empty() {
+            self.forward(&[Span { seq, tokens: &again, logits: Want::None }])?;
+        }
+        Ok(())
     }
 
     /// Opens a sequence with the same tokens. Nothing is copied before one of the two goes on.
@@ -191,13 +199,13 @@ impl Session {
     /// Cache blocks of 64 tokens that no sequence holds.
     #[must_use]
     pub fn free_blocks(&self) -> usize {
-        self.pass.cache.full.free_blocks()
+        self.pass.cache.full().free_blocks()
     }
 
     /// Cache blocks in all.
     #[must_use]
     pub fn total_blocks(&self) -> usize {
-        self.pass.cache.full.total_blocks()
+        self.pass.cache.full().total_blocks()
     }
 
     /// Appends tokens to sequences and gives the logits that were asked for, in the batch's order.
@@ -212,7 +220,7 @@ impl Session {
         self.check(batch)?;
         for span in batch {
             let sequence = self.sequences.get_mut(span.seq)?;
-            sequence.full.take(&mut self.pass.cache.full, sequence.len, span.tokens.len());
+            sequence.take(&mut self.pass.cache, span.tokens.len());
         }
         let tokens: usize = batch.iter().map(|span| span.tokens.len()).sum();
         let wanted: usize = batch.iter().map(Span::wanted).sum();
@@ -236,26 +244,33 @@ impl Session {
     /// Runs the rows that were gathered, and counts them as cached.
     fn run_pass(&mut self, collect: bool) -> Result<(), ModelError> {
         let Self { model, sequences, pass, rows, collected, .. } = self;
-        let mut full = recycled(std::mem::take(&mut rows.full.spans));
-        let mut window = recycled(std::mem::take(&mut rows.window.spans));
-        let split = pass.cache.window.is_some();
+        let mut paging = [Paging::default(); MOST_STORES];
+        let stretch = model.config().arch.stretch.map(|positions| positions as usize);
+        let mut lists: [_; MOST_STORES] = std::array::from_fn(|store| match rows.paging.get_mut(store) {
+            Some(lists) => {
+                (recycled(std::mem::take(&mut lists.spans)), recycled(std::mem::take(&mut lists.stretches)))
+            }
+            None => (Vec::new(), Vec::new()),
+        });
         for piece in &rows.pieces {
             let sequence = sequences.get(piece.seq)?;
-            full.push(piece.span(&sequence.full));
-            if split {
-                window.push(piece.span(&sequence.window));
+            for ((spans, stretches), table) in lists.iter_mut().zip(&sequence.tables) {
+                spans.push(piece.span(table));
+                if let Some(stretch) = stretch {
+                    piece.stretches(table, stretch, stretches);
+                }
             }
         }
-        let RowLists { ids, positions, .. } = &*rows;
-        let step = Step {
-            ids,
-            positions,
-            full: Paging { slots: &rows.full.slots, spans: &full },
-            window: Paging { slots: &rows.window.slots, spans: &window },
-        };
-        pass.run(model, step);
-        rows.full.spans = recycled(full);
-        rows.window.spans = recycled(window);
+        for (store, own) in rows.paging.iter().enumerate() {
+            let (spans, stretches) = &lists[store];
+            paging[store] = Paging { slots: &own.slots, spans, stretches };
+        }
+        let RowLists { ids, positions, states, .. } = &*rows;
+        pass.run(model, Step { ids, positions, paging: &paging, states });
+        for ((spans, stretches), own) in lists.into_iter().zip(&mut rows.paging) {
+            own.spans = recycled(spans);
+            own.stretches = recycled(stretches);
+        }
         for piece in &rows.pieces {
             sequences.get_mut(piece.seq)?.len += piece.rows;
         }
@@ -285,10 +300,13 @@ impl Session {
                 return Err(ModelError::UnknownToken { seq, token, vocab });
             }
             let (len, adding, context) = (sequence.len, span.tokens.len(), self.context);
+            if self.pass.cache.states.is_some() && !sequence.states.is_after(len) {
+                return Err(ModelError::StateLost { seq, len });
+            }
             if adding > context - len {
                 return Err(ModelError::ContextFull { seq, len, adding, context });
             }
-            needed += sequence.full.needed(&self.pass.cache.full, len, adding);
+            needed += sequence.needed(&self.pass.cache, adding);
         }
         if needed > free { Err(ModelError::CacheFull { needed, free }) } else { Ok(()) }
     }
@@ -312,21 +330,36 @@ impl Piece {
             blocks: table.until(self.first_pos + self.rows),
         }
     }
+
+    /// The span cut at multiples of `stretch` positions, which are whole blocks; each part sees its stretch alone.
+    fn stretches<'a>(&self, table: &'a Table, stretch: usize, out: &mut Vec<AttentionSpan<'a>>) {
+        let (mut row, mut pos, end) = (self.first_row, self.first_pos, self.first_pos + self.rows);
+        while pos < end {
+            let begin = pos / stretch * stretch;
+            let rows = (begin + stretch).min(end) - pos;
+            out.push(AttentionSpan {
+                rows: row..row + rows,
+                first_pos: (pos - begin) as u32,
+                blocks: &table.until(pos + rows)[begin / Session::BLOCK_TOKENS..],
+            });
+            (row, pos) = (row + rows, pos + rows);
+        }
+    }
 }
 
 impl PagingLists {
     fn with_capacity(rows: usize) -> Self {
-        Self { slots: Vec::with_capacity(rows), spans: Vec::with_capacity(rows) }
+        Self { slots: Vec::with_capacity(rows), spans: Vec::with_capacity(rows), stretches: Vec::new() }
     }
 }
 
 impl RowLists {
-    fn with_capacity(chunk: usize) -> Self {
+    fn with_capacity(chunk: usize, stores: usize) -> Self {
         Self {
             ids: Vec::with_capacity(chunk),
             positions: Vec::with_capacity(chunk),
-            full: PagingLists::with_capacity(chunk),
-            window: PagingLists::with_capacity(chunk),
+            paging: (0..stores).map(|_| PagingLists::with_capacity(chunk)).collect(),
+            states: Vec::with_capacity(chunk),
             pieces: Vec::with_capacity(chunk),
             wanted: Vec::with_capacity(chunk),
         }
@@ -341,11 +374,11 @@ impl RowLists {
         sequences: &mut Sequences,
         cache: &mut Cache,
     ) -> Result<(usize, usize), ModelError> {
-        let Self { ids, positions, full, window, pieces, wanted } = self;
+        let Self { ids, positions, paging, states, pieces, wanted } = self;
         ids.clear();
         positions.clear();
-        full.slots.clear();
-        window.slots.clear();
+        paging.iter_mut().for_each(|lists| lists.slots.clear());
+        states.clear();
         pieces.clear();
         wanted.clear();
         while let Some(span) = batch.get(at).filter(|_| ids.len() < chunk) {
@@ -355,11 +388,18 @@ impl RowLists {
             let (first_row, first_pos) = (ids.len(), sequence.len);
             ids.extend_from_slice(&left[..rows]);
             positions.extend((first_pos..first_pos + rows).map(|pos| pos as u32));
-            full.slots.extend((first_pos..first_pos + rows).map(|pos| sequence.full.slot(pos)));
-            if let Some((store, width)) = &mut cache.window {
-                sequence.window.pass(store, (first_pos + 1).saturating_sub(*width));
-                sequence.window.take(store, first_pos, rows);
-                window.slots.extend((first_pos..first_pos + rows).map(|pos| sequence.window.slot(pos)));
+            let tables = sequence.tables.iter_mut().zip(&mut cache.stores).zip(&mut *paging);
+            for ((table, store), lists) in tables {
+                if let Some(window) = store.window {
+                    table.pass(&mut store.kv, (first_pos + 1).saturating_sub(window));
+                    table.take(&mut store.kv, first_pos, rows);
+                }
+                lists.slots.extend((first_pos..first_pos + rows).map(|pos| table.slot(pos)));
+            }
+            if let Some(store) = &mut cache.states
+                && let Some(state) = sequence.states.advance(store, first_pos, &left[..rows])
+            {
+                states.push(StateSpan { rows: first_row..first_row + rows, state });
             }
             pieces.push(Piece { seq: span.seq, first_row, rows, first_pos });
             let ends = rows == left.len();

@@ -1,6 +1,6 @@
 //! The forward pass: one for every architecture. What differs is read from [`Config`] and from which weights exist.
 
-use realizar_tensor::{AttentionSpan, Compute, Product, Rope, Rows, Slot, Vector};
+use realizar_tensor::{AttentionSpan, Compute, Product, Rope, Rows, Slot, StateSpan, Vector};
 
 use crate::arch::Norm;
 use crate::buffers::Buffers;
@@ -16,19 +16,21 @@ pub(crate) struct Step<'a> {
     pub(crate) ids: &'a [u32],
     /// Position of each row in its sequence.
     pub(crate) positions: &'a [u32],
-    /// Where each row's key and value go, and what it may see.
-    pub(crate) full: Paging<'a>,
-    /// The same for layers whose keys and values are in the window's store.
-    pub(crate) window: Paging<'a>,
+    /// Where each row's key and value go, and what it may see, per store of the cache.
+    pub(crate) paging: &'a [Paging<'a>],
+    /// Which rows belong to which recurrent state.
+    pub(crate) states: &'a [StateSpan],
 }
 
 /// Rows and the blocks of a store.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Paging<'a> {
     /// Where each row's key and value go.
     pub(crate) slots: &'a [Slot],
     /// Which rows belong together, and what they may see.
     pub(crate) spans: &'a [AttentionSpan<'a>],
+    /// The same for layers that see their own stretch of positions only.
+    pub(crate) stretches: &'a [AttentionSpan<'a>],
 }
 
 /// Everything that one pass works with, besides the weights.
@@ -52,7 +54,9 @@ impl Pass {
     pub(crate) fn run(&mut self, model: &Model, step: Step<'_>) {
         let config = model.config();
         if let Some(temperature) = config.query_temperature {
-            let factor = |pos: &u32| 1.0 + temperature.scale * ((1 + pos / temperature.length) as f32).ln();
+            let factor = |pos: &u32| {
+                1.0 + temperature.scale * ((1 + (pos + temperature.offset) / temperature.length) as f32).ln()
+            };
             self.temperatures.clear();
             self.temperatures.extend(step.positions.iter().map(factor));
         }
@@ -105,30 +109,47 @@ impl Pass {
         if let Some(norm) = &weights.embedding_norm {
             norm_in_place(&mut self.compute, norm, config.norm_eps, x, spare);
         }
+        self.embed_per_layer(config, weights.per_layer.as_ref(), step.ids);
     }
 
     fn block(&mut self, config: &Config, index: usize, layer: &Layer, step: Step<'_>) {
         let (norms, eps) = (&layer.norms, config.norm_eps);
+        self.route_block_input(config, layer.ffn.as_ref());
         let shared = self.norm_stream(norms.before_attention.as_ref(), eps, Input::Shared, Input::Stream);
         let input = self.norm_stream(norms.attention_only.as_ref(), eps, Input::Own, shared);
-        self.attention(config, index, &layer.attention, input, step);
-        self.norm_branch(norms.after_attention.as_ref(), eps);
+        let mixes = layer.attention.is_some() || layer.state.is_some();
+        if let Some(attention) = &layer.attention {
+            self.attention(config, index, attention, input, step);
+        }
+        if let Some(state) = &layer.state {
+            let beside = layer.attention.is_some();
+            self.recurrence(config, index, state, input, step, beside);
+        }
+        if mixes {
+            self.norm_branch(norms.after_attention.as_ref(), eps);
+        }
         if config.parallel {
             // The stream stays as it is until both branches have seen it.
             let Buffers { branch, held, .. } = &mut self.buffers;
             std::mem::swap(branch, held);
-        } else {
+        } else if mixes {
             self.join(config, norms.stream.as_ref().map(|[after_attention, _]| after_attention));
         }
         let default = if config.parallel { shared } else { Input::Stream };
         let input = self.norm_stream(norms.before_ffn.as_ref(), eps, Input::Own, default);
-        self.feed_forward(config, &layer.ffn, input);
-        self.norm_branch(norms.after_ffn.as_ref(), eps);
-        if config.parallel {
-            let Buffers { x, held, .. } = &mut self.buffers;
-            self.compute.add(held, config.residual_scale, x);
+        if let Some(ffn) = &layer.ffn {
+            self.feed_forward(config, index, ffn, input);
+            self.norm_branch(norms.after_ffn.as_ref(), eps);
+            if config.parallel {
+                let Buffers { x, held, .. } = &mut self.buffers;
+                self.compute.add(held, config.residual_scale, x);
+            }
+            self.join(config, norms.stream.as_ref().map(|[_, after_ffn]| after_ffn));
         }
-        self.join(config, norms.stream.as_ref().map(|[_, after_ffn]| after_ffn));
+        self.add_per_layer(config, index, layer.per_layer.as_deref());
+        if layer.output_scale != 1.0 {
+            self.compute.scale(&mut self.buffers.x, layer.output_scale);
+        }
     }
 
     /// Norms the stream into the buffer `to`, if there is a norm; says where the result is.

@@ -4,11 +4,14 @@ mod attention;
 mod columns;
 mod elementwise;
 mod experts;
+mod gates;
 mod lookup;
 mod norm;
 mod product;
+mod recurrent;
 mod rope;
 mod route;
+mod scan;
 
 pub use self::attention::{AttentionSpan, AttentionSpec};
 pub use self::columns::HeadCols;
@@ -17,6 +20,7 @@ pub use self::experts::ExpertProduct;
 pub use self::product::Product;
 pub use self::rope::{PairOrder, Rope};
 pub use self::route::{RouteSpec, Routes, Scoring};
+pub use self::scan::{ChannelScanSpec, ScanInput, ScanRule, ScanSpec};
 
 use std::sync::Arc;
 
@@ -46,6 +50,7 @@ pub struct Compute {
     rope: rope::Table,
     gathered: experts::Gathered,
     scores: Vec<f32>,
+    bands: scan::Bands,
 }
 
 /// Quantised activations of the product that runs, per kind.
@@ -68,6 +73,7 @@ impl Compute {
             rope: rope::Table::default(),
             gathered: experts::Gathered::default(),
             scores: Vec::new(),
+            bands: scan::Bands::default(),
         }
     }
 

@@ -7,6 +7,7 @@ use realizar_quant::DType;
 use crate::acts::{ActKind, Acts, group_size};
 use crate::matrix::Weights;
 use crate::pool::Tile;
+use crate::scalar::scan::{ChannelScan, Convolve, Scan};
 use crate::scratch::Scratch;
 use crate::{Isa, TensorError};
 
@@ -46,6 +47,12 @@ pub struct Kernels {
     pub(crate) add: fn(x: &[f32], scale: f32, into: &mut [f32]),
     /// Loops at the machine's bounds.
     pub(crate) peak: Peak,
+    /// The tokens of a span through some columns of a recurrent state.
+    pub(crate) scan: fn(&Scan<'_>, state: &mut [f32], out: &mut Tile<'_, f32>),
+    /// The same for channels with numbers of their own.
+    pub(crate) scan_channels: fn(&ChannelScan<'_>, state: &mut [f32], out: &mut Tile<'_, f32>),
+    /// A convolution of channels over the tokens of a span.
+    pub(crate) convolve: fn(&Convolve<'_>, state: &mut [f32], out: &mut Tile<'_, f32>),
     /// One KV block for some queries of one row or of rows that all see it whole.
     pub(crate) attend: fn(crate::attend::Attend<'_>),
 }

@@ -45,6 +45,7 @@ mod quads;
 mod rows;
 mod scalar;
 mod scratch;
+mod state;
 #[cfg(feature = "trueno")]
 #[expect(unsafe_code, reason = "the dot products of Trueno's backends are unsafe functions")]
 mod trueno;
@@ -57,8 +58,8 @@ mod wasm;
 mod x86;
 
 pub use compute::{
-    AttentionSpan, AttentionSpec, Compute, ExpertProduct, Gate, HeadCols, PairOrder, Product, Rope,
-    RouteSpec, Routes, Scoring,
+    AttentionSpan, AttentionSpec, ChannelScanSpec, Compute, ExpertProduct, Gate, HeadCols, PairOrder,
+    Product, Rope, RouteSpec, Routes, ScanInput, ScanRule, ScanSpec, Scoring,
 };
 pub use error::TensorError;
 pub use isa::Isa;
@@ -67,4 +68,5 @@ pub use kv::{BlockId, KV_BLOCK, KvShape, KvStore, KvType, Slot};
 pub use matrix::QMatrix;
 pub use pool::Pool;
 pub use rows::Rows;
+pub use state::{StateId, StateSpan, StateStore};
 pub use vector::Vector;

@@ -59,6 +59,20 @@ impl QMatrix {
         Ok(Self { rows: range.len(), data, ..*self })
     }
 
+    /// Some rows in another order, as a copy: for parts of fused projections that do not lie together.
+    ///
+    /// # Errors
+    /// When there are no rows, or one is not in the matrix.
+    pub fn pick_rows(&self, rows: &[usize]) -> Result<Self, TensorError> {
+        let Some(&last) = rows.iter().max().filter(|row| **row < self.rows) else {
+            let end = rows.iter().max().map_or(0, |row| row + 1);
+            return Err(TensorError::RowRange { start: 0, end, rows: self.rows });
+        };
+        let view = self.view(0..last + 1);
+        let data: Vec<u8> = rows.iter().flat_map(|row| view.row(*row).iter().copied()).collect();
+        Ok(Self { rows: rows.len(), data: data.into(), ..*self })
+    }
+
     /// Element type.
     #[must_use]
     pub fn dtype(&self) -> DType {

@@ -411,6 +411,8 @@ impl<T> Tile<'_, T> {
     }
 }
 
+mod pairs;
+
 #[cfg(test)]
 mod tests {
     use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -34,6 +34,17 @@ impl Rows {
         self.rows = rows;
     }
 
+    /// Sets the number of values per row; no rows are left. The room stays as it is.
+    ///
+    /// # Panics
+    /// When `width` is zero.
+    pub fn set_width(&mut self, width: usize) {
+        assert!(width > 0, "rows of width 0");
+        if self.width != width {
+            (self.width, self.rows) = (width, 0);
+        }
+    }
+
     /// Number of rows in use.
     #[must_use]
     pub fn rows(&self) -> usize {

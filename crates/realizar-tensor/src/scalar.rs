@@ -11,6 +11,7 @@ pub(crate) mod integer;
 pub(crate) mod math;
 pub(crate) mod norm;
 pub(crate) mod quantise;
+pub(crate) mod scan;
 
 use self::math::Plain;
 use crate::kernels::Peak;
@@ -33,5 +34,8 @@ pub(crate) static TABLE: Kernels = Kernels {
     softcap: activation::softcap::<Plain>,
     add: activation::add::<Plain>,
     attend: attention::attend::<Plain, 2, 16, 16>,
+    scan: scan::scan::<Plain>,
+    scan_channels: scan::scan_channels::<Plain>,
+    convolve: scan::convolve::<Plain>,
     peak: Peak { int8: math::int8_peak, f32: math::f32_peak },
 };

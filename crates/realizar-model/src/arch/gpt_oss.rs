@@ -2,7 +2,7 @@
 
 use realizar_tensor::{Gate, PairOrder, Scoring};
 
-use super::{ArchFacts, Biases, Ffn, FfnGate, Moe, NormPlaces, PLAIN, Position, Presence, SharedExpert};
+use super::{ArchFacts, Biases, Ffn, FfnGate, Moe, NormPlaces, PLAIN, Position, Presence, Windows};
 
 pub(crate) const FACTS: ArchFacts = ArchFacts {
     name: "gpt-oss",
@@ -15,14 +15,9 @@ pub(crate) const FACTS: ArchFacts = ArchFacts {
         ..Biases::all(Presence::Never)
     },
     position: Position::Rope(PairOrder::Halves),
-    window_period: 2,
-    sinks: true,
+    windows: Windows::LastFull(2),
+    sinks: Presence::Always,
     ffn: Ffn { activation: Gate::ClampedSwiglu { alpha: 1.702, limit: 7.0 }, gate: FfnGate::Split },
-    moe: Some(Moe {
-        scoring: Scoring::SoftmaxOfChosen,
-        normalise: false,
-        selection_bias: Presence::Never,
-        shared: SharedExpert::None,
-    }),
+    moe: Some(Moe { scoring: Scoring::SoftmaxOfChosen, normalise: false, ..Moe::SOFTMAX }),
     ..PLAIN
 };

@@ -3,7 +3,7 @@
 
 use realizar_tensor::PairOrder;
 
-use super::{ArchFacts, NormPlaces, PLAIN, Position, QkNorm, WindowRope};
+use super::{ArchFacts, NormPlaces, PLAIN, Position, QkNorm, WindowRope, Windows};
 
 pub(crate) const FACTS: ArchFacts = ArchFacts {
     name: "olmo2",
@@ -16,7 +16,7 @@ pub(crate) const FACTS: ArchFacts = ArchFacts {
     },
     qk_norm: QkNorm::Whole,
     position: Position::Rope(PairOrder::Halves),
-    window_period: 4,
+    windows: Windows::LastFull(4),
     window_rope: WindowRope::Unscaled,
     ..PLAIN
 };

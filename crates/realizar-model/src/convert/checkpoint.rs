@@ -11,7 +11,7 @@ use super::probe::Probe;
 use super::tensor::{NewTensor, Origin};
 use super::view::{GgufView, head_order, same};
 use super::{cannot, keys};
-use crate::arch::Position;
+use crate::arch::{Position, Windows};
 use crate::config::Config;
 use crate::dialect::{self, Dialect};
 use crate::error::ModelError;
@@ -100,6 +100,12 @@ impl<'a> Checkpoint<'a> {
         };
         let mut again = Config::read(&probe)?;
         again.arch = config.arch;
+        // Classes with a window on every layer have the architecture of those without.
+        for (new, old) in again.blocks.iter_mut().zip(&config.blocks) {
+            if config.arch.windows == Windows::Every {
+                new.windowed = old.windowed;
+            }
+        }
         for (new, old) in [(&mut again.rope, &config.rope), (&mut again.window_rope, &config.window_rope)] {
             if let Some((new, old)) = new.as_mut().zip(old.as_ref()) {
                 new.pairs = old.pairs;
@@ -204,7 +210,9 @@ fn renamed(
         .and_then(|rest| rest.split_once('.'))
         .map_or(&*tensor.name, |(_, part)| part);
     let order = match config.arch.position {
-        Position::Rope(own) if family.pairs != own => head_order(&tensor.name, family.pairs, &tensor.shape, config),
+        Position::Rope(own) if family.pairs != own => {
+            head_order(&tensor.name, family.pairs, &tensor.shape, config)
+        }
         _ => None,
     };
     let is_gain = part.contains("norm") && part.ends_with(".weight") && family.gain_offset != 0.0;

@@ -3,7 +3,10 @@
 use realizar_tensor::Scoring;
 
 use super::fact::Fact;
-use crate::arch::{AttentionScale, EmbeddingScale, LogitScale, Norm, Residual, SharedExpert, WindowRope};
+use crate::arch::{
+    AttentionScale, EmbeddingScale, LogitScale, Norm, Residual, ResidualScale, SharedExpert, Temperature,
+    WindowRope,
+};
 use crate::config::{Config, MoeConfig};
 use crate::error::ModelError;
 use crate::facts::{self, Count, FactReader, Number};
@@ -47,13 +50,16 @@ pub(super) fn of(config: &Config, read: &FactReader<'_>) -> Result<Vec<(&'static
     keys.count(facts::CONTEXT, config.context);
     keys.count(facts::HIDDEN, config.hidden);
     keys.count(facts::LAYERS, config.layers);
-    keys.count(facts::FFN, config.ffn);
     keys.count(facts::VOCAB, config.vocab);
-    keys.count(facts::HEADS, config.heads);
-    keys.count(facts::KV_HEADS, config.kv_heads);
-    keys.count(facts::HEAD_DIM, config.head_dim);
-    keys.count(facts::VALUE_DIM, config.value_dim);
-    let eps = if arch.norm == Norm::Rms { facts::RMS_EPS } else { facts::LAYER_EPS };
+    // Blocks that are not alike are found when the result is read back.
+    if let Some(block) = config.blocks.first() {
+        keys.count(facts::FFN, block.ffn);
+        keys.count(facts::HEADS, block.heads);
+        keys.count(facts::KV_HEADS, block.kv_heads);
+        keys.count(facts::HEAD_DIM, block.head_dim);
+        keys.count(facts::VALUE_DIM, block.value_dim);
+    }
+    let eps = if config.norm == Norm::Rms { facts::RMS_EPS } else { facts::LAYER_EPS };
     keys.number(eps, config.norm_eps);
     if let Some(latent) = config.latent {
         keys.count(facts::Q_RANK, latent.q_rank);
@@ -79,13 +85,13 @@ pub(super) fn of(config: &Config, read: &FactReader<'_>) -> Result<Vec<(&'static
     if let Some(cap) = config.logit_softcap {
         keys.number(facts::LOGIT_SOFTCAP, cap);
     }
-    if arch.query_temperature {
+    if arch.temperature == Temperature::Keys {
         keys.carry(read, facts::TEMPERATURE)?;
     }
-    if arch.embedding_scale == EmbeddingScale::Key {
+    if matches!(arch.embedding_scale, EmbeddingScale::KeyOr(_)) {
         keys.number(facts::EMBEDDING_SCALE, config.embedding_scale);
     }
-    if arch.residual_scale {
+    if matches!(arch.residual_scale, ResidualScale::Key | ResidualScale::KeyOrDepth(_)) {
         keys.number(facts::RESIDUAL_SCALE, config.residual_scale);
     }
     if arch.logit_scale != LogitScale::Unused {
@@ -148,9 +154,11 @@ fn experts(keys: &mut Keys, moe: &MoeConfig, shared: SharedExpert) {
     keys.count(facts::EXPERTS_USED, moe.used);
     keys.count(facts::EXPERT_FFN, moe.ffn);
     match shared {
-        SharedExpert::None => {}
-        SharedExpert::Gated => keys.count(facts::SHARED_FFN, moe.shared_ffn),
-        SharedExpert::Plain => keys.count(facts::SHARED_EXPERTS, moe.shared_ffn / moe.ffn.max(1)),
+        SharedExpert::None | SharedExpert::One | SharedExpert::Branch => {}
+        SharedExpert::Gated | SharedExpert::Width => keys.count(facts::SHARED_FFN, moe.shared_ffn),
+        SharedExpert::Plain | SharedExpert::WidthTimesCount => {
+            keys.count(facts::SHARED_EXPERTS, moe.shared_ffn / moe.ffn.max(1));
+        }
     }
     keys.count(facts::DENSE_LAYERS, moe.dense_layers);
     let scoring = match moe.scoring {

@@ -11,8 +11,8 @@ use super::fact::Fact;
 use super::probe::Probe;
 use super::tensor::{Maker, NewTensor, Origin, let_go};
 use super::{cannot, keys};
-use crate::arch::{ArchFacts, Position};
-use crate::config::{self, Config};
+use crate::arch::{ArchFacts, Position, Windows};
+use crate::config::{self, BlockConfig, Config};
 use crate::dialect::Dialect;
 use crate::error::ModelError;
 use crate::facts::FactReader;
@@ -167,6 +167,12 @@ impl<'a> GgufView<'a> {
     fn check(&self, config: &Config) -> Result<(), ModelError> {
         let mut again = self.config()?;
         again.arch = config.arch;
+        // Classes with a window on every layer have the architecture of those without.
+        for (new, old) in again.blocks.iter_mut().zip(&config.blocks) {
+            if config.arch.windows == Windows::Every {
+                new.windowed = old.windowed;
+            }
+        }
         for (new, old) in [(&mut again.rope, &config.rope), (&mut again.window_rope, &config.window_rope)] {
             if let Some((new, old)) = new.as_mut().zip(old.as_ref()) {
                 new.pairs = old.pairs;
@@ -373,9 +379,10 @@ fn new_tensor(
 /// How the rows of a tensor must be moved so that its heads rotate as `to` says; `None` for tensors that do not rotate,
 /// and on layers that do not: there the order would only change in which order attention sums.
 pub(super) fn head_order(name: &str, to: PairOrder, shape: &Shape, config: &Config) -> Option<HeadOrder> {
-    let Config { heads, kv_heads, head_dim, .. } = *config;
     let (layer, part) = name.strip_prefix("blk.")?.split_once('.')?;
-    config.layer_rope(layer.parse().ok()?)?;
+    let layer = layer.parse().ok()?;
+    let BlockConfig { heads, kv_heads, head_dim, .. } = *config.blocks.get(layer)?;
+    config.layer_rope(layer)?;
     let (stem, _) = part.rsplit_once('.')?;
     let rows = match stem {
         "attn_q" => heads * head_dim,

@@ -5,12 +5,9 @@ use realizar_tensor::PairOrder;
 
 use super::forms::{Form, Per};
 use super::{Family, Numbers};
-use crate::arch::{self, ArchFacts};
+use crate::arch::{self, ArchFacts, Windows};
 
 type Parts = &'static [(&'static str, &'static str)];
-
-/// A window on every layer, where the checkpoint gives a width.
-const EVERY_LAYER: usize = usize::MAX;
 
 /// A head whose name begins with `/` has no stem.
 const GLOBALS: Parts = &[("token_embd", "embed_tokens"), ("output_norm", "norm"), ("output", "/lm_head")];
@@ -54,7 +51,7 @@ const LLAMA: Family = Family {
     only: &[],
 };
 
-const WINDOWED_LLAMA: ArchFacts = ArchFacts { window_period: EVERY_LAYER, ..arch::llama::FACTS };
+const WINDOWED_LLAMA: ArchFacts = ArchFacts { windows: Windows::Every, ..arch::llama::FACTS };
 
 const MISTRAL: Family =
     Family { classes: &["MistralForCausalLM"], model_types: &[], facts: &WINDOWED_LLAMA, ..LLAMA };
@@ -392,7 +389,7 @@ pub(crate) const FAMILIES: &[Family] = &[
     Family {
         classes: &["Phi3ForCausalLM"],
         model_types: &["phi3"],
-        facts: &ArchFacts { window_period: EVERY_LAYER, ..arch::phi3::FACTS },
+        facts: &ArchFacts { windows: Windows::Every, ..arch::phi3::FACTS },
         parts: &[
             ("attn_norm", "input_layernorm"),
             ("attn_qkv", "self_attn.qkv_proj"),
@@ -406,7 +403,7 @@ pub(crate) const FAMILIES: &[Family] = &[
     Family {
         classes: &["Starcoder2ForCausalLM"],
         model_types: &["starcoder2"],
-        facts: &ArchFacts { window_period: EVERY_LAYER, ..arch::starcoder2::FACTS },
+        facts: &ArchFacts { windows: Windows::Every, ..arch::starcoder2::FACTS },
         parts: &[
             ("attn_norm", "input_layernorm"),
             ("attn_q", "self_attn.q_proj"),

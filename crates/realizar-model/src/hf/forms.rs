@@ -4,7 +4,7 @@ use bytes::Bytes;
 use realizar_format::{TensorSource, TensorView};
 use realizar_quant::DType;
 
-use crate::config::Config;
+use crate::config::{BlockConfig, Config};
 
 /// How a tensor is made from those of the file. The names are whole ones, behind the stem and the layer.
 #[derive(Debug)]
@@ -226,11 +226,11 @@ pub(crate) struct Counts {
 
 impl Counts {
     pub(crate) fn of(config: &Config) -> Self {
-        let Config { heads, kv_heads, head_dim, value_dim, moe, latent, .. } = *config;
-        let unpacked = latent.map_or([0; 2], |latent| {
-            let rotated = head_dim - latent.kv_rank;
-            [latent.head_dim - rotated, latent.value_dim]
-        });
+        let Config { moe, latent, .. } = *config;
+        // The checkpoints that need this have blocks of one shape.
+        let shape = |block: &BlockConfig| [block.heads, block.kv_heads, block.head_dim, block.value_dim];
+        let [heads, kv_heads, head_dim, value_dim] = config.blocks.first().map_or([0; 4], shape);
+        let unpacked = latent.map_or([0; 2], |latent| [latent.head_dim - latent.rotated, latent.value_dim]);
         Self { heads, kv_heads, head_dim, value_dim, experts: moe.map_or(0, |moe| moe.experts), unpacked }
     }
 }

@@ -13,6 +13,8 @@ pub(crate) enum Fact {
     Bool(bool),
     Text(String),
     U32s(Vec<u32>),
+    F32s(Vec<f32>),
+    Bools(Vec<bool>),
     Texts(Vec<String>),
 }
 
@@ -42,6 +44,7 @@ impl ModelFile {
                 Value::F32(number) => Fact::F32(number),
                 Value::Bool(truth) => Fact::Bool(truth),
                 Value::String(text) => Fact::Text(text.as_str().unwrap().to_owned()),
+                Value::Array(list) => numbers(list)?,
                 _ => return None,
             };
             Some((key.to_owned(), fact))
@@ -141,6 +144,15 @@ impl ModelFile {
     }
 }
 
+/// A list of numbers or truth values; `None` for anything else.
+fn numbers(list: realizar_format::Array<'_>) -> Option<Fact> {
+    let values: Vec<Value<'_>> = list.iter().collect();
+    let whole = || values.iter().map(Value::as_u32).collect::<Option<Vec<_>>>().map(Fact::U32s);
+    let float = || values.iter().map(Value::as_f32).collect::<Option<Vec<_>>>().map(Fact::F32s);
+    let truth = || values.iter().map(Value::as_bool).collect::<Option<Vec<_>>>().map(Fact::Bools);
+    whole().or_else(float).or_else(truth)
+}
+
 fn text(out: &mut Vec<u8>, text: &str) {
     out.extend((text.len() as u64).to_le_bytes());
     out.extend(text.as_bytes());
@@ -164,6 +176,16 @@ fn value(out: &mut Vec<u8>, fact: &Fact) {
             tagged(9, &4u32.to_le_bytes());
             out.extend((list.len() as u64).to_le_bytes());
             out.extend(list.iter().flat_map(|number| number.to_le_bytes()));
+        }
+        Fact::F32s(list) => {
+            tagged(9, &6u32.to_le_bytes());
+            out.extend((list.len() as u64).to_le_bytes());
+            out.extend(list.iter().flat_map(|number| number.to_le_bytes()));
+        }
+        Fact::Bools(list) => {
+            tagged(9, &7u32.to_le_bytes());
+            out.extend((list.len() as u64).to_le_bytes());
+            out.extend(list.iter().map(|truth| u8::from(*truth)));
         }
         Fact::Texts(list) => {
             tagged(9, &8u32.to_le_bytes());

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::print_stderr, reason = "a test that cannot go on says so and ends")]
 
 mod bad_input;
+mod bad_states;
 mod determinism;
 mod encoders;
 mod file;
@@ -15,3 +16,4 @@ mod transformers;
 mod variants;
 mod windows;
 mod zoo;
+mod zoo_modern;

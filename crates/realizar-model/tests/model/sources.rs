@@ -101,7 +101,7 @@ fn as_checkpoint(path: &Path, architecture: &str) -> Vec<Tensor> {
     for tensor in &mut file.tensors {
         let turned = tensor.name.contains("attn_q.") || tensor.name.contains("attn_k.");
         if turned && matches!(architecture, "llama" | "granite" | "smollm3") {
-            split_pairs(tensor, config.head_dim);
+            split_pairs(tensor, config.blocks[0].head_dim);
         }
         if architecture.starts_with("gemma") && tensor.name.contains("norm") {
             let less = |four: &[u8]| (f32::from_le_bytes(four.try_into().unwrap()) - 1.0).to_le_bytes();
@@ -116,8 +116,8 @@ fn config_json(path: &Path, class: &str, more: serde_json::Value) -> serde_json:
     let config = Model::load(&*realizar_format::open(path).unwrap()).unwrap().config().clone();
     let mut json = json!({
         "architectures": [class], "hidden_size": config.hidden, "num_hidden_layers": config.layers,
-        "intermediate_size": config.ffn, "num_attention_heads": config.heads,
-        "num_key_value_heads": config.kv_heads, "max_position_embeddings": config.context,
+        "intermediate_size": config.blocks[0].ffn, "num_attention_heads": config.blocks[0].heads,
+        "num_key_value_heads": config.blocks[0].kv_heads, "max_position_embeddings": config.context,
         "rms_norm_eps": config.norm_eps, "vocab_size": config.vocab, "rope_theta": config.rope.map(|rope| rope.base),
     });
     for (key, value) in more.as_object().unwrap() {
@@ -425,5 +425,5 @@ fn checkpoints_that_are_something_else_are_refused() {
     writer.metadata("model_type", Value::from("linear_regression")).unwrap();
     let source = realizar_format::parse(writer.begin(Vec::new()).unwrap().finish().unwrap().into()).unwrap();
     let error = Model::load(&*source).unwrap_err().to_string();
-    assert!(error.starts_with("`model_type` is \"linear_regression\"; supported: bert, "), "{error}");
+    assert!(error.starts_with("`model_type` is \"linear_regression\"; supported: afmoe, "), "{error}");
 }

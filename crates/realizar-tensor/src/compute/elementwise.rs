@@ -21,6 +21,24 @@ pub enum Gate {
     Relu,
     /// `max(x, 0)^2`.
     Relu2,
+    /// `1 / (1 + e^-x)`.
+    Sigmoid,
+    /// [`Self::Silu`] with at most `limit`, times `clamp(up, -limit, limit)`.
+    ClampedSilu {
+        /// The bound.
+        limit: f32,
+    },
+    /// xIELU (arXiv:2411.13010): `positive x^2 + beta x` above 0, else `negative (e^min(x, eps) - 1 - x) + beta x`.
+    Xielu {
+        /// Factor of the square.
+        positive: f32,
+        /// Factor of the exponential part.
+        negative: f32,
+        /// Slope at 0.
+        beta: f32,
+        /// The exponential part is flat above this.
+        eps: f32,
+    },
     /// `g = min(gate, limit)`, `u = clamp(up, -limit, limit)`: `g / (1 + e^(-alpha g)) * (u + 1)`.
     ClampedSwiglu {
         /// Steepness of the sigmoid.

@@ -76,6 +76,13 @@ impl Routes {
         &self.experts
     }
 
+    /// Replaces the weight of each route by what `f` says for its expert and its weight.
+    pub(super) fn weigh(&mut self, f: impl Fn(usize, f32) -> f32) {
+        for (expert, weight) in self.experts.iter().zip(&mut self.weights) {
+            *weight = f(*expert as usize, *weight);
+        }
+    }
+
     /// The weights that belong to [`Self::experts`].
     #[must_use]
     pub fn weights(&self) -> &[f32] {

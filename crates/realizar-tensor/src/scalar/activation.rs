@@ -9,6 +9,13 @@ fn swish<A: Arith>(x: f32, alpha: f32) -> f32 {
     x / (1.0 + exp::<A>(-alpha * x))
 }
 
+/// `e^x - 1` for `x <= 0`: near 0 by its series, where the difference would lose digits.
+#[inline(always)]
+fn expm1<A: Arith>(x: f32) -> f32 {
+    let series = x * A::mul_add(x, A::mul_add(x, A::mul_add(x, 1.0 / 24.0, 1.0 / 6.0), 0.5), 1.0);
+    if x > -0.03 { series } else { exp::<A>(x) - 1.0 }
+}
+
 /// See [`Kernels::gate`](crate::Kernels).
 #[inline(always)]
 pub(crate) fn gate<A: Arith>(kind: Gate, gate: &mut [f32], up: Option<&[f32]>) {
@@ -22,6 +29,28 @@ pub(crate) fn gate<A: Arith>(kind: Gate, gate: &mut [f32], up: Option<&[f32]>) {
         Gate::GeluErf => each(gate, up, |x| 0.5 * x * erfc::<A>(-x * std::f32::consts::FRAC_1_SQRT_2)),
         Gate::Relu => each(gate, up, |x| if x < 0.0 { 0.0 } else { x }),
         Gate::Relu2 => each(gate, up, |x| if x < 0.0 { 0.0 } else { x * x }),
+        Gate::Sigmoid => each(gate, up, |x| 1.0 / (1.0 + exp::<A>(-x))),
+        Gate::Xielu { positive, negative, beta, eps } => each(gate, up, |x| {
+            let low = if x < eps { x } else { eps };
+            let curve = if x > 0.0 { positive * x * x } else { negative * (expm1::<A>(low) - x) };
+            A::mul_add(beta, x, curve)
+        }),
+        Gate::ClampedSilu { limit } => {
+            let act = |x: f32| {
+                let x = swish::<A>(x, 1.0);
+                if x > limit { limit } else { x }
+            };
+            match up {
+                None => each(gate, None, act),
+                Some(up) => {
+                    for (gate, &up) in gate.iter_mut().zip(up) {
+                        let up = if up > limit { limit } else { up };
+                        let up = if up < -limit { -limit } else { up };
+                        *gate = act(*gate) * up;
+                    }
+                }
+            }
+        }
         Gate::ClampedSwiglu { alpha, limit } => {
             let act = |x: f32| swish::<A>(if x > limit { limit } else { x }, alpha);
             match up {

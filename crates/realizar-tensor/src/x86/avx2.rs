@@ -77,6 +77,18 @@ static TABLE: Kernels = Kernels {
         // SAFETY: see `TABLE`.
         unsafe { gated::attend(task) }
     },
+    scan: |task, state, out| {
+        // SAFETY: see `TABLE`.
+        unsafe { gated::scan(task, state, out) }
+    },
+    scan_channels: |task, state, out| {
+        // SAFETY: see `TABLE`.
+        unsafe { gated::scan_channels(task, state, out) }
+    },
+    convolve: |task, state, out| {
+        // SAFETY: see `TABLE`.
+        unsafe { gated::convolve(task, state, out) }
+    },
     peak: Peak {
         int8: || {
             // SAFETY: see `TABLE`.
@@ -107,6 +119,7 @@ mod gated {
     use super::{ActKind, Acts, Attend, Dots, Fused, Gate, Tile, Weights};
     use super::{activation, attention, integer, norm};
     use crate::scalar::integer::{Block, KType};
+    use crate::scalar::scan::{self, ChannelScan, Convolve, Scan};
 
     #[target_feature(enable = "avx2,fma,f16c")]
     pub(super) fn widen_f16(bytes: &[u8], out: &mut [f32]) {
@@ -144,6 +157,21 @@ mod gated {
     #[target_feature(enable = "avx2,fma,f16c")]
     pub(super) fn dots(task: Dots<'_>, out: &mut Tile<'_, f32>) {
         super::float::dots(task, out);
+    }
+
+    #[target_feature(enable = "avx2,fma,f16c")]
+    pub(super) fn scan(task: &Scan<'_>, state: &mut [f32], out: &mut Tile<'_, f32>) {
+        scan::scan::<Fused>(task, state, out);
+    }
+
+    #[target_feature(enable = "avx2,fma,f16c")]
+    pub(super) fn scan_channels(task: &ChannelScan<'_>, state: &mut [f32], out: &mut Tile<'_, f32>) {
+        scan::scan_channels::<Fused>(task, state, out);
+    }
+
+    #[target_feature(enable = "avx2,fma,f16c")]
+    pub(super) fn convolve(task: &Convolve<'_>, state: &mut [f32], out: &mut Tile<'_, f32>) {
+        scan::convolve::<Fused>(task, state, out);
     }
 
     #[target_feature(enable = "avx2,fma,f16c")]

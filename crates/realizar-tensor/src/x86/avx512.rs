@@ -88,6 +88,18 @@ static TABLE: Kernels = Kernels {
         // SAFETY: see `TABLE`.
         unsafe { attention::attend(task) }
     },
+    scan: |task, state, out| {
+        // SAFETY: see `TABLE`.
+        unsafe { gated::scan(task, state, out) }
+    },
+    scan_channels: |task, state, out| {
+        // SAFETY: see `TABLE`.
+        unsafe { gated::scan_channels(task, state, out) }
+    },
+    convolve: |task, state, out| {
+        // SAFETY: see `TABLE`.
+        unsafe { gated::convolve(task, state, out) }
+    },
     peak: Peak {
         int8: || {
             // SAFETY: see `TABLE`.
@@ -116,11 +128,27 @@ mod gated {
     /// Rounds of the loops that measure peaks.
     const ROUNDS: usize = 20_000;
 
-    use super::{Fused, Gate, activation, norm};
+    use super::{Fused, Gate, Tile, activation, norm};
+    use crate::scalar::scan::{self, ChannelScan, Convolve, Scan};
 
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
     pub(super) fn widen_bf16(bytes: &[u8], out: &mut [f32]) {
         crate::scalar::float::widen_bf16(bytes, out);
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
+    pub(super) fn scan(task: &Scan<'_>, state: &mut [f32], out: &mut Tile<'_, f32>) {
+        scan::scan::<Fused>(task, state, out);
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
+    pub(super) fn scan_channels(task: &ChannelScan<'_>, state: &mut [f32], out: &mut Tile<'_, f32>) {
+        scan::scan_channels::<Fused>(task, state, out);
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
+    pub(super) fn convolve(task: &Convolve<'_>, state: &mut [f32], out: &mut Tile<'_, f32>) {
+        scan::convolve::<Fused>(task, state, out);
     }
 
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]

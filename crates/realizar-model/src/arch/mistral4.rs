@@ -1,0 +1,6 @@
+//! Mistral Small 4: DeepSeek's latent attention with queries that grow with the position.
+
+use super::{ArchFacts, Temperature, deepseek2};
+
+pub(crate) const FACTS: ArchFacts =
+    ArchFacts { name: "mistral4", temperature: Temperature::Keys, ..deepseek2::FACTS };

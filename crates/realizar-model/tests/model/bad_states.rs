@@ -1,0 +1,282 @@
+//! Numbers and tensors of the newer architectures that cannot be right, and sequences with a recurrent state.
+
+use std::sync::Arc;
+
+use realizar_model::{Model, ModelError, Session, SessionOptions};
+use realizar_tensor::{Kernels, KvType, Pool};
+
+use crate::file::{Fact, ModelFile};
+use crate::golden::{self, Golden, Run, all, chain};
+
+/// Model, case, change, what the error must contain.
+type Case = (&'static str, &'static str, fn(&mut ModelFile), &'static str);
+
+fn number(file: &mut ModelFile, key: &str, value: u32) {
+    file.set(key, Fact::U32(value));
+}
+
+fn list(file: &mut ModelFile, key: &str, values: &[u32]) {
+    file.set(key, Fact::U32s(values.to_vec()));
+}
+
+const CASES: &[Case] = &[
+    (
+        "qwen35",
+        "51 interval",
+        |f| number(f, "qwen35.full_attention_interval", 0),
+        "`qwen35.full_attention_interval` is 0",
+    ),
+    (
+        "qwen35",
+        "52 state size",
+        |f| number(f, "qwen35.ssm.state_size", 17),
+        "`qwen35.ssm.inner_size` is 64, but",
+    ),
+    (
+        "qwen35",
+        "52 key heads",
+        |f| number(f, "qwen35.ssm.group_count", 3),
+        "`qwen35.ssm.time_step_rank` is 4, but `qwen35.ssm.group_count` is 3",
+    ),
+    (
+        "qwen35",
+        "51 taps",
+        |f| number(f, "qwen35.ssm.conv_kernel", 1),
+        "`qwen35.ssm.conv_kernel` is 1, expected 2..=64",
+    ),
+    (
+        "qwen35",
+        "50 missing",
+        |f| {
+            f.remove("qwen35.ssm.inner_size");
+        },
+        "`qwen35.ssm.inner_size` is missing",
+    ),
+    (
+        "qwen35",
+        "54 no rates",
+        |f| {
+            f.drop_tensor("blk.1.ssm_a");
+        },
+        "tensors are missing: blk.1.ssm_a",
+    ),
+    (
+        "qwen35",
+        "55 taps of another number",
+        |f| number(f, "qwen35.ssm.conv_kernel", 3),
+        "tensor `blk.0.ssm_conv1d.weight` has shape",
+    ),
+    (
+        "qwen35",
+        "50 listed kinds",
+        |f| {
+            f.set("qwen35.attention.recurrent_layers", Fact::Bools(vec![true; 3]));
+        },
+        "one value per layer is needed",
+    ),
+    (
+        "qwen35",
+        "54 another kind of layer",
+        |f| {
+            f.set("qwen35.attention.recurrent_layers", Fact::Bools(vec![true; 4]));
+        },
+        "tensors are missing: blk.3.",
+    ),
+    (
+        "kimi-linear",
+        "51 head",
+        |f| number(f, "kimi-linear.kda.head_dim", 0),
+        "`kimi-linear.kda.head_dim` is 0",
+    ),
+    ("lfm2", "51 taps", |f| number(f, "lfm2.shortconv.l_cache", 1), "`lfm2.shortconv.l_cache` is 1"),
+    (
+        "lfm2",
+        "50 list",
+        |f| list(f, "lfm2.attention.head_count_kv", &[0, 0, 1]),
+        "`lfm2.attention.head_count_kv` is a list of 3",
+    ),
+    (
+        "granitehybrid",
+        "52 heads",
+        |f| number(f, "granitehybrid.ssm.time_step_rank", 7),
+        "`granitehybrid.ssm.inner_size` is 80, but",
+    ),
+    (
+        "granitehybrid",
+        "52 groups",
+        |f| number(f, "granitehybrid.ssm.group_count", 3),
+        "`granitehybrid.ssm.time_step_rank` is 10, but",
+    ),
+    (
+        "nemotron_h",
+        "50 list",
+        |f| list(f, "nemotron_h.feed_forward_length", &[0, 64]),
+        "`nemotron_h.feed_forward_length` is a list of 2",
+    ),
+    (
+        "nemotron_h_moe",
+        "51 latent",
+        |f| number(f, "nemotron_h_moe.moe_latent_size", 0),
+        "`nemotron_h_moe.moe_latent_size` is 0",
+    ),
+    (
+        "mamba",
+        "50 missing",
+        |f| {
+            f.remove("mamba.ssm.time_step_rank");
+        },
+        "`mamba.ssm.time_step_rank` is missing",
+    ),
+    (
+        "rwkv7",
+        "52 head",
+        |f| number(f, "rwkv7.wkv.head_size", 48),
+        "`rwkv7.embedding_length` is 64, but `rwkv7.wkv.head_size` is 48",
+    ),
+    (
+        "exaone-moe",
+        "50 pattern",
+        |f| {
+            f.set("exaone-moe.attention.sliding_window_pattern", Fact::Bools(vec![true; 2]));
+        },
+        "one value per layer is needed",
+    ),
+    (
+        "gemma4-ple",
+        "52 shared",
+        |f| number(f, "gemma4.attention.shared_kv_layers", 5),
+        "two layers at least must keep their own keys",
+    ),
+    (
+        "gemma4-ple",
+        "55 width",
+        |f| number(f, "gemma4.embedding_length_per_layer_input", 7),
+        "tensor `per_layer_token_embd.weight` has shape",
+    ),
+    (
+        "apertus",
+        "50 list",
+        |f| {
+            f.set("xielu.beta", Fact::F32s(vec![0.5; 3]));
+        },
+        "`xielu.beta` is a list of 3",
+    ),
+    (
+        "apertus",
+        "53 not a number",
+        |f| {
+            f.set("xielu.beta", Fact::F32s(vec![f32::NAN; 2]));
+        },
+        "`xielu.beta` is NaN",
+    ),
+    (
+        "step35",
+        "50 words",
+        |f| {
+            f.set("step35.swiglu_clamp_exp", Fact::Texts(vec!["a".into(); 3]));
+        },
+        "`step35.swiglu_clamp_exp`",
+    ),
+    (
+        "ernie4_5-moe",
+        "51 step",
+        |f| number(f, "ernie4_5-moe.interleave_moe_layer_step", 0),
+        "`ernie4_5-moe.interleave_moe_layer_step` is 0",
+    ),
+    (
+        "mistral4",
+        "51 temperature",
+        |f| number(f, "mistral4.attention.temperature_length", 0),
+        "`mistral4.attention.temperature_length` is 0",
+    ),
+    (
+        "mpt",
+        "53 bound",
+        |f| {
+            f.set("mpt.attention.clamp_kqv", Fact::F32(-1.0));
+        },
+        "`mpt.attention.clamp_kqv` is -1",
+    ),
+];
+
+#[test]
+fn wrong_numbers_are_refused_by_name() {
+    let Some(data) = golden::shared("zoo-modern, bad input") else { return };
+    for &(model, case, change, expected) in CASES {
+        let mut file = ModelFile::open(&data.join(format!("zoo-modern/{model}.gguf")));
+        Model::load(&*file.source()).unwrap_or_else(|error| panic!("{model}, unchanged: {}", chain(&error)));
+        change(&mut file);
+        let error = match Model::load(&*file.source()) {
+            Err(error) => chain(&error),
+            Ok(_) => panic!("{model}, {case}: loaded"),
+        };
+        assert!(error.contains(expected), "{model}, {case}: {error}");
+        assert!(!error.contains('\n'), "{model}, {case}: more than one line");
+    }
+}
+
+/// Heads that draft tokens stand behind the model's own layers; they are not run and not missed.
+#[test]
+fn draft_layers_are_skipped() {
+    let Some(data) = golden::shared("zoo-modern, drafts") else { return };
+    let mut file = ModelFile::open(&data.join("zoo-modern/glm4moe.gguf"));
+    let plain = Arc::new(Model::load(&*file.source()).unwrap());
+    let mut draft = file.tensor("blk.2.attn_norm.weight").clone();
+    draft.name = "blk.3.nextn.enorm.weight".into();
+    file.tensors.push(draft);
+    number(&mut file, "glm4moe.block_count", 4);
+    number(&mut file, "glm4moe.nextn_predict_layers", 1);
+    let drafting = Arc::new(Model::load(&*file.source()).unwrap());
+    assert_eq!((drafting.config().layers, drafting.config().drafts), (3, 1));
+    assert_eq!(drafting.warnings(), []);
+    let rows = |model: &Arc<Model>| {
+        let mut session = Run::plain().session(model);
+        let seq = session.open().unwrap();
+        all(&mut session, seq, &[1, 40, 41, 42])
+    };
+    assert!(rows(&plain) == rows(&drafting));
+}
+
+fn hybrid() -> Option<Arc<Model>> {
+    let data = golden::shared("zoo-modern, states")?;
+    Some(Arc::new(Golden::read(&data.join("zoo-modern"), "qwen35").model()))
+}
+
+/// A cut goes back to a state that was kept, or is refused: never a wrong state.
+#[test]
+fn cuts_of_long_sequences_are_right_or_refused() {
+    let Some(model) = hybrid() else { return };
+    let text: Vec<u32> = (0..600).map(|at| at * 37 % 250).collect();
+    let mut session = Run { chunk: 64, context: 640, ..Run::plain() }.session(&model);
+    let seq = session.open().unwrap();
+    let whole = all(&mut session, seq, &text);
+    let error = session.truncate(seq, 300).unwrap_err();
+    assert!(matches!(error, ModelError::Truncate { len: 600, wanted: 300, .. }), "{error}");
+    assert_eq!(session.len(seq).unwrap(), 600, "a refusal changes nothing");
+    for len in [599, 577, 576, 520, 512, 200, 0] {
+        session.truncate(seq, len).unwrap_or_else(|error| panic!("cut to {len}: {error}"));
+        assert_eq!(session.len(seq).unwrap(), len);
+        assert!(all(&mut session, seq, &text[len..]) == whole[len..], "cut to {len}");
+    }
+}
+
+#[test]
+fn states_are_told_with_the_memory() {
+    let Some(model) = hybrid() else { return };
+    let plan = |sequences, context| {
+        let options = SessionOptions {
+            pool: Pool::new(1).unwrap(),
+            kernels: Kernels::detect(),
+            context,
+            kv: KvType::F32,
+            chunk: 64,
+            max_sequences: sequences,
+            kv_blocks: Some(2),
+        };
+        Session::memory_plan(&model, &options).unwrap().kv_bytes
+    };
+    // Three layers with 3 x 128 inputs of a convolution and 4 heads of 16 x 16; three states for each sequence.
+    let state = 3 * (3 * 128 + 4 * 16 * 16) * 4;
+    assert_eq!(plan(2, 64) - plan(1, 64), 3 * state);
+    assert_eq!(plan(1, 128), plan(1, 64), "a state does not grow");
+}
