@@ -25,8 +25,6 @@
 //! println!("{} logits", logits.row(0).len());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
-//!
-//! The crate knows neither text nor sampling nor requests.
 
 #![forbid(unsafe_code)]
 

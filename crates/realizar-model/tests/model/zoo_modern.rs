@@ -34,7 +34,7 @@ pub(crate) fn names(folder: &Path, kind: &str) -> Vec<String> {
 /// `None`, or what is wrong with a model.
 fn decoder(folder: &Path, name: &str, kernels: &'static Kernels) -> Option<String> {
     let golden = Golden::read(folder, name);
-    let source = realizar_format::open(&golden.file("model")).unwrap();
+    let source = realizar_format::open(golden.file("model")).unwrap();
     let refused = REFUSED.iter().find(|(file, _)| *file == name);
     let model = match (Model::load(&*source), refused) {
         (Ok(_), Some(_)) => return Some("runs, but is listed as refused".into()),
@@ -144,7 +144,7 @@ fn modern_models_answer_alike_however_they_are_cut() {
     let mut failures = Vec::new();
     for name in names(&folder, "decoder") {
         let golden = Golden::read(&folder, &name);
-        let source = realizar_format::open(&golden.file("model")).unwrap();
+        let source = realizar_format::open(golden.file("model")).unwrap();
         let Ok(model) = Model::load(&*source) else { continue };
         let prompt = &golden.json["prompts"].as_array().unwrap()[1];
         let text = [ids(&prompt["tokens"]), ids(&prompt["greedy"])].concat();
@@ -162,7 +162,7 @@ fn modern_models_go_on_greedily_on_every_table() {
     for kernels in Kernels::available() {
         for name in names(&folder, "decoder") {
             let golden = Golden::read(&folder, &name);
-            let source = realizar_format::open(&golden.file("model")).unwrap();
+            let source = realizar_format::open(golden.file("model")).unwrap();
             let Ok(model) = Model::load(&*source) else { continue };
             let mut session = Run { kernels, ..Run::plain() }.session(&Arc::new(model));
             let prompt = &golden.json["prompts"].as_array().unwrap()[0];
@@ -184,7 +184,7 @@ fn modern_models_go_on_greedily_on_every_table() {
 /// The largest difference of an encoder's vectors from the golden ones.
 fn encoder(folder: &Path, name: &str, kernels: &'static Kernels) -> Result<f64, String> {
     let golden = Golden::read(folder, name);
-    let source = realizar_format::open(&golden.file("model")).unwrap();
+    let source = realizar_format::open(golden.file("model")).unwrap();
     let model = Model::load(&*source).map_err(|error| chain(&error))?;
     if !model.warnings().is_empty() {
         return Err(format!("{:?}", model.warnings()));
@@ -233,7 +233,7 @@ fn others_are_refused() {
     let folder = data.join("zoo-modern");
     let others = names(&folder, "encoder-decoder");
     assert_eq!(others, ["t5"]);
-    let source = realizar_format::open(&folder.join("t5.gguf")).unwrap();
+    let source = realizar_format::open(folder.join("t5.gguf")).unwrap();
     let error = Model::load(&*source).unwrap_err().to_string();
     assert_eq!(
         error,
