@@ -11,14 +11,14 @@ mod plan;
 mod progress;
 mod report;
 mod wanted;
-mod weights;
 mod work;
 
 use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Args;
-use realizar_format::{GgufWriter, Value};
+use realizar_format::{GgufWriter, Shape, Value};
+use realizar_model::GgufView;
 use realizar_quant::{Codec, DType, Recipe};
 use realizar_tensor::Pool;
 
@@ -34,7 +34,6 @@ use plan::Plan;
 use progress::Progress;
 use report::Report;
 use wanted::Wanted;
-use weights::Weights;
 
 /// Flags of `quantize`.
 #[derive(Debug, Args)]
@@ -117,22 +116,23 @@ pub(crate) fn run(args: QuantizeArgs, interrupt: &Interrupt) -> Result<(), CliEr
     load::warn_of(source.warnings(), args.compute.quiet);
     let input_files = files::of_source(&args.input, source.as_ref());
     files::refuse_same(&args.output, &input_files, args.imatrix.as_deref())?;
-    let weights = Weights::new(source.as_ref())?;
+    let weights = realizar_engine::gguf_view(source.as_ref())?;
+    load::warn_of(weights.warnings(), args.compute.quiet);
     let imatrix = args.imatrix.as_deref().map(Imatrix::open).transpose()?;
     let plan = plan::make(&args, &weights, imatrix.as_ref())?;
-    plan.warn(args.compute.quiet || args.json);
+    plan.warn(args.compute.quiet);
     let head = || head(&plan, &weights, imatrix.as_ref());
-    let bytes_out = report::file_bytes(head()?, &plan, weights.alignment())?;
+    let bytes_out = report::file_bytes(head()?, &plan, &weights)?;
     let report = Report { plan: &plan, bytes_in: files::bytes(&input_files), bytes_out };
     if args.dry_run {
         return report.planned(started.elapsed(), args.json);
     }
-    let out = OutFile::create(&args.output)?;
-    let threads = args.compute.threads.unwrap_or_else(Pool::default_threads);
-    let progress = Progress::new(&plan, args.compute.quiet);
-    let mut data = head()?.begin(out)?;
     interrupt.tell_of_termination()?;
-    let written = interrupt.hold(|| {
+    interrupt.hold(|| {
+        let out = OutFile::create(&args.output)?;
+        let threads = args.compute.threads.unwrap_or_else(Pool::default_threads);
+        let progress = Progress::new(&plan, args.compute.quiet);
+        let mut data = head()?.begin(out)?;
         let job = work::Job { plan: &plan, weights: &weights, imatrix: imatrix.as_ref() };
         work::run(&job, threads, |bytes, taken| {
             if interrupt.came() {
@@ -141,14 +141,13 @@ pub(crate) fn run(args: QuantizeArgs, interrupt: &Interrupt) -> Result<(), CliEr
             data.write(bytes)?;
             progress.add(taken);
             Ok(())
-        })
-    });
-    progress.finish();
-    written?;
-    if realizar_format::torn_pages() > 0 {
-        return Err(CliError::Torn);
-    }
-    data.finish()?.finish()?;
+        })?;
+        // What was computed on pages that somebody took away is worth nothing.
+        if realizar_format::torn_pages() > 0 {
+            return Err(CliError::Torn);
+        }
+        data.finish()?.finish()
+    })?;
     report.done(started.elapsed(), args.json)
 }
 
@@ -156,7 +155,7 @@ pub(crate) fn run(args: QuantizeArgs, interrupt: &Interrupt) -> Result<(), CliEr
 const SPLIT: [&str; 3] = ["split.no", "split.count", "split.tensors.count"];
 
 /// The metadata and the list of tensors, as the file will have them.
-fn head(plan: &Plan<'_>, weights: &Weights<'_>, imatrix: Option<&Imatrix>) -> Result<GgufWriter, CliError> {
+fn head(plan: &Plan<'_>, weights: &GgufView<'_>, imatrix: Option<&Imatrix>) -> Result<GgufWriter, CliError> {
     let mut head = GgufWriter::new();
     let mut added: Vec<(&str, Value<'_>)> = vec![("general.quantization_version", Value::U32(2))];
     added.push(("general.file_type", Value::U32(plan.file_type)));
@@ -176,7 +175,13 @@ fn head(plan: &Plan<'_>, weights: &Weights<'_>, imatrix: Option<&Imatrix>) -> Re
         head.metadata(key, value)?;
     }
     for tensor in &plan.tensors {
-        head.tensor(tensor.name, tensor.to, tensor.shape)?;
+        head.tensor(tensor.name, tensor.to, without_ones(tensor.shape))?;
     }
     Ok(head)
+}
+
+/// The shape without outer dimensions of 1, which files of llama.cpp do not have.
+fn without_ones(shape: Shape) -> Shape {
+    let ones = shape.iter().take(shape.len().saturating_sub(1)).take_while(|&&size| size == 1).count();
+    Shape::new(&shape[ones..]).unwrap_or(shape)
 }

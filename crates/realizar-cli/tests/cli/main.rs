@@ -16,6 +16,7 @@ mod harness;
 mod info;
 mod logits;
 mod perplexity;
+mod quantize;
 mod run;
 mod tokenize;
 mod usage;

@@ -1,12 +1,12 @@
 //! What becomes of every tensor, decided before a weight is read.
 
 use realizar_format::{DType, Shape};
+use realizar_model::{GgufView, NewTensor};
 use realizar_quant::{Choice, Codec, Importance, ModelFacts, PlanOptions, QuantError, Recipe, TensorFacts};
 
 use super::error::QuantizeError;
 use super::imatrix::Imatrix;
 use super::wanted::Wanted;
-use super::weights::{Tensor, Weights};
 use super::{QuantizeArgs, Target};
 use crate::error::CliError;
 use crate::output;
@@ -42,21 +42,21 @@ const GUESSED: u32 = 1024;
 /// Decides for the whole model, and refuses what cannot be done.
 pub(super) fn make<'a>(
     args: &QuantizeArgs,
-    weights: &'a Weights<'_>,
+    weights: &'a GgufView<'_>,
     imatrix: Option<&Imatrix>,
 ) -> Result<Plan<'a>, CliError> {
-    let sources: Vec<Tensor<'a>> = weights.tensors().collect();
+    let sources = weights.tensors();
     let facts: Vec<TensorFacts<'_>> = sources
         .iter()
         .map(|tensor| TensorFacts {
-            name: tensor.name,
+            name: &tensor.name,
             shape: &tensor.shape,
             dtype: tensor.dtype,
-            wanted: Wanted::of(&args.tensor_type, tensor.name),
+            wanted: Wanted::of(&args.tensor_type, &tensor.name),
         })
         .collect();
     let (choices, file_type) = match args.target {
-        Target::Copy => (facts.iter().map(kept).collect(), copied_file_type(weights, &sources)),
+        Target::Copy => (facts.iter().map(kept).collect(), copied_file_type(weights)),
         Target::Recipe(recipe) => {
             let options = PlanOptions {
                 importance: imatrix.is_some(),
@@ -90,13 +90,13 @@ fn kept(tensor: &TensorFacts<'_>) -> Choice {
 
 fn planned<'a>(
     args: &QuantizeArgs,
-    tensor: &Tensor<'a>,
+    tensor: &'a NewTensor,
     index: usize,
     choice: Choice,
     imatrix: Option<&Imatrix>,
     missing: &mut Vec<String>,
 ) -> Result<Planned<'a>, QuantizeError> {
-    let (name, cols) = (tensor.name, tensor.shape.cols());
+    let (name, cols) = (&*tensor.name, tensor.shape.cols());
     let size = |dtype: DType| match dtype.row_bytes(cols) {
         Some(row) => Ok(row as u64 * tensor.shape.rows() as u64),
         None => Err(refuse(name, QuantError::RowLength { dtype, elems: cols })),
@@ -131,18 +131,18 @@ fn planned<'a>(
 }
 
 /// The file type of a copy: what the source says, or a guess by the most frequent type.
-fn copied_file_type(weights: &Weights<'_>, tensors: &[Tensor<'_>]) -> u32 {
+fn copied_file_type(weights: &GgufView<'_>) -> u32 {
     if let Some(file_type) = weights.value("general.file_type").and_then(|value| value.as_u32()) {
         return file_type;
     }
-    let count = |dtype: DType| tensors.iter().filter(|tensor| tensor.dtype == dtype).count();
+    let count = |dtype: DType| weights.tensors().iter().filter(|tensor| tensor.dtype == dtype).count();
     let most = DType::ALL.into_iter().rev().max_by_key(|&dtype| count(dtype));
     let recipe = most.and_then(|dtype| Recipe::named(dtype.name()).ok());
     recipe.map_or(0, |recipe| recipe.file_type) | GUESSED
 }
 
 /// What a recipe must know of the model; 0 where the source says nothing.
-fn model_facts<'a>(weights: &Weights<'_>, architecture: &'a str) -> ModelFacts<'a> {
+fn model_facts<'a>(weights: &GgufView<'_>, architecture: &'a str) -> ModelFacts<'a> {
     // A number that differs between layers is a list: the first layer's counts.
     let number = |key: &str| {
         let found = weights.value(&format!("{architecture}.{key}"))?;

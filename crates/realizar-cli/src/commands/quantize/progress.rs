@@ -26,9 +26,11 @@ impl Progress {
     pub(super) fn add(&self, bytes: u64) {
         self.0.inc(bytes);
     }
+}
 
-    /// Takes the bar away.
-    pub(super) fn finish(&self) {
+impl Drop for Progress {
+    /// Takes the bar away, also before the message of an error.
+    fn drop(&mut self) {
         self.0.finish_and_clear();
     }
 }

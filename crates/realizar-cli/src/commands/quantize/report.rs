@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use realizar_format::GgufWriter;
+use realizar_model::GgufView;
 use serde::Serialize;
 
 use super::plan::Plan;
@@ -123,7 +124,8 @@ impl Summary<'_> {
 }
 
 /// How long the file will be: its head is made and counted, and its data is known.
-pub(super) fn file_bytes(head: GgufWriter, plan: &Plan<'_>, alignment: u64) -> Result<u64, CliError> {
+pub(super) fn file_bytes(head: GgufWriter, plan: &Plan<'_>, weights: &GgufView<'_>) -> Result<u64, CliError> {
+    let alignment = weights.value("general.alignment").and_then(|value| value.as_u64()).unwrap_or(32);
     let counted = Counter::default();
     drop(head.begin(counted.clone())?);
     let data: u64 = plan.tensors.iter().map(|tensor| tensor.bytes_out.next_multiple_of(alignment)).sum();

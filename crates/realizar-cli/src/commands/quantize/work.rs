@@ -7,12 +7,12 @@ use std::ops::Range;
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread;
 
+use realizar_model::GgufView;
 use realizar_quant::{Codec, DType, decode, encode};
 
 use super::error::QuantizeError;
 use super::imatrix::Imatrix;
 use super::plan::{Plan, Planned};
-use super::weights::Weights;
 use crate::error::CliError;
 
 /// Elements of a stretch, if rows are not longer. Large enough that threads seldom meet, small enough for the cache.
@@ -28,7 +28,7 @@ const LARGE: f32 = 32768.0;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Job<'a> {
     pub(super) plan: &'a Plan<'a>,
-    pub(super) weights: &'a Weights<'a>,
+    pub(super) weights: &'a GgufView<'a>,
     pub(super) imatrix: Option<&'a Imatrix>,
 }
 
@@ -179,14 +179,16 @@ impl<'a> Worker<'a> {
             _ => None,
         };
         encode(tensor.to, &self.floats, importance, out).map_err(|source| tensor.refuse(source))?;
-        let largest = self.floats.iter().fold(0.0f32, |largest, x| largest.max(x.abs()));
-        if largest < LARGE {
+        let large = self.floats.iter().fold(0.0f32, |largest, x| largest.max(x.abs()));
+        if large < LARGE {
             return Ok(());
         }
         let mut back = vec![0.0; self.floats.len()];
         decode(tensor.to, out, &mut back).map_err(|source| tensor.refuse(source))?;
-        match first_not_finite(&back) {
-            Some((i, _)) => Err(QuantizeError::TooLarge {
+        // A scale that overflows gives infinity; a search in which the squares overflow finds nothing but zeros.
+        let lost = self.floats.iter().zip(&back).position(|(x, &y)| x.abs() == large && y == 0.0);
+        match first_not_finite(&back).map(|(i, _)| i).or(lost) {
+            Some(i) => Err(QuantizeError::TooLarge {
                 name: tensor.name.to_owned(),
                 index: at + i,
                 value: self.floats[i],
