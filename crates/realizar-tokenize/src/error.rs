@@ -72,6 +72,8 @@ pub enum Warning {
     MissingBytes { count: usize },
     #[error("`{what}` of tokenizer.json is kept but not applied unless asked for")]
     NotApplied { what: &'static str },
+    #[error("added token `{text}` has id {id}, as in the reference library, not {given} as the file says")]
+    AddedTokenId { text: String, given: u32, id: u32 },
     #[error("token {id} `{text}` looks like a control token and is treated as one")]
     ControlByText { id: u32, text: String },
     #[error("`{key}` is {id}, the vocabulary has {vocab} tokens: ignored")]

@@ -3,8 +3,6 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use unicode_segmentation::UnicodeSegmentation as _;
-
 use crate::charsmap::CharsMap;
 use crate::sink::Sink;
 use crate::spm::SPACE;
@@ -109,24 +107,39 @@ impl<'a> Prepared<'a> {
     /// else to each character.
     pub(crate) fn map_graphemes(&mut self, map: &CharsMap) {
         let Ok(text) = std::str::from_utf8(&self.bytes) else { return };
-        let mut pieces: Vec<(usize, Option<&[u8]>)> = Vec::new();
-        for grapheme in text.graphemes(true) {
+        let mut out = Vec::with_capacity(text.len());
+        let old = if self.places {
+            self.spans.take().unwrap_or_else(|| char_spans(&self.bytes))
+        } else {
+            Vec::new()
+        };
+        let (mut spans, mut at) = (Vec::new(), 0);
+        let mut put = |old_text: &str, new: Option<&[u8]>, out: &mut Vec<u8>| {
+            out.extend_from_slice(new.unwrap_or(old_text.as_bytes()));
+            if let (Some(first), Some(last)) = (old.get(at), old.get(at + old_text.len() - 1)) {
+                spans.resize(out.len(), (first.0, last.1));
+            }
+            at += old_text.len();
+        };
+        unicode::each_grapheme(text, |grapheme| {
+            if let [byte] = grapheme.as_bytes()
+                && map.is_plain(*byte)
+            {
+                put(grapheme, None, &mut out);
+                return;
+            }
             let whole = if grapheme.len() < 6 { map.shortest(grapheme.as_bytes()) } else { None };
             if whole.is_some() {
-                pieces.push((grapheme.len(), whole));
-                continue;
+                put(grapheme, whole, &mut out);
+                return;
             }
-            for char in grapheme.chars() {
-                let mut buffer = [0; 4];
-                pieces.push((char.len_utf8(), map.shortest(char.encode_utf8(&mut buffer).as_bytes())));
+            for (at, char) in grapheme.char_indices() {
+                let char = grapheme.get(at..at + char.len_utf8()).unwrap_or("");
+                put(char, map.shortest(char.as_bytes()), &mut out);
             }
-        }
-        let mut pieces = pieces.into_iter();
-        self.rewrite_stretches(|text, at, out| {
-            let Some((len, replacement)) = pieces.next() else { return text.len() };
-            out.extend_from_slice(replacement.unwrap_or_else(|| text.get(at..at + len).unwrap_or(&[])));
-            len
         });
+        self.spans = self.places.then_some(spans);
+        self.bytes = Cow::Owned(out);
     }
 
     /// Removes every `space` at the end.

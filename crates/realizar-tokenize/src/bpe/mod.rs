@@ -144,6 +144,11 @@ impl Bpe {
         Self { pieces, tokens, merges, unit, first, ignore_merges, whole_newlines, affixes, fallback }
     }
 
+    #[cfg(feature = "hf")]
+    pub(crate) fn takes_bytes(&self) -> bool {
+        self.unit == Unit::Byte
+    }
+
     /// To be set before the merges are added.
     #[cfg(feature = "hf")]
     pub(crate) fn set_affixes(&mut self, affixes: Affixes) {

@@ -14,6 +14,27 @@ use crate::unicode::normal::Form;
 use crate::wordpiece::{bert_words, is_bert_punctuation};
 use crate::{EncodeOptions, TokenId, TokenizeError, unicode};
 
+/// Every white space as a space, every word with its mark.
+fn marked_words(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len() + text.len() / 2);
+    let (mut in_word, mut at) = (false, 0);
+    while let Some(lead) = text.get(at) {
+        let len = if *lead < 0x80 { 1 } else { unicode::promised_len(*lead) };
+        if unicode::is_space(unicode::decode(text, at).0) {
+            out.push(b' ');
+            in_word = false;
+        } else {
+            if !in_word {
+                out.extend_from_slice(SPACE);
+            }
+            in_word = true;
+            out.extend_from_slice(text.get(at..at + len).unwrap_or(&[]));
+        }
+        at += len;
+    }
+    out
+}
+
 impl GgufTokenizer {
     pub(crate) fn encode(
         &self,
@@ -205,6 +226,9 @@ impl GgufTokenizer {
             }
             // White space separates words, each of which gets its mark.
             let mut in_word = false;
+            if !places {
+                return Ok(Prepared::owned(marked_words(&text.bytes)));
+            }
             text.rewrite(|code, out| {
                 let space = unicode::is_space(code);
                 if !space && !in_word {

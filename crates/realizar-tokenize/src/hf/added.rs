@@ -4,12 +4,12 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::aligned::Aligned;
 use super::json::At;
-use super::model::MAX_IDS;
+use super::model::{MAX_IDS, Model};
 use super::normalize::Normalizer;
 use crate::pattern::class::Class;
 use crate::pattern::word;
 use crate::trie::Trie;
-use crate::{TokenId, TokenizeError, unicode};
+use crate::{TokenId, TokenizeError, Warning, unicode};
 
 const MAX_ADDED: usize = 1_048_576;
 
@@ -43,7 +43,14 @@ pub(super) struct AddedTokens {
 }
 
 impl AddedTokens {
-    pub(super) fn read(root: &At<'_>, normalizer: Option<&Normalizer>) -> Result<Self, TokenizeError> {
+    /// An added token gets its id from the model's vocabulary, or else the next one behind it, whatever the file says: so
+    /// the reference does it, and warns.
+    pub(super) fn read(
+        root: &At<'_>,
+        normalizer: Option<&Normalizer>,
+        model: &Model,
+        warnings: &mut Vec<Warning>,
+    ) -> Result<Self, TokenizeError> {
         let list = root.get("added_tokens").map_or(Ok(Vec::new()), |at| at.list())?;
         if list.len() > MAX_ADDED {
             return Err(TokenizeError::TooMany { what: "added tokens", found: list.len(), limit: MAX_ADDED });
@@ -52,7 +59,12 @@ impl AddedTokens {
         let (mut raw, mut normalized) = (Vec::new(), Vec::new());
         let (mut by_id, mut by_text) = (FxHashMap::default(), FxHashMap::default());
         let mut special = FxHashSet::default();
-        let mut end = 0;
+        let (mut end, mut next) = (0, model.entries as TokenId);
+        let mut texts = FxHashSet::default();
+        for at in &list {
+            texts.insert(at.need("content")?.text()?);
+        }
+        let known = model.ids_of(&texts);
         for (index, at) in list.iter().enumerate() {
             let text = at.need("content")?.text()?;
             if text.is_empty() {
@@ -61,6 +73,17 @@ impl AddedTokens {
             let id = at.need("id")?.id()?;
             if id as usize >= MAX_IDS {
                 return Err(TokenizeError::TooMany { what: "ids", found: id as usize, limit: MAX_IDS });
+            }
+            let given = id;
+            let id = match known.get(text).or_else(|| by_text.get(text)) {
+                Some(id) => *id,
+                None => {
+                    next += 1;
+                    next - 1
+                }
+            };
+            if id != given {
+                warnings.push(Warning::AddedTokenId { text: text.to_owned(), given, id });
             }
             let special_flag = at.flag("special", false)?;
             let mut shown = Aligned::new(text, 0, false);

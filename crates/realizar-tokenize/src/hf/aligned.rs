@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use crate::bytelevel;
 use crate::text::{Change, Span, char_spans, follow, splice};
 
 /// A text and the spans of its bytes.
@@ -21,6 +22,16 @@ pub(super) struct Aligned<'a> {
 impl<'a> Aligned<'a> {
     pub(super) fn new(text: &'a str, origin: usize, places: bool) -> Self {
         Self { text: Cow::Borrowed(text), spans: None, origin, places }
+    }
+
+    /// Whether somebody will ask for places.
+    pub(super) fn wants_places(&self) -> bool {
+        self.places
+    }
+
+    /// Another text, where nobody will.
+    pub(super) fn set(&mut self, text: String) {
+        self.text = Cow::Owned(text);
     }
 
     pub(super) fn origin(&self) -> usize {
@@ -120,6 +131,15 @@ impl<'a> Aligned<'a> {
             .collect();
         self.text = text;
         self.transform(changes.into_iter(), 0);
+    }
+
+    /// Spells every byte in GPT-2's alphabet.
+    pub(super) fn spell_bytes(&mut self) {
+        self.map(|char| {
+            let mut buffer = [0; 4];
+            let bytes = char.encode_utf8(&mut buffer).as_bytes().to_vec();
+            bytes.into_iter().map(bytelevel::char_of)
+        });
     }
 
     /// Keeps the characters that `keep` accepts.

@@ -46,10 +46,13 @@ impl HfTokenizer {
         let root = At::root(&value);
         let mut warnings = Vec::new();
         let normalizer = root.get("normalizer").map(|at| Normalizer::read(&at, 0)).transpose()?;
-        let pre_tokenizer = root.get("pre_tokenizer").map(|at| PreTokenizer::read(&at, 0)).transpose()?;
-        let byte_level = pre_tokenizer.as_ref().is_some_and(PreTokenizer::is_byte_level);
-        let model = Model::read(&root.need("model")?, byte_level, &mut warnings)?;
-        let added = AddedTokens::read(&root, normalizer.as_ref())?;
+        let mut pre_tokenizer = root.get("pre_tokenizer").map(|at| PreTokenizer::read(&at, 0)).transpose()?;
+        let spell = pre_tokenizer.as_mut().and_then(PreTokenizer::last_spelling);
+        let model = Model::read(&root.need("model")?, spell.is_some(), &mut warnings)?;
+        if let Some(spell) = spell {
+            *spell = !model.takes_bytes();
+        }
+        let added = AddedTokens::read(&root, normalizer.as_ref(), &model, &mut warnings)?;
         let post = root.get("post_processor").map(|at| Post::read(&at, 0)).transpose()?;
         let decoder = root.get("decoder").map(|at| Decoder::read(&at, 0)).transpose()?;
         let truncation = root.get("truncation").map(|at| Truncation::read(&at)).transpose()?;

@@ -1,6 +1,6 @@
 //! Models of `tokenizer.json`.
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::aligned::Aligned;
 use super::json::At;
@@ -23,6 +23,8 @@ pub(super) struct Model {
     kind: Kind,
     /// Tokens by id; a hole is empty.
     pub(super) texts: Lexicon,
+    /// Number of entries, holes left out.
+    pub(super) entries: usize,
 }
 
 #[derive(Debug)]
@@ -34,7 +36,7 @@ enum Kind {
 }
 
 /// A vocabulary given as text to id.
-fn read_vocab(at: &At<'_>) -> Result<Lexicon, TokenizeError> {
+fn read_vocab(at: &At<'_>) -> Result<(Lexicon, usize), TokenizeError> {
     let object = at.fields()?;
     if object.len() > MAX_IDS {
         return Err(TokenizeError::TooMany { what: "tokens", found: object.len(), limit: MAX_IDS });
@@ -66,7 +68,7 @@ fn read_vocab(at: &At<'_>) -> Result<Lexicon, TokenizeError> {
     for text in by_id {
         texts.push(text.as_bytes());
     }
-    Ok(texts)
+    Ok((texts, object.len()))
 }
 
 fn byte_tokens(texts: &Lexicon, wanted: bool) -> Box<[Option<TokenId>; 256]> {
@@ -80,7 +82,7 @@ fn byte_tokens(texts: &Lexicon, wanted: bool) -> Box<[Option<TokenId>; 256]> {
 }
 
 impl Model {
-    /// Reads a model. `byte_level`: its words come in GPT-2's alphabet.
+    /// Reads a model. `byte_level`: its words come in GPT-2's alphabet, or as bytes where it takes them.
     pub(super) fn read(
         at: &At<'_>,
         byte_level: bool,
@@ -98,7 +100,7 @@ impl Model {
         match at.text_of("type", default)? {
             "BPE" => bpe(at, byte_level, warnings),
             "WordPiece" => {
-                let texts = read_vocab(&at.need("vocab")?)?;
+                let (texts, entries) = read_vocab(&at.need("vocab")?)?;
                 let prefix = at.text_of("continuing_subword_prefix", "##")?.as_bytes();
                 let unknown = unknown_of(at, &texts, "[UNK]")?;
                 let keys = || (0..texts.len() as u32).map(|id| (texts.text(id), id));
@@ -110,16 +112,37 @@ impl Model {
                 Ok(Self {
                     kind: Kind::WordPiece(WordPiece::new(Trie::new(keys()), rest, unknown, max_chars)),
                     texts,
+                    entries,
                 })
             }
             "WordLevel" => {
-                let texts = read_vocab(&at.need("vocab")?)?;
+                let (texts, entries) = read_vocab(&at.need("vocab")?)?;
                 let unknown = unknown_of(at, &texts, "<unk>")?;
-                Ok(Self { kind: Kind::WordLevel { unknown }, texts })
+                Ok(Self { kind: Kind::WordLevel { unknown }, texts, entries })
             }
             "Unigram" => unigram(at),
             _ => Err(at.unknown("model")),
         }
+    }
+
+    /// Whether its words are bytes, not spelt in GPT-2's alphabet.
+    pub(super) fn takes_bytes(&self) -> bool {
+        matches!(&self.kind, Kind::Bpe(bpe) if bpe.takes_bytes())
+    }
+
+    /// The ids of some of its tokens, found in one pass over all of them: the index may not be there.
+    pub(super) fn ids_of<'t>(&self, wanted: &FxHashSet<&'t str>) -> FxHashMap<&'t str, TokenId> {
+        let mut found = FxHashMap::default();
+        let longest = wanted.iter().map(|text| text.len()).max().unwrap_or(0);
+        for id in 0..self.texts.len() as u32 {
+            let text = self.texts.text(id);
+            if (1..=longest).contains(&text.len())
+                && let Some(text) = std::str::from_utf8(text).ok().and_then(|text| wanted.get(text))
+            {
+                found.insert(*text, id);
+            }
+        }
+        found
     }
 
     /// Encodes one word; places are bytes of the input.
@@ -170,14 +193,15 @@ fn unknown_of(at: &At<'_>, texts: &Lexicon, default: &str) -> Result<Option<Toke
 }
 
 fn bpe(at: &At<'_>, byte_level: bool, warnings: &mut Vec<Warning>) -> Result<Model, TokenizeError> {
-    let texts = read_vocab(&at.need("vocab")?)?;
+    let (texts, entries) = read_vocab(&at.need("vocab")?)?;
     if at.get("dropout").map_or(Ok(0.0), |at| at.float())? > 0.0 {
         warnings.push(Warning::NotApplied { what: "dropout" });
     }
     let prefix = at.text_of("continuing_subword_prefix", "")?;
     let suffix = at.text_of("end_of_word_suffix", "")?;
     let affixes = Affixes { prefix: prefix.as_bytes().to_vec(), suffix: suffix.as_bytes().to_vec() };
-    let raw = byte_level && affixes.prefix.is_empty() && affixes.suffix.is_empty();
+    let plain = affixes.prefix.is_empty() && affixes.suffix.is_empty() && !at.flag("byte_fallback", false)?;
+    let raw = byte_level && plain;
     let spell = |text: &[u8], out: &mut Vec<u8>| {
         if raw {
             bytelevel::unspell(text, out)
@@ -241,7 +265,7 @@ fn bpe(at: &At<'_>, byte_level: bool, warnings: &mut Vec<Warning>) -> Result<Mod
     });
     bpe.set_affixes(affixes);
     bpe.add_merges(merges, warnings)?;
-    Ok(Model { kind: Kind::Bpe(Box::new(bpe)), texts })
+    Ok(Model { kind: Kind::Bpe(Box::new(bpe)), texts, entries })
 }
 
 fn unigram(at: &At<'_>) -> Result<Model, TokenizeError> {
@@ -283,5 +307,5 @@ fn unigram(at: &At<'_>) -> Result<Model, TokenizeError> {
         bytes,
         Precision::Double,
     );
-    Ok(Model { kind: Kind::Unigram(Box::new(model)), texts })
+    Ok(Model { kind: Kind::Unigram(Box::new(model)), entries: texts.len(), texts })
 }

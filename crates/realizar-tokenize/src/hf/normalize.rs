@@ -2,16 +2,14 @@
 
 use std::ops::Range;
 
-use unicode_segmentation::UnicodeSegmentation as _;
-
 use super::aligned::Aligned;
 use super::json::At;
 use crate::charsmap::CharsMap;
 use crate::pattern::{Dialect, Matcher, Pattern};
-use crate::text::Change;
+use crate::text::{Change, Prepared};
 use crate::unicode::BertClass;
 use crate::unicode::normal::{self, Form};
-use crate::{TokenizeError, base64, bytelevel, unicode};
+use crate::{TokenizeError, base64, unicode};
 
 /// What is looked for: a text or a regular expression.
 #[derive(Debug, Clone)]
@@ -141,7 +139,13 @@ impl Normalizer {
                 text.filter(|char| !matches!(char as u32, 1..=8 | 0xB | 0xE..=0x1F | 0x7F | 0x8F | 0x9F));
                 text.map(|char| [if is_nmt_space(char) { ' ' } else { char }]);
             }
-            Self::Precompiled(Some(map)) => precompiled(text, map),
+            Self::Precompiled(Some(map)) if text.wants_places() => precompiled(text, map),
+            Self::Precompiled(Some(map)) => {
+                let mut prepared = Prepared::raw(text.text.as_bytes(), false);
+                prepared.map_graphemes(map);
+                let bytes = prepared.bytes.into_owned();
+                text.set(String::from_utf8_lossy(&bytes).into_owned());
+            }
             Self::Precompiled(None) => {}
             Self::Replace(Finder::Text(wanted), content) => text.replace_all(wanted, content),
             Self::Replace(finder, content) => {
@@ -149,11 +153,7 @@ impl Normalizer {
                 text.replace(&matches, content);
             }
             Self::Prepend(prefix) => text.prepend(prefix),
-            Self::ByteLevel => text.map(|char| {
-                let mut buffer = [0; 4];
-                let bytes = char.encode_utf8(&mut buffer).as_bytes().to_vec();
-                bytes.into_iter().map(bytelevel::char_of)
-            }),
+            Self::ByteLevel => text.spell_bytes(),
         }
         if text.text.len() > MAX_OUTPUT {
             return Err(TokenizeError::NormalizedTooLong { limit: MAX_OUTPUT });
@@ -208,17 +208,16 @@ fn precompiled(text: &mut Aligned<'_>, map: &CharsMap) {
             last.1 += more;
         }
     };
-    for grapheme in text.text.graphemes(true) {
+    unicode::each_grapheme(&text.text, |grapheme| {
         let whole = if grapheme.len() < 6 { map.shortest(grapheme.as_bytes()) } else { None };
         if let Some(new) = whole {
             put(grapheme, new);
-            continue;
+            return;
         }
-        for char in grapheme.chars() {
-            let mut buffer = [0; 4];
-            let old = &*char.encode_utf8(&mut buffer);
-            put(old, map.shortest(old.as_bytes()).unwrap_or(old.as_bytes()));
+        for (at, char) in grapheme.char_indices() {
+            let char = grapheme.get(at..at + char.len_utf8()).unwrap_or("");
+            put(char, map.shortest(char.as_bytes()).unwrap_or(char.as_bytes()));
         }
-    }
+    });
     text.transform(changes.into_iter(), 0);
 }

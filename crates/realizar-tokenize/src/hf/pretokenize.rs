@@ -33,10 +33,11 @@ pub(super) enum Prepend {
 #[derive(Debug, Clone)]
 pub(super) enum PreTokenizer {
     Sequence(Vec<PreTokenizer>),
-    /// The bytes are mapped by the model.
+    /// The bytes are spelt in GPT-2's alphabet here, or by a model that knows raw ones.
     ByteLevel {
         add_prefix_space: bool,
         pattern: Option<Finder>,
+        spell: bool,
     },
     Metaspace {
         mark: char,
@@ -131,6 +132,7 @@ impl PreTokenizer {
                 )
             }
             "ByteLevel" => Self::ByteLevel {
+                spell: true,
                 add_prefix_space: at.flag("add_prefix_space", true)?,
                 pattern: if at.flag("use_regex", true)? {
                     Some(Finder::Regex(Pattern::new(GPT2, Dialect::Oniguruma)?))
@@ -172,12 +174,12 @@ impl PreTokenizer {
         })
     }
 
-    /// Whether the words that come out are to be read as bytes in GPT-2's alphabet.
-    pub(super) fn is_byte_level(&self) -> bool {
+    /// The last of all, where that is one that spells bytes: whether it is to do so.
+    pub(super) fn last_spelling(&mut self) -> Option<&mut bool> {
         match self {
-            Self::ByteLevel { .. } => true,
-            Self::Sequence(parts) => parts.iter().any(Self::is_byte_level),
-            _ => false,
+            Self::ByteLevel { spell, .. } => Some(spell),
+            Self::Sequence(parts) => parts.last_mut()?.last_spelling(),
+            _ => None,
         }
     }
 
@@ -190,13 +192,19 @@ impl PreTokenizer {
         let mut piece = piece;
         let ranges = match self {
             Self::Sequence(parts) => return sequence(parts, piece, emit),
-            Self::ByteLevel { add_prefix_space, pattern } => {
+            Self::ByteLevel { add_prefix_space, pattern, spell } => {
                 if *add_prefix_space && !piece.text.starts_with(' ') {
                     piece.prepend(" ");
                 }
+                let mut word = |mut word: Aligned<'_>| {
+                    if *spell {
+                        word.spell_bytes();
+                    }
+                    emit(word)
+                };
                 match pattern {
-                    None => return emit(piece),
-                    Some(finder) => return each_found(finder, &piece, emit),
+                    None => return word(piece),
+                    Some(finder) => return each_found(finder, &piece, &mut word),
                 }
             }
             Self::Split { finder, behavior: Behavior::Isolated, .. } => {

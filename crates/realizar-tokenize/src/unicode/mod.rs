@@ -7,6 +7,7 @@
 mod generated_bert;
 mod generated_categories;
 mod generated_scripts;
+mod graphemes;
 pub(crate) mod normal;
 
 use std::borrow::Cow;
@@ -15,6 +16,7 @@ use std::sync::OnceLock;
 use crate::TokenizeError;
 
 pub(crate) use generated_scripts::SCRIPT_NAMES;
+pub(crate) use graphemes::each_grapheme;
 
 /// General categories as bit numbers, in the order of [`CATEGORY_NAMES`].
 pub(crate) const CATEGORY_NAMES: [&str; 30] = [

@@ -1,6 +1,6 @@
 //! `tokenizer.json` files against the Hugging Face library.
 
-use realizar_tokenize::{DecodeOptions, EncodeOptions, Tokenizer};
+use realizar_tokenize::{DecodeOptions, EncodeOptions, Tokenizer, Warning};
 use serde_json::{Value, json};
 
 use crate::support::{Score, ids_of, lines, roots};
@@ -112,4 +112,41 @@ fn files_in(folder: &std::path::Path) {
         }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[test]
+fn bytes_are_spelt_where_the_model_needs_it_and_added_tokens_get_the_models_ids() {
+    // What the library gives, too.
+    let file = |added: Value| {
+        let part = |content: &str, id: u32| json!({"id": id, "content": content, "special": id == 7});
+        let added: Vec<Value> = added
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|row| part(row[0].as_str().unwrap(), row[1].as_u64().unwrap() as u32))
+            .collect();
+        json!({
+            "added_tokens": added,
+            "pre_tokenizer": {"type": "Sequence", "pretokenizers": [
+                {"type": "Split", "pattern": {"Regex": r"\p{L}+"}, "behavior": "Removed", "invert": true},
+                {"type": "ByteLevel", "add_prefix_space": false}]},
+            "model": {"type": "BPE", "unk_token": "a</w>", "end_of_word_suffix": "</w>", "merges": ["Ã ©</w>"],
+                "vocab": {"Ã": 0, "©</w>": 1, "Ã©</w>": 2, "a</w>": 3, "a": 4}},
+        })
+    };
+    for (name, added, text, expected) in [
+        ("suffix", json!([]), "é a, aé", vec![2, 3, 4, 2]),
+        ("ids", json!([["<x>", 7], ["a", 1]]), "é<x>a", vec![2, 5, 4]),
+    ] {
+        let tokenizer = Tokenizer::from_json(file(added).to_string().as_bytes()).unwrap();
+        let options = EncodeOptions { add_special: false, parse_special: true };
+        assert_eq!(tokenizer.encode_str(text, options).unwrap(), expected, "{name}");
+        assert_eq!(tokenizer.encode_with_offsets(text.as_bytes(), options).unwrap().ids, expected, "{name}");
+        let warned = tokenizer
+            .warnings()
+            .iter()
+            .filter(|warning| matches!(warning, Warning::AddedTokenId { .. }))
+            .count();
+        assert_eq!(warned, if name == "ids" { 2 } else { 0 });
+    }
 }

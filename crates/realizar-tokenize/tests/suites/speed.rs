@@ -1,5 +1,4 @@
-//! Figures, not verdicts: `cargo test --release -p realizar-tokenize --test suites speed -- --ignored --nocapture`.
-//! Linear time has a verdict, and runs always, on smaller texts.
+//! Time grows linearly with the text, and no stack overflows. Figures are measured by `benches/tokenizers`.
 
 use std::time::{Duration, Instant};
 
@@ -8,33 +7,6 @@ use realizar_tokenize::{Compat, EncodeOptions, GgufVocab, Tokenizer};
 use crate::support::{Gguf, roots};
 
 const PLAIN: EncodeOptions = EncodeOptions { add_special: false, parse_special: false };
-
-/// English, code, Chinese, emoji and numbers, shuffled.
-fn mixed(bytes: usize) -> String {
-    const PARTS: [&str; 12] = [
-        "The quick brown fox jumps over the lazy dog, and nobody minds. ",
-        "Call me Ishmael. Some years ago, never mind how long precisely, having little or no money in my purse ",
-        "It is a truth universally acknowledged, that a single man in possession of a good fortune ",
-        "fn main() {\n    let total: u32 = (0..10).map(|x| x * x).sum();\n    println!(\"{total}\");\n}\n",
-        "    for (index, value) in self.values.iter().enumerate() {\n        if *value > limit { return Some(index); }\n",
-        "def quicksort(xs):\n\tif len(xs) <= 1:\n\t\treturn xs\n",
-        "话说天下大势，分久必合，合久必分。周末七国分争，并入于秦。",
-        "学而时习之，不亦说乎？有朋自远方来，不亦乐乎？",
-        "🙂🎉 let's celebrate 🥳🥳 ",
-        "In 1999, about 3.5 million people (roughly 7%) moved; 1,234,567 stayed.\n",
-        "don't can't won't I'd've they're ",
-        "Übergröße façade naïve coöperate Привет мир ",
-    ];
-    let mut text = String::with_capacity(bytes + 200);
-    let mut state = 0x2545_F491_4F6C_DD1Du64;
-    while text.len() < bytes {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        text.push_str(PARTS[(state % 12) as usize]);
-    }
-    text
-}
 
 /// Time that this thread has run so far: others may share the machine.
 fn running() -> Option<Duration> {
@@ -49,36 +21,6 @@ fn time<T>(action: impl FnOnce() -> T) -> (T, Duration) {
     let ran = running().zip(before).and_then(|(after, before)| after.checked_sub(before));
     // The kernel counts in ticks on some machines.
     (value, ran.filter(|ran| !ran.is_zero()).unwrap_or(wall))
-}
-
-#[test]
-#[ignore = "prints figures; wants a release build"]
-fn speed() {
-    let Some(root) = roots("speed").into_iter().nth(1) else { return };
-    let text = mixed(10_000_000);
-    if let Some(out) = std::env::var_os("SPEED_TEXT") {
-        std::fs::write(out, &text).unwrap();
-    }
-    for name in ["gpt-2", "llama-bpe", "qwen2", "llama-spm", "nomic-bert-moe", "bert-bge"] {
-        let gguf = Gguf::open(&root.join(format!("tokenizers/gguf/{name}.gguf")));
-        let mut charsmap = Vec::new();
-        let vocab = gguf.vocab(&mut charsmap);
-        let load =
-            (0..8).map(|_| time(|| Tokenizer::from_gguf(&vocab, Compat::Original).unwrap()).1).min().unwrap();
-        if std::env::var_os("SPEED_LOAD_ONLY").is_some() {
-            eprintln!("{name}: load {load:?}");
-            continue;
-        }
-        let tokenizer = Tokenizer::from_gguf(&vocab, Compat::Original).unwrap();
-        let (count, first) = time(|| tokenizer.encode(text.as_bytes(), PLAIN).unwrap().len());
-        let second = time(|| tokenizer.encode(text.as_bytes(), PLAIN).unwrap().len()).1;
-        let best = first.min(second).as_secs_f64();
-        eprintln!("{name}: load {load:?}, {:.1} MB/s, {count} tokens", text.len() as f64 / 1e6 / best);
-        for (what, text) in same_texts(10_000_000) {
-            let (count, took) = time(|| tokenizer.encode(&text, PLAIN).unwrap().len());
-            eprintln!("    10 MB of {what}: {took:?}, {count} tokens");
-        }
-    }
 }
 
 fn same_texts(bytes: usize) -> Vec<(&'static str, Vec<u8>)> {
@@ -173,23 +115,4 @@ fn long_runs_need_no_stack() {
         }
     };
     std::thread::Builder::new().stack_size(256 << 10).spawn(work).unwrap().join().unwrap();
-}
-
-#[test]
-#[ignore = "prints figures; wants a release build"]
-fn speed_of_other_sources() {
-    let Some(root) = roots("speed").into_iter().nth(1) else { return };
-    let text = mixed(10_000_000);
-    for name in ["bpe-bytefallback-identity", "unigram-nmt_nfkc"] {
-        let bytes = std::fs::read(root.join(format!("tokenizers/spm/{name}.model"))).unwrap();
-        let tokenizer = Tokenizer::from_sentencepiece(&bytes).unwrap();
-        let (count, took) = time(|| tokenizer.encode(text.as_bytes(), PLAIN).unwrap().len());
-        eprintln!("{name}: {:.1} MB/s, {count} tokens", text.len() as f64 / 1e6 / took.as_secs_f64());
-    }
-    for name in ["bytelevel-llama3", "bytelevel-gpt2", "wordpiece-bert-uncased", "unigram-metaspace"] {
-        let bytes = std::fs::read(root.join(format!("tokenizers/hf/{name}.tokenizer.json"))).unwrap();
-        let tokenizer = Tokenizer::from_json(&bytes).unwrap();
-        let (count, took) = time(|| tokenizer.encode(text.as_bytes(), PLAIN).unwrap().len());
-        eprintln!("{name}: {:.1} MB/s, {count} tokens", text.len() as f64 / 1e6 / took.as_secs_f64());
-    }
 }
