@@ -95,6 +95,12 @@ pub(super) fn of(source: &dyn TensorSource) -> Result<Vec<(String, Fact)>, Conve
                 "a folder with a tokenizer.model alone is not read, make a tokenizer.json of it",
             ));
         }
+        // It says neither how texts are cut nor, for the most part, which tokens are special.
+        if source.metadata("tokenizer.vocabulary").is_some() {
+            return Err(refused(
+                "`tokenizer.vocabulary` of an .apr file does not say how texts are cut into tokens",
+            ));
+        }
         return Ok(Vec::new());
     };
     let bad = |source| ConvertError::BadTokenizer { file: FILE, source };

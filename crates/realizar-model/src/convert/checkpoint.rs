@@ -70,16 +70,13 @@ impl<'a> Checkpoint<'a> {
     fn by(view: &'a GgufView<'a>, config: &Config, family: &'static Family) -> Result<Self, ModelError> {
         let stem = family.stems.first().copied().unwrap_or_default();
         let tied = !view.tensors().iter().any(|tensor| tensor.name == names::OUTPUT);
-        let mut members = members(view, config, family)?;
+        let divided = llama3(view, config);
+        let is_divided = divided.is_some();
+        let mut members = members(view, config, family, divided)?;
         members.push(("tie_word_embeddings".to_owned(), Fact::Scalar(Value::Bool(tied))));
-        if let Some(scaling) = llama3(view, config) {
-            members.extend(scaling);
-        }
         let mut tensors = Vec::new();
         for tensor in view.tensors() {
-            if tensor.name == names::ROPE_FACTORS
-                && members.iter().any(|(_, fact)| *fact == Fact::Text("llama3".to_owned()))
-            {
+            if is_divided && tensor.name == names::ROPE_FACTORS {
                 continue;
             }
             tensors.push(renamed(tensor, family, stem, config)?);
@@ -107,22 +104,29 @@ impl<'a> Checkpoint<'a> {
             }
         }
         for (new, old) in [(&mut again.rope, &config.rope), (&mut again.window_rope, &config.window_rope)] {
-            if let Some((new, old)) = new.as_mut().zip(old.as_ref()) {
-                new.pairs = old.pairs;
-                if matches!(new.scaling, RopeScaling::Llama3 { .. }) && old.scaling == RopeScaling::None {
-                    new.scaling = old.scaling;
-                }
+            let Some((new, old)) = new.as_mut().zip(old.as_ref()) else { continue };
+            new.pairs = old.pairs;
+            // The divisors are compared by themselves, and what is scaled by 1 is not scaled.
+            let divided = matches!(new.scaling, RopeScaling::Llama3 { .. });
+            if scales_nothing(old.scaling) && (divided || new.scaling == RopeScaling::None) {
+                (new.scaling, new.original_context) = (old.scaling, old.original_context);
             }
         }
         same(&again, config)
     }
 }
 
-/// What `config.json` says.
+/// Whether frequencies stay as they are, but for what stands in tensors.
+fn scales_nothing(scaling: RopeScaling) -> bool {
+    matches!(scaling, RopeScaling::None | RopeScaling::Linear { factor: 1.0 })
+}
+
+/// What `config.json` says; `divided`: how it says the scaling that GGUF keeps as a tensor.
 fn members(
     view: &GgufView<'_>,
     config: &Config,
     family: &'static Family,
+    divided: Option<Vec<(String, Fact)>>,
 ) -> Result<Vec<(String, Fact)>, ModelError> {
     let text = |text: &str| Fact::Text(text.to_owned());
     let mut members = vec![
@@ -140,9 +144,20 @@ fn members(
         tensors: HashMap::new(),
     };
     let read = FactReader::new(&probe, Dialect::of(&probe)?);
+    let unscaled =
+        config.rope.as_ref().is_some_and(|rope| scales_nothing(rope.scaling) && rope.magnitude == 1.0);
+    let head_dim = config.blocks.first().map_or(1, |block| block.head_dim);
+    let whole = Fact::count(head_dim);
     for (suffix, fact) in keys::of(config, &read)? {
-        // No scaling is said by saying nothing.
-        if suffix == "rope.scaling.type" && fact == text("none") {
+        // What is so anyway is said by saying nothing.
+        let is_scaling = suffix.starts_with("rope.scaling.") && (unscaled || fact == text("none"));
+        let is_whole = ["rope.dimension_count", "attention.value_length"].contains(&suffix) && fact == whole;
+        if is_scaling || is_whole && config.latent.is_none() {
+            continue;
+        }
+        if let ("rope.dimension_count", None, Some(rope)) = (suffix, config.latent, &config.rope) {
+            let share = rope.dim as f32 / head_dim as f32;
+            members.push((dialect::json_key("partial_rotary_factor"), Fact::number(share)));
             continue;
         }
         let key = dialect::json_key(suffix);
@@ -150,6 +165,7 @@ fn members(
             members.push((key, fact));
         }
     }
+    members.extend(divided.into_iter().flatten());
     let ids =
         [("bos_token_id", "tokenizer.ggml.bos_token_id"), ("eos_token_id", "tokenizer.ggml.eos_token_id")];
     for (theirs, ours) in ids {
@@ -171,10 +187,11 @@ fn llama3(view: &GgufView<'_>, config: &Config) -> Option<Vec<(String, Fact)>> {
     for (factor, original) in [(8.0, 8192), (32.0, 8192)] {
         let scaling = RopeScaling::Llama3 { factor, low: 1.0, high: 4.0 };
         let theirs = crate::rope_scaling::RopeConfig { scaling, original_context: original, ..rope.clone() };
-        if theirs.divisors().as_deref() == Some(&divisors[..]) && rope.original_context == original {
+        if theirs.divisors().as_deref() == Some(&divisors[..]) && scales_nothing(rope.scaling) {
             let number = |key: &str, number: f32| (format!("rope_scaling.{key}"), Fact::number(number));
             return Some(vec![
                 ("rope_scaling.rope_type".to_owned(), Fact::Text("llama3".to_owned())),
+                ("rope_scaling.original_max_position_embeddings".to_owned(), Fact::count(original)),
                 number("factor", factor),
                 number("low_freq_factor", 1.0),
                 number("high_freq_factor", 4.0),
