@@ -86,6 +86,12 @@ mod pages {
     struct FormatsSafetensorsHeader;
     #[doc = include_str!("src/formats/safetensors-access.md")]
     struct FormatsSafetensorsAccess;
+    #[doc = include_str!("src/formats/folders.md")]
+    struct FormatsFolders;
+    #[doc = include_str!("src/formats/apr.md")]
+    struct FormatsApr;
+    #[doc = include_str!("src/formats/converting.md")]
+    struct FormatsConverting;
     #[doc = include_str!("src/quantization/what-is-quantization.md")]
     struct QuantizationWhatIsQuantization;
     #[doc = include_str!("src/quantization/q4-0.md")]
@@ -198,6 +204,8 @@ mod pages {
     struct CliServe;
     #[doc = include_str!("src/cli/info.md")]
     struct CliInfo;
+    #[doc = include_str!("src/cli/convert.md")]
+    struct CliConvert;
     #[doc = include_str!("src/cli/bench.md")]
     struct CliBench;
     #[doc = include_str!("src/cli/testing.md")]
@@ -256,6 +264,10 @@ mod pages {
     struct AppendixGlossary;
     #[doc = include_str!("src/appendix/gguf-spec.md")]
     struct AppendixGgufSpec;
+    #[doc = include_str!("src/appendix/safetensors-spec.md")]
+    struct AppendixSafetensorsSpec;
+    #[doc = include_str!("src/appendix/apr-spec.md")]
+    struct AppendixAprSpec;
     #[doc = include_str!("src/appendix/transformer-papers.md")]
     struct AppendixTransformerPapers;
     #[doc = include_str!("src/appendix/contributing.md")]
