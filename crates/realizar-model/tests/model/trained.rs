@@ -105,8 +105,8 @@ fn answers(model: &Arc<Model>, kernels: &'static Kernels, prompts: &Value) -> Ve
     prompts.as_array().unwrap().iter().map(&mut answer).collect()
 }
 
-/// The error against the ideal engine stays within 1.5 times the reference's own, for every prompt; the divergence,
-/// which is noisy for one position, within the square of that, for the worst one. Without rounded activations the
+/// The error against the ideal engine stays within 1.5 times the reference's own, for the worst prompt of each (where
+/// activations are rounded, one prompt alone is a matter of luck); the divergence within the square of that. Without rounded activations the
 /// greedy text is the ideal's.
 #[test]
 fn logits_and_greedy_text_agree() {
@@ -123,11 +123,8 @@ fn logits_and_greedy_text_agree() {
         for kernels in Kernels::available() {
             let answers = answers(&model, kernels, &facts["prompts"]);
             let pairs = || answers.iter().zip(&ideal);
-            let error = worst(
-                pairs()
-                    .zip(theirs("rms"))
-                    .map(|((a, ideal), rms_theirs)| rms(&a.0, ideal) / (1.5 * rms_theirs + 2e-5)),
-            );
+            let ours = worst(pairs().map(|(a, ideal)| rms(&a.0, ideal)));
+            let error = ours / (1.5 * worst(theirs("rms")) + 2e-5);
             let divergence = worst(pairs().map(|(a, ideal)| kl(ideal, &a.0)));
             let limit = 2.25 * worst(theirs("kl_ideal_to_llamacpp")) + 1e-7;
             let expected = golden["greedy_ideal"].as_array().unwrap().iter().map(ids);
