@@ -106,8 +106,8 @@ fn answers(model: &Arc<Model>, kernels: &'static Kernels, prompts: &Value) -> Ve
 }
 
 /// The error against the ideal engine stays within 1.5 times the reference's own, for the worst prompt of each (where
-/// activations are rounded, one prompt alone is a matter of luck); the divergence within the square of that. Without rounded activations the
-/// greedy text is the ideal's.
+/// activations are rounded, one prompt alone is a matter of luck); the divergence within the square of that. Without
+/// rounded activations the greedy text is the ideal's.
 #[test]
 fn logits_and_greedy_text_agree() {
     let Some(data) = golden::shared("trained models, logits") else { return };
