@@ -11,6 +11,7 @@ mod minilm;
 mod mutants;
 mod sequences;
 mod sources;
+mod strangers;
 mod trained;
 mod transformers;
 mod variants;
