@@ -123,7 +123,10 @@ pub(crate) fn run(args: QuantizeArgs, interrupt: &Interrupt) -> Result<(), CliEr
     plan.warn(args.compute.quiet);
     let head = || head(&plan, &weights, imatrix.as_ref());
     let bytes_out = report::file_bytes(head()?, &plan, &weights)?;
-    let report = Report { plan: &plan, bytes_in: files::bytes(&input_files), bytes_out };
+    // The built-in model is no file.
+    let weights_bytes = || plan.tensors.iter().map(|tensor| tensor.bytes_in).sum::<u64>();
+    let bytes_in = files::bytes(&input_files).unwrap_or_else(weights_bytes);
+    let report = Report { plan: &plan, bytes_in, bytes_out };
     if args.dry_run {
         return report.planned(started.elapsed(), args.json);
     }

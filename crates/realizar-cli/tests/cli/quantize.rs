@@ -296,6 +296,34 @@ fn a_model_in_parts_becomes_one_file() {
     run(&["quantize", &parts[0], &parts[1], "Q8_0"]).refused("onto a part", 1, &["being read"]);
 }
 
+#[test]
+fn folders_and_apr_files_give_the_same_tensors() {
+    let folder = folder();
+    let at = |name: &str| folder.path().join(name);
+    let expected = at("expected.gguf");
+    quantize("llama-gqa.gguf", &expected, &["Q4_K_M", "-q"]).ok("GGUF");
+    let expected = Gguf::open(&expected).expect("a model");
+    for source in ["folder", "model.apr"] {
+        let input = data("llama-gqa.gguf");
+        run(&["convert".as_ref(), input.as_os_str(), at(source).as_os_str(), "-q".as_ref()]).ok(source);
+        let (from, out) = (at(source), at("out.gguf"));
+        quantize(from.to_str().expect("a path"), &out, &["Q4_K_M", "-q"]).ok(source);
+        let made = Gguf::open(&out).expect("a model");
+        assert_eq!(made.tensors().count(), expected.tensors().count(), "{source}");
+        for tensor in expected.tensors() {
+            let found = made.tensor(tensor.name).expect(tensor.name);
+            assert_eq!((found.dtype, found.data), (tensor.dtype, tensor.data), "{source}: {}", tensor.name);
+        }
+    }
+    // A shard of the folder is a source too.
+    let shard = at("folder").join("model.safetensors");
+    run(&["quantize".as_ref(), at("folder").as_os_str(), shard.as_os_str(), "Q8_0".as_ref()]).refused(
+        "onto a shard",
+        1,
+        &["being read"],
+    );
+}
+
 /// Name, bytes, what the message names: files of importance weights in the older format.
 const BAD_IMPORTANCE: &[(&str, &[u8], &str)] = &[
     ("empty", b"", "no entries"),

@@ -34,9 +34,10 @@ fn listed(folder: &Path, wanted: impl Fn(&str) -> bool) -> Vec<PathBuf> {
     names.map(|entry| entry.path()).collect()
 }
 
-/// Bytes of all these files.
-pub(super) fn bytes(files: &[PathBuf]) -> u64 {
-    files.iter().filter_map(|file| Some(file.metadata().ok()?.len())).sum()
+/// Bytes of all these files; `None` without any.
+pub(super) fn bytes(files: &[PathBuf]) -> Option<u64> {
+    let sizes = files.iter().filter_map(|file| Some(file.metadata().ok()?.len()));
+    (!files.is_empty()).then(|| sizes.sum())
 }
 
 /// Refuses an output that is one of the inputs, by whatever name or link.
