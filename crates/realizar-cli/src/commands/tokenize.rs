@@ -1,11 +1,11 @@
 //! `tokenize`: text to token ids.
 
-use std::io::{BufRead, Read};
+use std::io::{BufRead, IsTerminal, Read};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use clap::{Args, ValueEnum};
-use realizar_tokenize::{Compat, EncodeOptions, TokenizeError, Tokenizer};
+use realizar_tokenize::{Compat, EncodeOptions, Encoded, TokenizeError, Tokenizer};
 use serde::{Deserialize, Serialize};
 
 use crate::args::{ComputeArgs, TokenizerArg};
@@ -26,6 +26,9 @@ pub(crate) struct TokenizeArgs {
     /// Read special tokens that are written out in the text
     #[arg(long)]
     parse_special: bool,
+    /// Show the pieces of the text instead of ids, in colours on a terminal
+    #[arg(long, conflicts_with = "jsonl")]
+    pieces: bool,
     /// One JSON object a line on standard input: `{"text":".."}` or `{"b64":".."}`
     #[arg(long, conflicts_with = "text")]
     jsonl: bool,
@@ -85,7 +88,49 @@ pub(crate) fn run(args: TokenizeArgs) -> Result<(), CliError> {
             bytes
         }
     };
+    if args.pieces {
+        // Colours are for eyes, and for those who want them (no-color.org).
+        let colours =
+            std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
+        return output::print(&pieces(
+            &tokenizer,
+            &bytes,
+            &tokenizer.encode_with_offsets(&bytes, options)?,
+            colours,
+        ));
+    }
     output::json_line(&tokenizer.encode(&bytes, options)?)
+}
+
+/// Backgrounds that neighbours take in turn, with black letters.
+const COLOURS: [u8; 5] = [151, 222, 183, 153, 217];
+
+/// The text in its pieces, and their number. What stands for nothing in the text, or for a part of a character, is shown
+/// as the vocabulary spells it.
+fn pieces(tokenizer: &Tokenizer, text: &[u8], encoded: &Encoded, colours: bool) -> String {
+    let mut out = String::new();
+    let mut done = 0;
+    for (index, (id, (start, end))) in encoded.ids.iter().zip(&encoded.offsets).enumerate() {
+        let part = if start < end && *start >= done { text.get(*start..*end) } else { None };
+        let part = String::from_utf8_lossy(part.unwrap_or_else(|| tokenizer.token_text(*id)));
+        done = done.max(*end);
+        // Nothing of the text may command the terminal.
+        let shown: String =
+            part.chars()
+                .map(|letter| {
+                    if letter.is_control() { letter.escape_default().to_string() } else { letter.to_string() }
+                })
+                .collect();
+        if colours {
+            let colour = COLOURS.get(index % COLOURS.len()).copied().unwrap_or_default();
+            out.push_str(&format!("\u{1b}[30;48;5;{colour}m{shown}\u{1b}[0m"));
+        } else {
+            out.push_str(if index > 0 { "|" } else { "" });
+            out.push_str(&shown);
+        }
+    }
+    let count = encoded.ids.len();
+    format!("{out}\n{count} token{}\n", if count == 1 { "" } else { "s" })
 }
 
 fn lines(tokenizer: &Tokenizer, defaults: EncodeOptions) -> Result<(), CliError> {
@@ -109,4 +154,26 @@ fn lines(tokenizer: &Tokenizer, defaults: EncodeOptions) -> Result<(), CliError>
         output::json_line(&IdsLine { ids })?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_are_shown_for_people() {
+        let ranks: String = (0..=255u8).map(|byte| format!("{} {byte}\n", STANDARD.encode([byte]))).collect();
+        let ranks = format!("{ranks}{} 256\n", STANDARD.encode("ab"));
+        let tokenizer = Tokenizer::from_tiktoken(ranks.as_bytes(), "gpt2", &[("<end>", 257)]).unwrap();
+        for (text, colours, expected) in [
+            ("ab", false, "ab\n1 token\n"),
+            ("ab c<end>", false, "ab| |c|<end>\n4 tokens\n"),
+            ("a\n\u{1b}[2J", false, "a|\\n|\\u{1b}|[|2|J\n6 tokens\n"),
+            ("abc", true, "\u{1b}[30;48;5;151mab\u{1b}[0m\u{1b}[30;48;5;222mc\u{1b}[0m\n2 tokens\n"),
+        ] {
+            let options = EncodeOptions { add_special: true, parse_special: true };
+            let encoded = tokenizer.encode_with_offsets(text.as_bytes(), options).unwrap();
+            assert_eq!(pieces(&tokenizer, text.as_bytes(), &encoded, colours), expected, "{text:?}");
+        }
+    }
 }
