@@ -1,5 +1,5 @@
-#![no_main]
 //! Any bytes through one tokenizer of each kind. The first byte says which, and how.
+#![no_main]
 
 use std::sync::LazyLock;
 

@@ -1,5 +1,5 @@
-#![no_main]
 //! Any bytes as a `tokenizer.json`; what loads encodes and decodes.
+#![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use realizar_tokenize::{DecodeOptions, EncodeOptions, Tokenizer};
