@@ -39,7 +39,7 @@ fn nothing_is_taken_for_another_architecture() {
             (None, Err(ModelError::UnknownArchitecture { found, .. })) => {
                 assert_eq!(found, format!("{name:?}"));
             }
-            (None, Err(ModelError::NotYet { architecture, .. })) => assert_eq!(architecture, *name),
+            (None, Err(ModelError::NotYet { architecture, .. })) => assert_eq!(architecture, name),
             (None, other) => panic!("{name}: {:?}", other.map(|model| model.config().arch.name)),
         }
     }
