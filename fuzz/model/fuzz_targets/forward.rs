@@ -94,7 +94,7 @@ fn change(file: &mut ModelFile, [what, at, value, more]: [u8; 4]) {
                     Fact::F32(_) => Fact::F32(float),
                     Fact::Bool(truth) => Fact::Bool(!*truth),
                     Fact::Text(name) => Fact::Text(name.clone()),
-                    Fact::U32(_) | Fact::I32(_) | Fact::U32s(_) | Fact::Texts(_) => Fact::U32(number),
+                    _ => Fact::U32(number),
                 };
             }
         }
