@@ -355,6 +355,20 @@ fn parallel(source: &dyn TensorSource, read: &FactReader<'_>, arch: &ArchFacts) 
 }
 
 fn pooling(read: &FactReader<'_>) -> Result<Option<Pooling>, ModelError> {
+    const WAYS: [(&str, Option<Pooling>); 6] = [
+        ("cls_token", Some(Pooling::Cls)),
+        ("mean_tokens", Some(Pooling::Mean)),
+        ("lasttoken", Some(Pooling::Last)),
+        ("max_tokens", None),
+        ("mean_sqrt_len_tokens", None),
+        ("weightedmean_tokens", None),
+    ];
+    // A folder for sentence embeddings says it in a file of its own.
+    let key = |how: &str| format!("pooling.pooling_mode_{how}");
+    let says = |how| read.source().metadata(&key(how)).and_then(|value| value.as_bool()) == Some(true);
+    if let Some((how, pooling)) = WAYS.into_iter().find(|(how, _)| says(how)) {
+        return pooling.map(Some).ok_or_else(|| read.unsupported(format!("`{}`", key(how))));
+    }
     Ok(match read.count(facts::POOLING)? {
         None => None,
         Some(0) => Some(Pooling::None),

@@ -2,6 +2,7 @@
 
 pub(crate) mod families;
 mod forms;
+mod implied;
 
 use realizar_format::TensorSource;
 use realizar_tensor::PairOrder;

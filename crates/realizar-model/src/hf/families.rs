@@ -4,7 +4,7 @@
 use realizar_tensor::PairOrder;
 
 use super::forms::{Form, Per};
-use super::{Family, Numbers};
+use super::{Family, implied};
 use crate::arch::{self, ArchFacts, Windows};
 
 type Parts = &'static [(&'static str, &'static str)];
@@ -30,10 +30,6 @@ const SILU: &[&str] = &["silu", "swish"];
 const GELU_TANH: &[&str] = &["gelu_pytorch_tanh", "gelu_new", "gelu_fast"];
 const GELU_ERF: &[&str] = &["gelu"];
 
-fn nothing(_: &Numbers<'_>, _: &str) -> Option<f64> {
-    None
-}
-
 /// The names of most decoders.
 const LLAMA: Family = Family {
     classes: &["LlamaForCausalLM"],
@@ -47,7 +43,7 @@ const LLAMA: Family = Family {
     pairs: PairOrder::Halves,
     gain_offset: 0.0,
     activations: SILU,
-    implied: nothing,
+    implied: implied::nothing,
     only: &[],
 };
 
@@ -138,65 +134,6 @@ const GEMMA2: Family = Family {
     ..LLAMA
 };
 
-/// What the class says where the files of the larger models, with their pictures, say nothing.
-fn gemma3(numbers: &Numbers<'_>, key: &str) -> Option<f64> {
-    let (theirs, number) = match key {
-        "attention.head_count" => ("num_attention_heads", 8.0),
-        "attention.head_count_kv" => ("num_key_value_heads", 4.0),
-        "attention.key_length" => ("head_dim", 256.0),
-        "context_length" => ("max_position_embeddings", 131_072.0),
-        "attention.layer_norm_rms_epsilon" => ("rms_norm_eps", 1e-6),
-        "rope.freq_base" if numbers.number("rope_parameters.full_attention.rope_theta").is_none() => {
-            ("rope_theta", 1e6)
-        }
-        _ => return None,
-    };
-    if numbers.number(theirs).is_some() { None } else { Some(number) }
-}
-
-fn gpt2(numbers: &Numbers<'_>, key: &str) -> Option<f64> {
-    let own = |theirs| numbers.number(theirs).is_some();
-    match key {
-        "feed_forward_length" if !own("n_inner") => Some(4.0 * numbers.number("n_embd")?),
-        _ => None,
-    }
-}
-
-/// The number of key heads is one unless the newer structure is used, whatever `num_kv_heads` says.
-fn falcon(numbers: &Numbers<'_>, key: &str) -> Option<f64> {
-    match key {
-        "attention.head_count_kv" if numbers.is_true("new_decoder_architecture") => {
-            numbers.number("num_kv_heads").or(numbers.number("n_head_kv"))
-        }
-        "attention.head_count_kv" if numbers.is_true("multi_query") => Some(1.0),
-        "attention.head_count_kv" => numbers.number("num_attention_heads").or(numbers.number("n_head")),
-        "feed_forward_length" => {
-            numbers.number("ffn_hidden_size").or(numbers.number("hidden_size").map(|hidden| 4.0 * hidden))
-        }
-        "context_length" if numbers.number("max_position_embeddings").is_none() => Some(2048.0),
-        _ => None,
-    }
-}
-
-fn latent(numbers: &Numbers<'_>, key: &str) -> Option<f64> {
-    match key {
-        "attention.key_length_mla" => {
-            Some(numbers.number("qk_nope_head_dim")? + numbers.number("qk_rope_head_dim")?)
-        }
-        // They are one head in the latent space, and their number says nothing.
-        "attention.head_count_kv" => Some(1.0),
-        "rope.scaling.yarn_log_multiplier" => {
-            let factor = numbers.number("rope_scaling.mscale_all_dim");
-            factor.or(numbers.number("rope_parameters.mscale_all_dim")).map(|factor| factor / 10.0)
-        }
-        _ => None,
-    }
-}
-
-fn latent_sigmoid(numbers: &Numbers<'_>, key: &str) -> Option<f64> {
-    if key == "expert_gating_func" { Some(2.0) } else { latent(numbers, key) }
-}
-
 const DEEPSEEK2: Family = Family {
     classes: &["DeepseekV2ForCausalLM"],
     model_types: &["deepseek_v2"],
@@ -228,7 +165,7 @@ const DEEPSEEK2: Family = Family {
         ("ffn_down_exps.weight", Form::many("mlp.experts.{}.down_proj.weight", Per::Expert)),
     ],
     pairs: PairOrder::Adjacent,
-    implied: latent,
+    implied: implied::latent,
     only: &[("rope_interleave", true), ("attention_bias", false)],
     ..LLAMA
 };
@@ -258,25 +195,6 @@ const BERT: Family = Family {
     activations: GELU_ERF,
     ..LLAMA
 };
-
-/// The first positions belong to padding.
-fn roberta(numbers: &Numbers<'_>, key: &str) -> Option<f64> {
-    match key {
-        "context_length" => Some(
-            numbers.number("max_position_embeddings")? - 1.0 - numbers.number("pad_token_id").unwrap_or(1.0),
-        ),
-        _ => None,
-    }
-}
-
-fn distilbert(numbers: &Numbers<'_>, key: &str) -> Option<f64> {
-    match key {
-        "embedding_length" => numbers.number("dim"),
-        "feed_forward_length" => numbers.number("hidden_dim"),
-        "attention.layer_norm_epsilon" => Some(1e-12),
-        _ => None,
-    }
-}
 
 /// Every family.
 pub(crate) const FAMILIES: &[Family] = &[
@@ -326,7 +244,7 @@ pub(crate) const FAMILIES: &[Family] = &[
         classes: &["Gemma3ForCausalLM"],
         model_types: &["gemma3_text"],
         facts: &arch::gemma3::FACTS,
-        implied: gemma3,
+        implied: implied::gemma3,
         only: &[("use_bidirectional_attention", false)],
         ..GEMMA2
     },
@@ -335,7 +253,7 @@ pub(crate) const FAMILIES: &[Family] = &[
         model_types: &["gemma3"],
         facts: &arch::gemma3::FACTS,
         stems: &["language_model.model.", "model.language_model.", "model."],
-        implied: gemma3,
+        implied: implied::gemma3,
         ..GEMMA2
     },
     Family {
@@ -489,7 +407,7 @@ pub(crate) const FAMILIES: &[Family] = &[
             ("ffn_down.weight", Form::turned("mlp.c_proj.weight")),
         ],
         activations: GELU_TANH,
-        implied: gpt2,
+        implied: implied::gpt2,
         only: &[("scale_attn_weights", true), ("scale_attn_by_inverse_layer_idx", false)],
         ..LLAMA
     },
@@ -533,7 +451,7 @@ pub(crate) const FAMILIES: &[Family] = &[
             ("attn_norm_2.bias", Form::one("ln_attn.bias")),
         ],
         activations: GELU_ERF,
-        implied: falcon,
+        implied: implied::falcon,
         only: &[("alibi", false), ("bias", false), ("parallel_attn", true)],
         ..LLAMA
     },
@@ -541,7 +459,7 @@ pub(crate) const FAMILIES: &[Family] = &[
     Family {
         classes: &["DeepseekV3ForCausalLM"],
         model_types: &["deepseek_v3"],
-        implied: latent_sigmoid,
+        implied: implied::latent_sigmoid,
         ..DEEPSEEK2
     },
     Family {
@@ -611,7 +529,7 @@ pub(crate) const FAMILIES: &[Family] = &[
         model_types: &["roberta", "xlm-roberta"],
         stems: &["", "roberta."],
         forms: &[("position_embd.weight", Form::behind_padding("embeddings.position_embeddings.weight"))],
-        implied: roberta,
+        implied: implied::roberta,
         ..BERT
     },
     Family {
@@ -629,7 +547,7 @@ pub(crate) const FAMILIES: &[Family] = &[
             ("ffn_down", "ffn.lin2"),
             ("layer_output_norm", "output_layer_norm"),
         ],
-        implied: distilbert,
+        implied: implied::distilbert,
         ..BERT
     },
     Family {

@@ -202,3 +202,36 @@ fn checkpoints_agree_with_the_transformers_library() {
         failures.join("\n")
     );
 }
+
+/// A folder of sentence-transformers says beside the weights how vectors are joined.
+#[test]
+fn folders_say_how_they_pool() {
+    let path = golden::own().join("transformers/bert.json");
+    let golden: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let tensors: Vec<Tensor> =
+        golden["tensors"].as_array().unwrap().iter().map(|row| tensor(row, DType::F32)).collect();
+    let folder = tempfile::tempdir().unwrap();
+    write_folder(folder.path(), &golden["config"], &tensors, 1);
+    let load = || Model::load(&*realizar_format::open(folder.path()).unwrap());
+    assert_eq!(load().unwrap().config().pooling, None);
+    std::fs::create_dir(folder.path().join("1_Pooling")).unwrap();
+    let cases: &[(&str, Option<Pooling>)] = &[
+        ("cls_token", Some(Pooling::Cls)),
+        ("mean_tokens", Some(Pooling::Mean)),
+        ("lasttoken", Some(Pooling::Last)),
+        ("max_tokens", None),
+    ];
+    for &(how, expected) in cases {
+        let mut text = json!({"word_embedding_dimension": 32, "pooling_mode_cls_token": false,
+            "pooling_mode_mean_tokens": false});
+        text[format!("pooling_mode_{how}")] = json!(true);
+        std::fs::write(folder.path().join("1_Pooling/config.json"), text.to_string()).unwrap();
+        match load() {
+            Ok(model) => assert_eq!(model.config().pooling, expected, "{how}"),
+            Err(error) => {
+                let error = chain(&error);
+                assert!(expected.is_none() && error.contains("pooling_mode_max_tokens"), "{how}: {error}");
+            }
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! What the classes of checkpoints imply, or say in another way than by one key: GGUF's key and the number.
+
+use super::Numbers;
+
+/// Everything is said by keys.
+pub(super) fn nothing(_: &Numbers<'_>, _: &str) -> Option<f64> {
+    None
+}
+
+/// What the class says where the files of the larger models, with their pictures, say nothing.
+pub(super) fn gemma3(numbers: &Numbers<'_>, key: &str) -> Option<f64> {
+    let (theirs, number) = match key {
+        "attention.head_count" => ("num_attention_heads", 8.0),
+        "attention.head_count_kv" => ("num_key_value_heads", 4.0),
+        "attention.key_length" => ("head_dim", 256.0),
+        "context_length" => ("max_position_embeddings", 131_072.0),
+        "attention.layer_norm_rms_epsilon" => ("rms_norm_eps", 1e-6),
+        "rope.freq_base" if numbers.number("rope_parameters.full_attention.rope_theta").is_none() => {
+            ("rope_theta", 1e6)
+        }
+        _ => return None,
+    };
+    if numbers.number(theirs).is_some() { None } else { Some(number) }
+}
+
+/// Four times the width, where nothing else is said.
+pub(super) fn gpt2(numbers: &Numbers<'_>, key: &str) -> Option<f64> {
+    let own = |theirs| numbers.number(theirs).is_some();
+    match key {
+        "feed_forward_length" if !own("n_inner") => Some(4.0 * numbers.number("n_embd")?),
+        _ => None,
+    }
+}
+
+/// The number of key heads is one unless the newer structure is used, whatever `num_kv_heads` says.
+pub(super) fn falcon(numbers: &Numbers<'_>, key: &str) -> Option<f64> {
+    match key {
+        "attention.head_count_kv" if numbers.is_true("new_decoder_architecture") => {
+            numbers.number("num_kv_heads").or(numbers.number("n_head_kv"))
+        }
+        "attention.head_count_kv" if numbers.is_true("multi_query") => Some(1.0),
+        "attention.head_count_kv" => numbers.number("num_attention_heads").or(numbers.number("n_head")),
+        "feed_forward_length" => {
+            numbers.number("ffn_hidden_size").or(numbers.number("hidden_size").map(|hidden| 4.0 * hidden))
+        }
+        "context_length" if numbers.number("max_position_embeddings").is_none() => Some(2048.0),
+        _ => None,
+    }
+}
+
+/// Widths that are said in parts, and the factor of the rotation in another unit.
+pub(super) fn latent(numbers: &Numbers<'_>, key: &str) -> Option<f64> {
+    match key {
+        "attention.key_length_mla" => {
+            Some(numbers.number("qk_nope_head_dim")? + numbers.number("qk_rope_head_dim")?)
+        }
+        // They are one head in the latent space, and their number says nothing.
+        "attention.head_count_kv" => Some(1.0),
+        "rope.scaling.yarn_log_multiplier" => {
+            let factor = numbers.number("rope_scaling.mscale_all_dim");
+            factor.or(numbers.number("rope_parameters.mscale_all_dim")).map(|factor| factor / 10.0)
+        }
+        _ => None,
+    }
+}
+
+/// As [`latent`], with scores by a sigmoid.
+pub(super) fn latent_sigmoid(numbers: &Numbers<'_>, key: &str) -> Option<f64> {
+    if key == "expert_gating_func" { Some(2.0) } else { latent(numbers, key) }
+}
+
+/// The first positions belong to padding.
+pub(super) fn roberta(numbers: &Numbers<'_>, key: &str) -> Option<f64> {
+    match key {
+        "context_length" => Some(
+            numbers.number("max_position_embeddings")? - 1.0 - numbers.number("pad_token_id").unwrap_or(1.0),
+        ),
+        _ => None,
+    }
+}
+
+/// Names that mean something else elsewhere.
+pub(super) fn distilbert(numbers: &Numbers<'_>, key: &str) -> Option<f64> {
+    match key {
+        "embedding_length" => numbers.number("dim"),
+        "feed_forward_length" => numbers.number("hidden_dim"),
+        "attention.layer_norm_epsilon" => Some(1e-12),
+        _ => None,
+    }
+}
