@@ -39,7 +39,8 @@ EMOJI = """🙂🎉 let's celebrate 🥳🥳 with 🍰 and ☕!
 def mixed(size, seed=1):
     """`size` bytes of lines: two fifths English, one third code, one fifth Chinese, the rest emoji."""
     root = pathlib.Path(__file__).resolve().parents[2]
-    code = [line for path in sorted(root.glob("crates/realizar-tokenize/src/**/*.rs"))
+    # Hugging Face's library reads control tokens wherever they stand; ours only where it is asked to.
+    code = [line.replace("<|", "< |") for path in sorted(root.glob("crates/realizar-tokenize/src/**/*.rs"))
             if "generated" not in path.name for line in path.read_text(encoding="utf-8").splitlines()]
     # Several lines of code together, as they stand; sentences of prose one by one.
     blocks = ["\n".join(code[at:at + 12]) + "\n" for at in range(0, len(code), 12)]
