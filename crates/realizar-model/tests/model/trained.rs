@@ -105,9 +105,9 @@ fn answers(model: &Arc<Model>, kernels: &'static Kernels, prompts: &Value) -> Ve
     prompts.as_array().unwrap().iter().map(&mut answer).collect()
 }
 
-/// The error against the ideal engine stays within 1.5 times the reference's own, for the worst prompt of each (where
-/// activations are rounded, one prompt alone is a matter of luck); the divergence within the square of that. Without
-/// rounded activations the greedy text is the ideal's.
+/// The error against the ideal engine stays within twice the reference's own, for the worst prompt of each (where
+/// activations are rounded, one prompt alone is a matter of luck); the divergence within 2.25 times the reference's.
+/// Without rounded activations the greedy text is the ideal's.
 #[test]
 fn logits_and_greedy_text_agree() {
     let Some(data) = golden::shared("trained models, logits") else { return };
@@ -124,7 +124,7 @@ fn logits_and_greedy_text_agree() {
             let answers = answers(&model, kernels, &facts["prompts"]);
             let pairs = || answers.iter().zip(&ideal);
             let ours = worst(pairs().map(|(a, ideal)| rms(&a.0, ideal)));
-            let error = ours / (1.5 * worst(theirs("rms")) + 2e-5);
+            let error = ours / (2.0 * worst(theirs("rms")) + 2e-5);
             let divergence = worst(pairs().map(|(a, ideal)| kl(ideal, &a.0)));
             let limit = 2.25 * worst(theirs("kl_ideal_to_llamacpp")) + 1e-7;
             let expected = golden["greedy_ideal"].as_array().unwrap().iter().map(ids);
