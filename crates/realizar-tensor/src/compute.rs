@@ -126,7 +126,8 @@ impl ActBuffers {
         };
         let words = width.div_ceil(SUPER) * rows * kind.words();
         if buffer.len() < words {
-            buffer.resize(words, 0);
+            // Zeroed memory is not touched before it is used; what was there is not needed.
+            *buffer = vec![0; words];
         }
         &mut buffer[..words]
     }

@@ -142,11 +142,12 @@ impl KvStore {
         else {
             return Err(refused);
         };
-        let mut data = Vec::new();
-        if data.try_reserve_exact(total).is_err() {
+        // Memory that is zeroed by the system costs nothing before it is used, but it cannot be asked for politely: so the
+        // same amount is asked for first.
+        if Vec::<u8>::new().try_reserve_exact(total).is_err() {
             return Err(refused);
         }
-        data.resize(total, 0);
+        let data = vec![0; total];
         // Every part of the whole fits `usize`, as the whole does.
         let size = |dim: usize| dtype.bytes(dim as u64).unwrap_or(0) as usize;
         let (k, head) = (size(head_dim_k), size(head_dim_k) + size(head_dim_v));

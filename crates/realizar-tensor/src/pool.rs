@@ -169,6 +169,16 @@ impl Pool {
     ) {
         assert!(workers.len() >= self.threads(), "{} states for {} threads", workers.len(), self.threads());
         let total = grids.iter().map(Grid::tiles).sum::<usize>();
+        if self.workers.is_empty() || total <= 1 {
+            let grids = grids.map(Target::new);
+            for (index, grid) in grids.iter().enumerate() {
+                for tile in 0..grid.tiles {
+                    // SAFETY: one thread takes each tile once.
+                    f(&mut workers[0], index, unsafe { grid.tile(tile) });
+                }
+            }
+            return;
+        }
         let next = [const { Counter(AtomicUsize::new(0)) }; REGIONS];
         let regions = self.threads().min(REGIONS);
         let grids = grids.map(Target::new);
@@ -196,7 +206,7 @@ impl Pool {
                 }
             }
         };
-        if total <= 1 { claim(0) } else { self.broadcast(&claim) }
+        self.broadcast(&claim);
     }
 }
 

@@ -50,16 +50,25 @@ fn tiles<const F: usize>(
         }
         if acts.tokens <= few::MOST {
             few::rows16::<F>(weights, first, acts, &mut tail, |token, sums| {
-                out.row(token)[first..first + used].copy_from_slice(&sums[..used]);
+                put(&mut out.row(token)[first..], sums, used);
             });
             first += LANES;
         } else {
             let panels = (left / LANES).clamp(1, many::PANELS);
             many::rows::<F>(weights, first, panels, acts, &mut tail, scratch, |token, row, sums| {
-                out.row(token)[row..row + used].copy_from_slice(&sums[..used]);
+                put(&mut out.row(token)[row..], sums, used);
             });
             first += panels * LANES;
         }
+    }
+}
+
+/// Stores the first `used` sums; nearly always all of them, by one register.
+#[inline(always)]
+fn put(out: &mut [f32], sums: &[f32; LANES], used: usize) {
+    match out.first_chunk_mut() {
+        Some(out) if used == LANES => *out = *sums,
+        _ => out[..used].copy_from_slice(&sums[..used]),
     }
 }
 
