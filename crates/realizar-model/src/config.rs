@@ -310,8 +310,9 @@ fn ropes(
     };
     if let Some(dim) = read.count(facts::WINDOW_ROTARY_DIM)? {
         window.dim = dim;
-        read.rotated(dim, facts::WINDOW_ROTARY_DIM, width(true))?;
     }
+    // Also where the file says it for the other layers only: theirs may be wider.
+    read.rotated(window.dim, facts::WINDOW_ROTARY_DIM, width(true))?;
     if arch.window_rope == WindowRope::OwnBaseHalfElsewhere {
         rope.dim /= 2;
         read.rotated(rope.dim, facts::ROTARY_DIM, width(false))?;
