@@ -4,6 +4,7 @@
 //! seeded pool of encoded blocks, so that even a large file costs hardly more than writing it, whatever the type.
 
 mod llama;
+mod qwen35;
 mod vocabulary;
 mod weights;
 
@@ -12,9 +13,10 @@ use std::io::Write;
 use std::path::Path;
 
 use realizar_format::{GgufWriter, Shape, Value};
-use realizar_quant::{Codec, DType, ModelFacts, PlanOptions, Recipe, TensorFacts};
+use realizar_quant::{Choice, Codec, DType, ModelFacts, PlanOptions, Recipe, TensorFacts};
 
 use self::llama::{LLAMAS, Llama};
+use self::qwen35::{QWENS, Qwen35};
 use self::weights::Weights;
 use crate::Seeded;
 
@@ -31,12 +33,19 @@ use crate::Seeded;
 /// ```
 #[derive(Debug, Clone)]
 pub struct RandomModel {
-    llama: Llama,
+    model: Architecture,
     mix: Mix,
     /// Decides every weight.
     pub seed: u64,
     /// Encoded units per pool.
     units: usize,
+}
+
+/// A shape of one of the architectures.
+#[derive(Debug, Clone)]
+enum Architecture {
+    Llama(Llama),
+    Qwen35(Qwen35),
 }
 
 /// Which type each matrix gets.
@@ -61,17 +70,60 @@ struct Part {
 enum Values {
     /// Normal numbers of this deviation.
     Normal(f32),
-    /// A norm's gain: about one.
-    Gain,
+    /// Normal numbers around another, which stay in f32.
+    Around { middle: f32, deviation: f32 },
     /// The factors that stretch the rotary angles of Llama 3.
     Stretch { base: f32 },
+}
+
+impl Values {
+    /// A norm's gain.
+    const GAIN: Self = Self::Around { middle: 1.0, deviation: 0.1 };
+}
+
+impl Architecture {
+    fn all() -> impl Iterator<Item = Self> {
+        let llamas = LLAMAS.iter().cloned().map(Self::Llama);
+        llamas.chain(QWENS.iter().cloned().map(Self::Qwen35))
+    }
+
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Llama(llama) => llama.name,
+            Self::Qwen35(qwen) => qwen.name,
+        }
+    }
+
+    fn parts(&self) -> Vec<Part> {
+        match self {
+            Self::Llama(llama) => llama.parts(),
+            Self::Qwen35(qwen) => qwen.parts(),
+        }
+    }
+
+    fn describe(&self, head: &mut GgufWriter) -> Result<(), Box<dyn Error>> {
+        match self {
+            Self::Llama(llama) => llama.describe(head),
+            Self::Qwen35(qwen) => qwen.describe(head),
+        }
+    }
+
+    fn facts(&self) -> Result<ModelFacts<'static>, Box<dyn Error>> {
+        let (architecture, layers, heads, kv_heads) = match self {
+            Self::Llama(llama) => ("llama", llama.layers, llama.heads, llama.kv_heads),
+            Self::Qwen35(qwen) => ("qwen35", qwen.layers, qwen.heads, qwen.kv_heads),
+        };
+        let (layers, heads, kv_heads) =
+            (u32::try_from(layers)?, u32::try_from(heads)?, u32::try_from(kv_heads)?);
+        Ok(ModelFacts { architecture, layers, heads, kv_heads, experts: 0 })
+    }
 }
 
 impl RandomModel {
     /// The names of the shapes.
     #[must_use]
     pub fn shapes() -> Vec<&'static str> {
-        LLAMAS.iter().map(|llama| llama.name).collect()
+        Architecture::all().map(|model| model.name()).collect()
     }
 
     /// A model of a shape ([`Self::shapes`]) with weights of a type: a recipe such as `Q4_K_M` (which gives the tensors the
@@ -80,7 +132,7 @@ impl RandomModel {
     /// # Errors
     /// When there is no such shape or type; the error lists those that there are.
     pub fn named(shape: &str, dtype: &str) -> Result<Self, Box<dyn Error>> {
-        let llama = LLAMAS.iter().find(|llama| llama.name == shape).ok_or_else(|| {
+        let model = Architecture::all().find(|model| model.name() == shape).ok_or_else(|| {
             format!("there is no shape `{shape}` (there are: {})", Self::shapes().join(", "))
         })?;
         let pure = DType::ALL.iter().find(|candidate| candidate.name().eq_ignore_ascii_case(dtype));
@@ -90,18 +142,21 @@ impl RandomModel {
             (Err(unknown), None) => return Err(unknown.into()),
             (Err(_), Some(pure)) => return Err(format!("{pure} has no encoder").into()),
         };
-        Ok(Self { llama: llama.clone(), mix, seed: 1, units: weights::UNITS })
+        Ok(Self { model, mix, seed: 1, units: weights::UNITS })
     }
 
     /// Takes another number of layers than the shape has.
     pub fn set_layers(&mut self, layers: usize) {
-        self.llama.layers = layers;
+        match &mut self.model {
+            Architecture::Llama(llama) => llama.layers = layers,
+            Architecture::Qwen35(qwen) => qwen.layers = layers,
+        }
     }
 
     /// Number of weights.
     #[must_use]
     pub fn parameters(&self) -> usize {
-        self.llama.parts().iter().map(|part| part.dims.iter().product::<usize>()).sum()
+        self.model.parts().iter().map(|part| part.dims.iter().product::<usize>()).sum()
     }
 
     /// Writes the file at `path`; it appears there when it is complete.
@@ -122,10 +177,10 @@ impl RandomModel {
     }
 
     fn write_to<W: Write>(&self, out: W) -> Result<W, Box<dyn Error>> {
-        let parts = self.llama.parts();
+        let parts = self.model.parts();
         let dtypes = self.dtypes(&parts)?;
         let mut head = GgufWriter::new();
-        self.llama.describe(&mut head)?;
+        self.model.describe(&mut head)?;
         if let Mix::Recipe(recipe) = self.mix {
             head.metadata("general.file_type", Value::U32(recipe.file_type))?;
         }
@@ -141,7 +196,7 @@ impl RandomModel {
         Ok(data.finish()?)
     }
 
-    /// The type of every tensor: vectors stay in f32.
+    /// The type of every tensor: what is not a matrix of weights stays in f32.
     fn dtypes(&self, parts: &[Part]) -> Result<Vec<DType>, Box<dyn Error>> {
         let facts: Vec<TensorFacts<'_>> = parts
             .iter()
@@ -149,17 +204,11 @@ impl RandomModel {
             .collect();
         match self.mix {
             Mix::Pure(dtype) => {
-                let pure = |part: &Part| if part.dims.len() > 1 { dtype } else { DType::F32 };
+                let pure =
+                    |part: &Part| if matches!(part.values, Values::Normal(_)) { dtype } else { DType::F32 };
                 Ok(parts.iter().map(pure).collect())
             }
             Mix::Recipe(recipe) => {
-                let model = ModelFacts {
-                    architecture: "llama",
-                    layers: u32::try_from(self.llama.layers)?,
-                    heads: u32::try_from(self.llama.heads)?,
-                    kv_heads: u32::try_from(self.llama.kv_heads)?,
-                    experts: 0,
-                };
                 let options = PlanOptions {
                     importance: false,
                     pure: false,
@@ -167,8 +216,12 @@ impl RandomModel {
                     output: None,
                     embedding: None,
                 };
-                let plan = recipe.plan(&model, &options, &facts)?;
-                Ok(plan.iter().map(|choice| choice.dtype).collect())
+                let plan = recipe.plan(&self.model.facts()?, &options, &facts)?;
+                let dtype = |(part, choice): (&Part, &Choice)| match part.values {
+                    Values::Normal(_) => choice.dtype,
+                    _ => DType::F32,
+                };
+                Ok(parts.iter().zip(&plan).map(dtype).collect())
             }
         }
     }
@@ -244,7 +297,9 @@ mod tests {
 
     #[test]
     fn shapes_are_as_large_as_their_names_say() {
-        for (shape, billions) in [("tinyllama-1.1b", 1.1), ("llama-3.2-1b", 1.236), ("llama-3.2-3b", 3.213)] {
+        for (shape, billions) in
+            [("tinyllama-1.1b", 1.1), ("llama-3.2-1b", 1.236), ("llama-3.2-3b", 3.213), ("qwen35-1b", 1.56)]
+        {
             let found = RandomModel::named(shape, "F16").unwrap().parameters() as f64 / 1e9;
             assert!((found - billions).abs() < 0.001, "{shape}: {found}");
         }

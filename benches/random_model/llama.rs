@@ -100,7 +100,7 @@ impl Llama {
             let values = Values::Normal(1.0 / (cols as f32).sqrt());
             parts.push(Part { name, dims: vec![rows, cols], values });
         };
-        let gain = |name: String| Part { name, dims: vec![self.hidden], values: Values::Gain };
+        let gain = |name: String| Part { name, dims: vec![self.hidden], values: Values::GAIN };
         parts.push(Part {
             name: "token_embd.weight".to_owned(),
             dims: vec![self.vocab, self.hidden],

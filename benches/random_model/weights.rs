@@ -53,9 +53,9 @@ impl Weights {
         let elems: usize = part.dims.iter().product();
         let scale = match part.values {
             Values::Normal(scale) => scale,
-            Values::Gain => {
-                let gains: Vec<f32> = (0..elems).map(|_| 1.0 + 0.1 * normal(&mut self.seeded)).collect();
-                return write_floats(&gains, out);
+            Values::Around { middle, deviation } => {
+                let one = |_| middle + deviation * normal(&mut self.seeded);
+                return write_floats(&(0..elems).map(one).collect::<Vec<f32>>(), out);
             }
             Values::Stretch { base } => return write_floats(&stretch(elems * 2, base), out),
         };
