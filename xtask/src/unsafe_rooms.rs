@@ -20,6 +20,7 @@ const ROOMS: &[Room] = &[
     Room { path: "crates/realizar-tensor/src/pool.rs", reason: "tasks that borrow the caller's stack" },
     Room { path: "crates/realizar-tensor/src/pool/", reason: "tasks that borrow the caller's stack" },
     Room { path: "crates/realizar-tensor/src/x86/", reason: "SIMD loads, stores and gated calls" },
+    Room { path: "crates/realizar-tensor/src/aarch64.rs", reason: "the table of gated calls" },
     Room { path: "crates/realizar-tensor/src/aarch64/", reason: "SIMD loads, stores and gated calls" },
     Room { path: "crates/realizar-tensor/src/wasm/", reason: "SIMD loads, stores and gated calls" },
     Room { path: "crates/realizar-tensor/src/trueno.rs", reason: "the door to Trueno" },
