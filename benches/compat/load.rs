@@ -9,6 +9,8 @@
 //! It asks any server that speaks `/v1/completions` and `/health` the same, so figures of two servers can be laid side by
 //! side. One JSON object goes to stdout.
 
+#![forbid(unsafe_code)]
+
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Error, Read, Result, Write};
 use std::net::TcpStream;

@@ -70,7 +70,10 @@ fn words(file: &File) -> Vec<Finding> {
                 ));
             }
             Kind::Word("path")
-                if at > 1 && is_attribute(&tokens[at - 2..at]) && next == Some(Kind::Mark('=')) =>
+                if at > 1
+                    && is_attribute(&tokens[at - 2..at])
+                    && next == Some(Kind::Mark('='))
+                    && !shares_a_test(&file.path, tokens.get(at + 2)) =>
             {
                 findings.push(Finding::line(
                     &file.path,
@@ -82,6 +85,14 @@ fn words(file: &File) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// Whether a test names Rust source beside another crate's tests: suites that hold a library and the program to one list,
+/// fuzz targets that make the tests' files. Such source is looked at where it lies.
+fn shares_a_test(path: &str, target: Option<&Token<'_>>) -> bool {
+    let tests = path.contains("/tests/") || path.contains("/fuzz_targets/");
+    tests
+        && matches!(target, Some(Token { kind: Kind::Text(text), .. }) if text.contains("/tests/") && text.ends_with(".rs\""))
 }
 
 fn outside() -> String {
@@ -143,6 +154,19 @@ mod tests {
             &[],
         ),
         ("moved module", "crates/realizar-quant/src/a.rs", "#[path = \"b.txt\"]\nmod b;", &[1]),
+        ("moved test", "crates/realizar-cli/tests/a.rs", "#[path = \"../../b/tests/c.rs\"]\nmod c;", &[]),
+        (
+            "moved test that is no source",
+            "crates/realizar-cli/tests/a.rs",
+            "#[path = \"../tests/c.txt\"]\nmod c;",
+            &[1],
+        ),
+        (
+            "moved source in a test",
+            "crates/realizar-cli/tests/a.rs",
+            "#[path = \"../src/c.rs\"]\nmod c;",
+            &[1],
+        ),
         ("a variable named path", "crates/realizar-quant/src/a.rs", "let path = 1; a[path = 2];", &[]),
     ];
 

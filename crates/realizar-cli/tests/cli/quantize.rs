@@ -155,7 +155,9 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 /// Name, model, type and flags, exit code, what the message names.
-const REFUSED: &[(&str, &str, &[&str], i32, &[&str])] = &[
+type Refusal = (&'static str, &'static str, &'static [&'static str], i32, &'static [&'static str]);
+
+const REFUSED: &[Refusal] = &[
     ("an unknown type", "shapes.gguf", &["Q4_K_XL"], 2, &["`Q4_K_XL`", "known are", "Q4_K_M", "COPY"]),
     ("no type", "shapes.gguf", &[], 2, &["<TYPE>"]),
     ("an unknown output type", "shapes.gguf", &["Q4_0", "--output-type", "q9"], 2, &["`q9`", "Q5_K"]),
