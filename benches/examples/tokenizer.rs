@@ -8,6 +8,8 @@
 //!
 //! FILE is a GGUF file, a `tokenizer.json`, a SentencePiece `.model`, or a tiktoken rank file with its PATTERN.
 
+#![expect(clippy::print_stdout, reason = "one line of JSON is the result")]
+
 use std::error::Error;
 use std::io::{BufRead as _, Write as _};
 use std::path::Path;
