@@ -1,6 +1,8 @@
 //! Weights that no encoder would write: any bytes at all, and scales that are not finite. Nothing hangs or leaves its
 //! bounds, NaN and infinity show where they belong, and a token still does not depend on its neighbours.
 
+#![expect(clippy::expect_used, reason = "a failure panics")]
+
 mod kit;
 
 use kit::{FLOAT, INTEGER, Random, compute, each_table, empty, product, rows_of};
