@@ -10,8 +10,10 @@ mod product;
 mod unpack;
 mod vector;
 
+#[cfg(any(target_arch = "aarch64", target_arch = "wasm32"))]
 pub(crate) use self::product::product;
 #[cfg(target_arch = "aarch64")]
 pub(crate) use self::unpack::Format;
 pub(crate) use self::unpack::{Q4_0, Q4K, Q5K, Q6K, Q8_0};
+#[cfg(any(target_arch = "aarch64", target_arch = "wasm32"))]
 pub(crate) use self::vector::Vector;
