@@ -1,6 +1,7 @@
 //! GPT-2's alphabet, in which every byte is a visible character.
 
 /// The character of each byte.
+#[cfg(any(test, feature = "hf"))]
 pub(crate) fn char_of(byte: u8) -> char {
     let code = match byte {
         0x21..=0x7E | 0xA1..=0xAC | 0xAE..=0xFF => u32::from(byte),
