@@ -137,12 +137,17 @@ impl HfTokenizer {
         sink: &mut dyn Sink,
         places: bool,
     ) -> Result<(), TokenizeError> {
-        let wanted = self.post.as_ref().filter(|_| options.add_special);
-        let ends = wanted.map_or(Some((Vec::new(), Vec::new())), Post::ends);
+        // A template may leave the text out, or repeat it, even where no special tokens are wanted.
+        let ends = self.post.as_ref().map_or(Some((Vec::new(), Vec::new())), Post::ends);
         if let Some((before, after)) = ends.filter(|_| !places) {
-            before.iter().for_each(|id| sink.token(*id, 0, 0));
+            let special = |ids: &[TokenId], sink: &mut dyn Sink| {
+                if options.add_special {
+                    ids.iter().for_each(|id| sink.token(*id, 0, 0));
+                }
+            };
+            special(&before, sink);
             self.text_tokens(text, options.parse_special, false, scratch, &mut Plain(sink))?;
-            after.iter().for_each(|id| sink.token(*id, 0, 0));
+            special(&after, sink);
         } else {
             let encoding = self.encoding(text, None, options, false, scratch)?;
             for (id, (start, end)) in encoding.ids.iter().zip(encoding.offsets) {
