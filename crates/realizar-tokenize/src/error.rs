@@ -21,6 +21,8 @@ pub enum TokenizeError {
     Missing { what: &'static str },
     #[error("token {id} is marked as a byte but is named `{text}`, expected `<0xHH>`")]
     BadByteToken { id: u32, text: String },
+    #[error("token {id} has the score {score}, expected a finite number")]
+    BadScore { id: u32, score: f64 },
     #[error("{unusable} of {total} merges name unknown tokens, the first is `{first}`")]
     BadMerges { unusable: usize, total: usize, first: String },
     #[error("{what} counts {found}, at most {limit} are allowed")]

@@ -25,6 +25,8 @@ pub(crate) struct Unigram {
     scores: Vec<f64>,
     /// Of an unknown character.
     unknown_score: f64,
+    /// The greatest score of one byte of a word, its sign left out; at least a usual one.
+    steepest: f64,
     unknown: TokenId,
     bytes: Box<[Option<TokenId>; 256]>,
     /// Bytes after which no piece goes on with U+2581: a text can be cut there.
@@ -43,7 +45,8 @@ struct Best {
 }
 
 const UNKNOWN: u32 = u32::MAX;
-const UNREACHED: Best = Best { score: f64::NEG_INFINITY, gap: f32::INFINITY, start: 0, id: UNKNOWN };
+const NOWHERE: u32 = u32::MAX;
+const UNREACHED: Best = Best { score: f64::NEG_INFINITY, gap: f32::INFINITY, start: NOWHERE, id: UNKNOWN };
 /// After so many bytes SentencePiece's sum has begun anew.
 const RESTART: usize = 1 << 15;
 /// A text is encoded in blocks that end where all ways meet; this is looked at after so many bytes.
@@ -98,8 +101,11 @@ impl Unigram {
     ) -> Self {
         let pieces: Vec<(&[u8], TokenId)> = pieces.collect();
         let cut_after = cut_after(pieces.iter().map(|piece| piece.0));
+        let unknown_score = lowest - 10.0;
+        let used = pieces.iter().filter_map(|piece| scores.get(piece.1 as usize));
+        let steepest = used.fold(unknown_score.abs().max(32.0), |most, score| most.max(score.abs()));
         let trie = Trie::new(pieces.into_iter());
-        Self { precision, trie, scores, unknown_score: lowest - 10.0, unknown, bytes, cut_after }
+        Self { precision, trie, scores, unknown_score, steepest, unknown, bytes, cut_after }
     }
 
     /// Whether the text can be cut between a character that ends in `before` and U+2581.
@@ -147,9 +153,10 @@ impl Unigram {
     fn rounding(&self, total: f64, bytes: usize) -> f32 {
         match self.precision {
             Precision::Double => -1.0,
-            // Scores are a few tens at most, so this bounds the sum at the word's end as well.
+            // This bounds the sum at the word's end as well.
             Precision::Single => {
-                (bytes as f64 * (total.abs() + 32.0 * bytes as f64) * f64::from(f32::EPSILON)) as f32
+                let sum = total.abs() + self.steepest * bytes as f64;
+                (bytes as f64 * sum * f64::from(f32::EPSILON)) as f32
             }
         }
     }
@@ -259,8 +266,10 @@ impl Unigram {
                 }
                 let score = self.sum(here, score);
                 if let Some(slot) = best.get_mut(end - from) {
-                    let gap = (score - slot.score).abs() as f32;
-                    if score > slot.score {
+                    let first = slot.start == NOWHERE;
+                    let gap = if first { f32::INFINITY } else { (score - slot.score).abs() as f32 };
+                    // Sums of absurd scores are infinite; even then some way leads everywhere.
+                    if first || score > slot.score {
                         *slot = Best { score, gap, start: (at - from) as u32, id };
                     } else {
                         slot.gap = slot.gap.min(gap);
@@ -301,9 +310,9 @@ pub(crate) fn cut_after<'p>(pieces: impl Iterator<Item = &'p [u8]>) -> Box<[bool
     cut_after
 }
 
-/// SentencePiece's score of a user-defined piece, given the best of all scores: better than any other cover.
-pub(crate) fn user_defined_score(bytes: usize, highest: f32) -> f64 {
-    f64::from(bytes as f32 * highest) - 0.1
+/// SentencePiece's score of a user-defined piece: scores are negative, so no other cover is as good.
+pub(crate) fn user_defined_score(bytes: usize) -> f64 {
+    f64::from(bytes as f32 * 0.1) - 0.1
 }
 
 impl Lattice {

@@ -76,7 +76,7 @@ impl GgufTokenizer {
             (Some(bpe), _) => Model::Bpe(bpe),
             (None, Kind::WordPiece) => models::bert(vocab, &texts, ids.unk, compat)?,
             (None, Kind::Unigram) => models::unigram(vocab, &texts, &attrs, ids.unk, compat)?,
-            (None, Kind::Rwkv) => models::rwkv(&texts, ids.unk)?,
+            (None, Kind::Rwkv) => models::rwkv(&texts, &attrs, ids.unk)?,
             (None, Kind::Plamo2) => models::plamo2(vocab, &texts, &attrs)?,
             (None, _) => Model::Spm(Box::new(spm(vocab, &texts, &attrs, ids.unk, compat))),
         };
@@ -103,6 +103,12 @@ fn check_arrays(vocab: &GgufVocab<'_>) -> Result<(), TokenizeError> {
         if let Some(found) = found.filter(|found| *found < expected) {
             return Err(TokenizeError::ShortArray { what, found, expected });
         }
+    }
+    // The other models do not look at scores, or take them for what they are.
+    let scores =
+        vocab.scores.iter().flatten().take(expected).filter(|_| matches!(vocab.model, "llama" | "t5"));
+    if let Some((id, score)) = (0u32..).zip(scores).find(|(_, score)| !score.is_finite()) {
+        return Err(TokenizeError::BadScore { id, score: f64::from(*score) });
     }
     // Without merges every text would fall apart into bytes.
     if matches!(vocab.model, "gpt2" | "gemma4") && vocab.merges.is_empty() {

@@ -58,10 +58,9 @@ pub(super) fn unigram(
         compat == Compat::Original && vocab.architecture.is_some_and(|name| name.contains("bert"));
     let precision =
         if compat == Compat::Original && !by_grapheme { Precision::Single } else { Precision::Double };
-    let highest = normal().fold(f64::from(f32::MIN), f64::max);
     let scores = (0u32..).zip(attrs).map(|(id, attr)| match attr & attr::USER_DEFINED {
         0 => f64::from(score(vocab, id as usize)),
-        _ if precision == Precision::Single => user_defined_score(texts.text(id).len(), highest as f32),
+        _ if precision == Precision::Single => user_defined_score(texts.text(id).len()),
         // llama.cpp's way to make user-defined pieces win: the other scores are negative.
         _ => 0.0,
     });
@@ -76,10 +75,13 @@ pub(super) fn unigram(
     }))
 }
 
-pub(super) fn rwkv(texts: &Lexicon, unk: Option<TokenId>) -> Result<Model, TokenizeError> {
+/// Text never becomes a control token here, unlike in llama.cpp: the original vocabulary has none.
+pub(super) fn rwkv(texts: &Lexicon, attrs: &[u16], unk: Option<TokenId>) -> Result<Model, TokenizeError> {
     let spelt: Vec<Vec<u8>> = (0..texts.len() as u32).map(|id| unescape_rwkv(texts.text(id))).collect();
     let unknown = unk.ok_or(TokenizeError::SpecialIdMissing { key: "tokenizer.ggml.unknown_token_id" })?;
-    Ok(Model::Longest(Longest::new(Trie::new(spelt.iter().map(Vec::as_slice).zip(0..)), unknown)))
+    let pieces = spelt.iter().map(Vec::as_slice).zip(0..).zip(attrs);
+    let pieces = pieces.filter(|(_, attr)| **attr & attr::CONTROL == 0).map(|(piece, _)| piece);
+    Ok(Model::Longest(Longest::new(Trie::new(pieces), unknown)))
 }
 
 pub(super) fn plamo2(vocab: &GgufVocab<'_>, texts: &Lexicon, attrs: &[u16]) -> Result<Model, TokenizeError> {
@@ -87,7 +89,7 @@ pub(super) fn plamo2(vocab: &GgufVocab<'_>, texts: &Lexicon, attrs: &[u16]) -> R
     let mut pieces = Vec::new();
     for (id, attr) in (0u32..).zip(attrs) {
         let text = texts.text(id);
-        if attr & attr::BYTE == 0 {
+        if attr & (attr::BYTE | attr::CONTROL | attr::UNKNOWN) == 0 {
             pieces.push((text, id));
         } else if let Some(slot) = byte_token(text).and_then(|byte| bytes.get_mut(byte as usize)) {
             *slot = Some(id);

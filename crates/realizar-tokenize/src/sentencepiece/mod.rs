@@ -60,6 +60,9 @@ impl SentencePiece {
                 limit: MAX_PIECES,
             });
         }
+        if let Some((id, piece)) = (0u32..).zip(&file.pieces).find(|(_, piece)| !piece.score.is_finite()) {
+            return Err(TokenizeError::BadScore { id, score: f64::from(piece.score) });
+        }
         let mut texts = Lexicon::with_capacity(file.pieces.len(), 0);
         for piece in &file.pieces {
             texts.push(piece.text.as_bytes());
@@ -418,11 +421,10 @@ fn model(file: &ModelFile<'_>, texts: &Lexicon, unknown: TokenId, user_defined: 
             let normal =
                 || numbered().filter(|(_, piece)| piece.kind == Kind::Normal).map(|(_, piece)| piece.score);
             let lowest = f64::from(normal().fold(f32::MAX, f32::min));
-            let highest = normal().fold(f32::MIN, f32::max);
             let usable =
                 numbered().filter(|(_, piece)| matches!(piece.kind, Kind::Normal | Kind::UserDefined));
             let scores = file.pieces.iter().map(|piece| match piece.kind {
-                Kind::UserDefined => user_defined_score(piece.text.len(), highest),
+                Kind::UserDefined => user_defined_score(piece.text.len()),
                 _ => f64::from(piece.score),
             });
             let pieces = usable.map(|(id, piece)| (piece.text.as_bytes(), id));

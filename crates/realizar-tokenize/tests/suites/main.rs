@@ -4,9 +4,11 @@
 mod bad_input;
 mod gguf;
 mod hf;
+mod odd_files;
 mod other;
 mod pre;
 mod sha256;
 mod speed;
 mod stream;
 mod support;
+mod typed;

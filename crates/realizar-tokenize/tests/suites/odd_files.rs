@@ -1,0 +1,183 @@
+//! Files that load but are not as files mostly are, against what the reference libraries answer for them.
+
+use realizar_tokenize::{Compat, DecodeOptions, EncodeOptions, GgufVocab, TokenizeError, Tokenizer};
+use serde_json::{Value, json};
+
+const PLAIN: EncodeOptions = EncodeOptions { add_special: false, parse_special: false };
+const SHOWN: DecodeOptions = DecodeOptions { keep_special: true, clean_spaces: false, strip_ends: false };
+
+/// Ids, the same with places, and as many as are counted; a second time from memory.
+fn ids(name: &str, tokenizer: &Tokenizer, text: &str, options: EncodeOptions) -> Vec<u32> {
+    let found = tokenizer.encode_str(text, options).unwrap();
+    for _ in 0..2 {
+        let placed = tokenizer.encode_with_offsets(text.as_bytes(), options).unwrap();
+        assert_eq!(placed.ids, found, "{name}: `{text}` with places");
+        assert_eq!(tokenizer.encode_str(text, options).unwrap(), found, "{name}: `{text}` again");
+        assert_eq!(
+            tokenizer.count(text.as_bytes(), options).unwrap(),
+            found.len(),
+            "{name}: `{text}` counted"
+        );
+    }
+    found
+}
+
+/// Name, template, ids with special tokens, ids without.
+type Template<'a> = (&'a str, Vec<&'a Value>, &'a [u32], &'a [u32]);
+
+#[test]
+fn templates_may_leave_out_or_repeat_a_text() {
+    let special = json!({"SpecialToken": {"id": "</s>", "type_id": 0}});
+    let first = json!({"Sequence": {"id": "A", "type_id": 0}});
+    // As `tokenizers` 0.23.3: with special tokens, without.
+    let cases: Vec<Template<'_>> = vec![
+        ("only a special token", vec![&special], &[9], &[]),
+        ("nothing", vec![], &[], &[]),
+        ("before", vec![&special, &first], &[9, 2], &[2]),
+        ("twice", vec![&first, &first], &[2, 2], &[2, 2]),
+        ("between", vec![&first, &special, &first], &[2, 9, 2], &[2, 2]),
+    ];
+    for (name, single, with, without) in cases {
+        let file = json!({
+            "post_processor": {"type": "TemplateProcessing", "single": single, "pair": [first],
+                "special_tokens": {"</s>": {"id": "</s>", "ids": [9], "tokens": ["</s>"]}}},
+            "model": {"type": "BPE", "vocab": {"H": 0, "e": 1, "He": 2, "</s>": 9}, "merges": [["H", "e"]]},
+        });
+        let tokenizer = Tokenizer::from_json(file.to_string().as_bytes()).unwrap();
+        let options = EncodeOptions { add_special: true, ..PLAIN };
+        assert_eq!(ids(name, &tokenizer, "He", options), with, "{name}");
+        assert_eq!(ids(name, &tokenizer, "He", PLAIN), without, "{name}, without special tokens");
+    }
+}
+
+const NORMAL: u8 = 1;
+const UNKNOWN: u8 = 2;
+const CONTROL: u8 = 3;
+const USER_DEFINED: u8 = 4;
+const UNUSED: u8 = 5;
+
+/// A unigram model without any normalising.
+pub(crate) fn unigram(pieces: &[Piece]) -> Vec<u8> {
+    let mut file = Vec::new();
+    for (text, score, kind) in pieces {
+        let mut piece = vec![0x0A, text.len() as u8];
+        piece.extend_from_slice(text.as_bytes());
+        piece.push(0x15);
+        piece.extend_from_slice(&score.to_le_bytes());
+        piece.extend_from_slice(&[0x18, *kind]);
+        file.extend_from_slice(&[0x0A, piece.len() as u8]);
+        file.extend_from_slice(&piece);
+    }
+    // The kind of model; no dummy prefix, no squeezing of spaces.
+    file.extend_from_slice(&[0x12, 2, 0x18, 1, 0x1A, 4, 0x18, 0, 0x20, 0]);
+    file
+}
+
+const BASE: [Piece; 3] = [("<unk>", 0.0, UNKNOWN), ("<s>", 0.0, CONTROL), ("</s>", 0.0, CONTROL)];
+
+/// Text, score, kind.
+type Piece = (&'static str, f32, u8);
+type Answers = &'static [(&'static str, &'static [u32])];
+
+/// As `sentencepiece` 0.2.3 answers.
+#[test]
+fn user_defined_pieces_and_absurd_scores() {
+    let cases: Vec<(&str, Vec<Piece>, Answers)> = vec![
+        (
+            "user-defined beside good pieces",
+            vec![("a", -0.04, NORMAL), ("b", -0.04, NORMAL), ("ab", -9.0, USER_DEFINED), ("c", -1.0, NORMAL)],
+            &[("ab", &[5]), ("aab", &[3, 5]), ("aaaa", &[3, 3, 3, 3]), ("xaax", &[0, 3, 3, 0])],
+        ),
+        (
+            "user-defined beside a better cover",
+            vec![("a", 0.06, NORMAL), ("b", 0.06, NORMAL), ("ab", -9.0, USER_DEFINED), ("c", -1.0, NORMAL)],
+            &[("ab", &[3, 4]), ("aab", &[3, 3, 4])],
+        ),
+        (
+            "user-defined of four bytes",
+            vec![("a", -3.0, NORMAL), ("b", -3.0, NORMAL), ("abab", -9.0, USER_DEFINED), ("c", -1.0, NORMAL)],
+            &[("abab", &[5]), ("xababaaaa", &[0, 5, 3, 3, 3, 3])],
+        ),
+        (
+            "sums that are infinite",
+            vec![
+                ("a", -1.3e38, NORMAL),
+                ("b", -1.3e38, NORMAL),
+                ("ab", -9.0, USER_DEFINED),
+                ("c", -1.0, NORMAL),
+            ],
+            &[
+                ("ab", &[5]),
+                ("aaaa", &[3, 3, 3, 3]),
+                ("abcabc", &[5, 6, 5, 6]),
+                ("xaax", &[0, 3, 3, 0]),
+                ("aaaaaaaaac", &[3, 3, 3, 3, 3, 3, 3, 3, 3, 6]),
+            ],
+        ),
+        (
+            "sums that are infinite, upwards",
+            vec![("a", 3e38, NORMAL), ("b", 3e38, NORMAL), ("ab", -9.0, USER_DEFINED), ("c", -1.0, NORMAL)],
+            &[("aab", &[3, 3, 4]), ("xaax", &[0, 3, 3, 0])],
+        ),
+        (
+            "no normal piece",
+            vec![("ab", 0.0, USER_DEFINED), ("c", 0.0, USER_DEFINED)],
+            &[("xab", &[0]), ("cc", &[4, 4])],
+        ),
+    ];
+    for (name, pieces, answers) in cases {
+        let tokenizer = Tokenizer::from_sentencepiece(&unigram(&[&BASE[..], &pieces].concat())).unwrap();
+        for (text, expected) in answers {
+            assert_eq!(ids(name, &tokenizer, text, PLAIN), *expected, "{name}: `{text}`");
+        }
+    }
+}
+
+#[test]
+fn scores_that_are_no_numbers_are_refused() {
+    for (score, kind) in [
+        (f32::NAN, NORMAL),
+        (f32::INFINITY, CONTROL),
+        (f32::NEG_INFINITY, NORMAL),
+        (f32::NAN, USER_DEFINED),
+        (f32::NAN, UNUSED),
+    ] {
+        let file = unigram(&[&BASE[..], &[("a", -1.0, NORMAL), ("zz", score, kind)]].concat());
+        let error = Tokenizer::from_sentencepiece(&file).map(|_| ()).unwrap_err();
+        assert!(matches!(error, TokenizeError::BadScore { id: 4, .. }), "{score} of kind {kind}: {error}");
+    }
+    for (model, score) in
+        [("llama", f32::NAN), ("llama", f32::INFINITY), ("t5", f32::NAN), ("t5", f32::NEG_INFINITY)]
+    {
+        let tokens: Vec<&[u8]> = vec![b"<unk>", b"</s>", b"<0x0A>", b"a"];
+        let scores = Some(vec![0.0, 0.0, 0.0, score]);
+        let vocab = GgufVocab {
+            model,
+            tokens,
+            scores,
+            add_bos: Some(false),
+            unk: Some(0),
+            eos: Some(1),
+            ..GgufVocab::default()
+        };
+        for compat in [Compat::Original, Compat::LlamaCpp] {
+            let error = Tokenizer::from_gguf(&vocab, compat).map(|_| ()).unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                format!("token 3 has the score {score}, expected a finite number"),
+                "{model}"
+            );
+        }
+    }
+}
+
+/// What is added up in double precision, too.
+#[test]
+fn tokenizer_json_with_absurd_scores() {
+    let vocab = json!([["<unk>", 0.0], ["a", -1.7e308], ["b", -1.7e308], ["c", -1.0]]);
+    let file = json!({"model": {"type": "Unigram", "unk_id": 0, "vocab": vocab}});
+    let tokenizer = Tokenizer::from_json(file.to_string().as_bytes()).unwrap();
+    let found = ids("double", &tokenizer, "aabac", PLAIN);
+    assert_eq!(found, [1, 1, 2, 1, 3]);
+    assert_eq!(tokenizer.decode(&found, SHOWN).unwrap(), b"a a b a c");
+}
