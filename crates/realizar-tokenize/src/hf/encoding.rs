@@ -204,6 +204,9 @@ impl Truncation {
     }
 }
 
+/// Most tokens that padding may fill up to.
+const MAX_PADDED: usize = 1 << 20;
+
 /// `padding` of the file.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Padding {
@@ -219,9 +222,14 @@ impl Padding {
     pub(super) fn read(at: &At<'_>) -> Result<Self, TokenizeError> {
         let strategy = at.need("strategy")?;
         let fixed = strategy.get("Fixed").map(|at| at.number()).transpose()?.map(|fixed| fixed as usize);
+        let multiple = at.get("pad_to_multiple_of").map_or(Ok(1), |at| at.number())?.max(1) as usize;
+        let found = multiple.max(fixed.unwrap_or(0));
+        if found > MAX_PADDED {
+            return Err(TokenizeError::TooMany { what: "padding", found, limit: MAX_PADDED });
+        }
         Ok(Self {
             fixed,
-            multiple: at.get("pad_to_multiple_of").map_or(Ok(1), |at| at.number())?.max(1) as usize,
+            multiple,
             left: at.text_of("direction", "Right")? == "Left",
             id: at.get("pad_id").map_or(Ok(0), |at| at.id())?,
             type_id: at.get("pad_type_id").map_or(Ok(0), |at| at.id())?,

@@ -181,3 +181,19 @@ fn tokenizer_json_with_absurd_scores() {
     assert_eq!(found, [1, 1, 2, 1, 3]);
     assert_eq!(tokenizer.decode(&found, SHOWN).unwrap(), b"a a b a c");
 }
+
+#[test]
+fn padding_without_end_is_refused() {
+    for (name, padding) in [
+        ("fixed", json!({"strategy": {"Fixed": 22_222_226}})),
+        ("multiple", json!({"strategy": {"Fixed": 4}, "pad_to_multiple_of": 1_u64 << 40})),
+    ] {
+        let vocab = json!([["<unk>", 0.0], ["a", -1.0]]);
+        let file = json!({"padding": padding, "model": {"type": "Unigram", "unk_id": 0, "vocab": vocab}});
+        let error = Tokenizer::from_json(file.to_string().as_bytes()).map(|_| ()).unwrap_err();
+        assert!(
+            matches!(error, TokenizeError::TooMany { what: "padding", limit: 0x10_0000, .. }),
+            "{name}: {error}"
+        );
+    }
+}
