@@ -308,14 +308,16 @@ fn ropes(
         WindowRope::Unscaled => rope.unscaled(rope.base),
         WindowRope::OwnBase | WindowRope::OwnBaseHalfElsewhere => rope.unscaled(own()?.unwrap_or(10_000.0)),
     };
-    if let Some(dim) = read.count(facts::WINDOW_ROTARY_DIM)? {
-        window.dim = dim;
-    }
+    let own_dim = read.count(facts::WINDOW_ROTARY_DIM)?;
+    window.dim = own_dim.unwrap_or(window.dim);
     // Also where the file says it for the other layers only: theirs may be wider.
-    read.rotated(window.dim, facts::WINDOW_ROTARY_DIM, width(true))?;
+    let said = own_dim.map_or(facts::ROTARY_DIM, |_| facts::WINDOW_ROTARY_DIM);
+    let own_width = read.count(facts::WINDOW_HEAD_DIM)?;
+    let wide = own_width.map_or(facts::HEAD_DIM, |_| facts::WINDOW_HEAD_DIM);
+    read.rotated((said, window.dim), (wide, width(true)))?;
     if arch.window_rope == WindowRope::OwnBaseHalfElsewhere {
         rope.dim /= 2;
-        read.rotated(rope.dim, facts::ROTARY_DIM, width(false))?;
+        read.rotated((facts::ROTARY_DIM, rope.dim), (facts::HEAD_DIM, width(false)))?;
     }
     Ok((Some(rope), Some(window)))
 }

@@ -236,10 +236,14 @@ impl<'a> FactReader<'a> {
         self.source.metadata(key).is_some()
     }
 
-    /// Checks how many values of a head rotate.
-    pub(crate) fn rotated(&self, dim: usize, fact: Count, head_dim: usize) -> Result<(), ModelError> {
+    /// Checks how many values of a head rotate, and tells which facts say so.
+    pub(crate) fn rotated(
+        &self,
+        (fact, dim): (Count, usize),
+        (width, head_dim): (Count, usize),
+    ) -> Result<(), ModelError> {
         if dim > head_dim {
-            let (rotated, width) = ((fact.key, dim), (HEAD_DIM.key, head_dim));
+            let (rotated, width) = ((fact.key, dim), (width.key, head_dim));
             return Err(self.disagree(rotated, width, "no more dimensions can be rotated than a head has"));
         }
         if !dim.is_multiple_of(2) {

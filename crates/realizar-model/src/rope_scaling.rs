@@ -58,7 +58,7 @@ impl RopeConfig {
             (Some(dim), _) => dim,
             (None, share) => (head_dim as f32 * share.unwrap_or(1.0)) as usize,
         };
-        read.rotated(dim, facts::ROTARY_DIM, head_dim)?;
+        read.rotated((facts::ROTARY_DIM, dim), (facts::HEAD_DIM, head_dim))?;
         let factor = || -> Result<f32, ModelError> {
             let found = read.number(facts::ROPE_FACTOR)?;
             Ok(found.or(read.number(facts::OLD_ROPE_FACTOR)?).unwrap_or(1.0))

@@ -22,6 +22,14 @@ impl Weights {
         let weights = bind.model()?;
         let mut surplus = bind.binder.finish()?;
         surplus.retain(|name| !config.is_draft(name));
+        // Files in NVFP4 have factors beside their matrices. One that is left out would make every result wrong.
+        let factor = |name: &&String| {
+            name.strip_suffix(".scale").is_some_and(|part| source.tensor(&format!("{part}.weight")).is_some())
+        };
+        if let Some(name) = surplus.iter().find(factor) {
+            let what = format!("a factor on a weight there (`{name}`)");
+            return Err(ModelError::Unsupported { architecture: config.arch.name, what });
+        }
         // Without a missing tensor everything was found.
         let weights = weights.ok_or(ModelError::MissingTensors { names: Vec::new(), more: 0 })?;
         Ok((weights, surplus))

@@ -399,6 +399,67 @@ fn tensors_that_do_not_fit_are_refused() {
     assert!(error.to_string().ends_with(" and 34 more"), "{error}");
 }
 
+/// Found by fuzzing: layers with a window may have narrower heads than the others, and a rotation said for all of them
+/// then left the head.
+#[test]
+fn a_rotation_wider_than_the_heads_of_window_layers_is_refused() {
+    let mut file = ModelFile::open(&golden::own().join("gemma2.gguf"));
+    file.set("gemma2.attention.key_length_swa", Fact::U32(16));
+    file.set("gemma2.attention.value_length_swa", Fact::U32(16));
+    // Layer 0 has the window: 4 heads of queries and 2 of keys and values, in rows of 64 floats.
+    for (part, heads) in [("attn_q", 4), ("attn_k", 2), ("attn_v", 2)] {
+        let tensor = file.tensor(&format!("blk.0.{part}.weight"));
+        tensor.dims[0] = heads * 16;
+        tensor.data.truncate(heads * 16 * 64 * 4);
+    }
+    let tensor = file.tensor("blk.0.attn_output.weight");
+    tensor.dims[1] = 4 * 16;
+    tensor.data.truncate(4 * 16 * 64 * 4);
+    let refusal = |file: &ModelFile| match Model::load(&*file.source()) {
+        Err(ModelError::Disagree { key, value, other, other_value, .. }) => {
+            [key, value, other, other_value].join(" ")
+        }
+        other => panic!("{other:?}"),
+    };
+    let width = "gemma2.attention.key_length_swa 16";
+    assert_eq!(refusal(&file), format!("gemma2.rope.dimension_count 32 {width}"), "said for all layers");
+    file.remove("gemma2.rope.dimension_count");
+    assert_eq!(
+        refusal(&file),
+        format!("gemma2.rope.dimension_count 32 {width}"),
+        "by the width of the heads"
+    );
+    file.set("gemma2.rope.dimension_count_swa", Fact::U32(24));
+    assert_eq!(refusal(&file), format!("gemma2.rope.dimension_count_swa 24 {width}"), "said for the window");
+    file.set("gemma2.rope.dimension_count_swa", Fact::U32(16));
+    Model::load(&*file.source()).unwrap();
+}
+
+/// Files in NVFP4 have factors beside their matrices; the one on a stack of experts' outputs is applied, others are not.
+#[test]
+fn a_factor_that_would_be_left_out_is_refused() {
+    let factor = |name: &str, len: usize| {
+        let data = 2.0_f32.to_le_bytes().repeat(len);
+        Tensor { name: name.into(), dims: vec![len], dtype: DType::F32, data }
+    };
+    for (part, len) in [("ffn_gate_exps", 4), ("ffn_up_exps", 4)] {
+        let (mut file, name) = (mixture(), format!("blk.1.{part}.scale"));
+        file.tensors.push(factor(&name, len));
+        let error = Model::load(&*file.source()).unwrap_err();
+        let ModelError::Unsupported { architecture, what } = error else { panic!("{part}: {error}") };
+        assert_eq!((architecture, what), ("llama", format!("a factor on a weight there (`{name}`)")));
+    }
+    let mut file = mixture();
+    file.tensors.push(factor("blk.1.ffn_down_exps.scale", 4));
+    // Without a matrix it is a tensor like any other.
+    file.tensors.push(factor("extra.scale", 1));
+    let model = Model::load(&*file.source()).unwrap();
+    assert_eq!(
+        model.warnings(),
+        [ModelWarning::SurplusTensors { count: 1, names: vec!["extra.scale".into()] }]
+    );
+}
+
 #[test]
 fn odd_files_load_with_a_warning() {
     let mut file = llama();
