@@ -105,9 +105,20 @@ fn answers(model: &Arc<Model>, kernels: &'static Kernels, prompts: &Value) -> Ve
     prompts.as_array().unwrap().iter().map(&mut answer).collect()
 }
 
-/// The error against the ideal engine stays within twice the reference's own, for the worst prompt of each (where
-/// activations are rounded, one prompt alone is a matter of luck); the divergence within 2.25 times the reference's.
-/// Without rounded activations the greedy text is the ideal's.
+/// How far the error of the worst prompt may be above the reference's worst.
+///
+/// 1.5 times, but for one: the last bit of a score in attention decides whether an activation falls to one or the other
+/// side of a step, and the third prompt of `demo q8_0` has one that matters. Over ten orders of adding up a score
+/// (the one we have, that of adjacent pairs, eight at random) and four kernel tables its error is 0.83 to 1.15 times the
+/// reference's in 38 cases and 1.7 times in two, one of which is the scalar table's today. The mean of the
+/// four prompts stays within 0.75 to 1.04 times the reference's; no other file's worst prompt is above 1.1 times.
+fn allowed(name: &str, format: &str) -> f64 {
+    if (name, format) == ("demo", "q8_0") { 2.0 } else { 1.5 }
+}
+
+/// The error against the ideal engine stays within 1.5 times the reference's own, in the mean of the prompts and (as
+/// [`allowed`] tells) for the worst of each; the divergence within 2.25 times the reference's. Without rounded
+/// activations the greedy text is the ideal's.
 #[test]
 fn logits_and_greedy_text_agree() {
     let Some(data) = golden::shared("trained models, logits") else { return };
@@ -123,20 +134,23 @@ fn logits_and_greedy_text_agree() {
         for kernels in Kernels::available() {
             let answers = answers(&model, kernels, &facts["prompts"]);
             let pairs = || answers.iter().zip(&ideal);
-            let ours = worst(pairs().map(|(a, ideal)| rms(&a.0, ideal)));
-            let error = ours / (2.0 * worst(theirs("rms")) + 2e-5);
+            let ours: Vec<f64> = pairs().map(|(a, ideal)| rms(&a.0, ideal)).collect();
+            let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
+            let typical = mean(&ours) / (1.5 * mean(&theirs("rms")) + 2e-5);
+            let error = worst(ours) / (allowed(name, format) * worst(theirs("rms")) + 2e-5);
             let divergence = worst(pairs().map(|(a, ideal)| kl(ideal, &a.0)));
             let limit = 2.25 * worst(theirs("kl_ideal_to_llamacpp")) + 1e-7;
             let expected = golden["greedy_ideal"].as_array().unwrap().iter().map(ids);
             let same = answers.iter().zip(expected).filter(|(a, expected)| a.1 == *expected).count();
             let rounded = !matches!(format, "f32" | "f16" | "bf16");
             report.line(
-                error <= 1.0 && divergence <= limit && (rounded || same == 4),
+                error <= 1.0 && typical <= 1.0 && divergence <= limit && (rounded || same == 4),
                 format!(
-                    "{name} {format} on {}: rms at most {:.0} % of the limit; KL {divergence:.1e}, limit {limit:.1e}; \
+                    "{name} {format} on {}: rms at most {:.0} % of the limit, in the mean {:.0} %; KL {divergence:.1e}, limit {limit:.1e}; \
                      greedy text {same} of 4",
                     kernels.name(),
-                    100.0 * error
+                    100.0 * error,
+                    100.0 * typical
                 ),
             );
         }
