@@ -28,11 +28,22 @@ const TYPES: &[DType] = &[
     DType::Q4_K,
     DType::Q5_K,
     DType::Q6_K,
+    DType::IQ4_NL,
     DType::IQ4_XS,
 ];
 
 /// The formats that every table above scalar multiplies on integers.
-const FAST: &[DType] = &[DType::Q4_0, DType::Q8_0, DType::Q4_K, DType::Q5_K, DType::Q6_K];
+const FAST: &[DType] = &[
+    DType::Q4_0,
+    DType::Q8_0,
+    DType::Q4_K,
+    DType::Q5_K,
+    DType::Q6_K,
+    #[cfg(target_arch = "x86_64")]
+    DType::IQ4_NL,
+    #[cfg(target_arch = "x86_64")]
+    DType::IQ4_XS,
+];
 /// How much faster than f32 weights they must be, with one token and with many: an integer kernel is at least twice as
 /// fast on every table, the slow path decodes first and is slower.
 const AT_LEAST: f64 = 1.2;

@@ -46,8 +46,8 @@ pub(crate) mod word {
 pub(crate) enum ActKind {
     /// One scale per 32 values, for the types with blocks of 32.
     Block32,
-    /// One scale per 256 values, for the K types. It is coarse enough that the product of any 16 values with weights
-    /// of magnitude up to 32 stays within 16 bits.
+    /// One scale per 256 values, for the types with blocks of 256. It is coarse enough that the product of any 16 values
+    /// with weights of magnitude up to 32, which K types have, stays within 16 bits.
     Super256,
 }
 

@@ -4,9 +4,10 @@
 //! `sum * (weight scale * activation scale)` in one rounding to a partial of 256 values, block by block, and the
 //! partials one after the other. K types sum `block scale * block sum` of 256 values in integers, turn that into a
 //! float once, multiply by d, take off the minima, and add the result times the activations' scale in one rounding.
+//! IQ4_XS, whose block sums are too large for that, adds `sum * (d * block scale)` block by block in floats instead.
 //! Every table follows this order.
 
-use realizar_quant::{DType, f16_to_f32, k_scales};
+use realizar_quant::{DType, IQ4_VALUES, f16_to_f32, k_scales};
 
 use super::math::Plain;
 use crate::acts::{ActKind, Acts, SUPER, word};
@@ -40,6 +41,16 @@ pub(crate) static FORMATS: &[IntegerFormat] = &[
         dtype: DType::Q6_K,
         kind: ActKind::Super256,
         product: |w, a, _, out| by_super::<Q6K, Plain>(w, a, out),
+    },
+    IntegerFormat {
+        dtype: DType::IQ4_NL,
+        kind: ActKind::Block32,
+        product: |w, a, _, out| by_block::<Iq4Nl, Plain>(w, a, out),
+    },
+    IntegerFormat {
+        dtype: DType::IQ4_XS,
+        kind: ActKind::Super256,
+        product: |w, a, _, out| by_scaled::<Iq4Xs, Plain>(w, a, out),
     },
 ];
 
@@ -75,6 +86,51 @@ impl Block for Q8_0 {
             *q = byte as i8;
         }
         half_at(bytes, 0)
+    }
+}
+
+/// As Q4_0, but the 4 bits choose from a table.
+pub(crate) struct Iq4Nl;
+
+impl Block for Iq4Nl {
+    const BYTES: usize = 18;
+    #[inline(always)]
+    fn unpack(bytes: &[u8], q: &mut [i8; 32]) -> f32 {
+        chosen(&bytes[2..18], q);
+        half_at(bytes, 0)
+    }
+}
+
+/// f16 d, the upper two bits of eight scales, their lower halves, then eight times 16 bytes as in IQ4_NL.
+pub(crate) struct Iq4Xs;
+
+/// A type of 256-blocks whose eight parts are added up in floats.
+pub(crate) trait Scaled {
+    const BYTES: usize;
+    fn unpack(bytes: &[u8], q: &mut [[i8; 32]; 8], scales: &mut [f32; 8]);
+}
+
+impl Scaled for Iq4Xs {
+    const BYTES: usize = 136;
+    #[inline(always)]
+    fn unpack(bytes: &[u8], q: &mut [[i8; 32]; 8], scales: &mut [f32; 8]) {
+        let d = half_at(bytes, 0);
+        let high = u16::from_le_bytes([bytes[2], bytes[3]]);
+        for b in 0..8 {
+            let low = bytes[4 + b / 2] >> (4 * (b % 2)) & 15;
+            let scale = i32::from(low) | i32::from(high >> (2 * b) & 3) << 4;
+            scales[b] = (scale - 32) as f32 * d;
+            chosen(&bytes[8 + b * 16..][..16], &mut q[b]);
+        }
+    }
+}
+
+/// 16 bytes of two indices into the table: the low halves are the first 16.
+#[inline(always)]
+fn chosen(bytes: &[u8], q: &mut [i8; 32]) {
+    for (i, &byte) in bytes.iter().enumerate() {
+        q[i] = IQ4_VALUES[usize::from(byte & 15)];
+        q[i + 16] = IQ4_VALUES[usize::from(byte >> 4)];
     }
 }
 
@@ -254,6 +310,28 @@ pub(crate) fn by_super<F: KType, D: Dots8>(weights: &Weights<'_>, acts: &Acts<'_
                     let starts = &record[word::S32_MINUS_16..][..8];
                     let mins: i32 = starts.iter().zip(&w.mins).map(|(start, min)| start / -16 * min).sum();
                     value = (-(mins as f32)).mul_add(w.d_min, value);
+                }
+                let out = &mut out.row(token)[row];
+                *out = value.mul_add(float(record[word::S_SCALE]), if block == 0 { 0.0 } else { *out });
+            }
+        }
+    }
+}
+
+#[inline(always)]
+pub(crate) fn by_scaled<F: Scaled, D: Dots8>(
+    weights: &Weights<'_>,
+    acts: &Acts<'_>,
+    out: &mut Tile<'_, f32>,
+) {
+    let (mut q, mut scales) = ([[0; 32]; 8], [0.0; 8]);
+    for row in 0..weights.rows {
+        for (block, bytes) in weights.row(row).chunks_exact(F::BYTES).enumerate() {
+            F::unpack(bytes, &mut q, &mut scales);
+            for (token, record) in records(acts, block).enumerate() {
+                let mut value = 0.0;
+                for b in 0..8 {
+                    value = (D::dot32(&q[b], words(record, b * 8)) as f32).mul_add(scales[b], value);
                 }
                 let out = &mut out.row(token)[row];
                 *out = value.mul_add(float(record[word::S_SCALE]), if block == 0 { 0.0 } else { *out });

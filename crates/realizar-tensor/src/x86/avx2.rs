@@ -10,7 +10,7 @@ use crate::attend::Attend;
 use crate::kernels::{Dots, IntegerFormat, Peak};
 use crate::matrix::Weights;
 use crate::pool::Tile;
-use crate::scalar::integer::{self, Block, KType, Q4_0, Q4K, Q5K, Q6K, Q8_0};
+use crate::scalar::integer::{self, Block, Iq4Nl, Iq4Xs, KType, Q4_0, Q4K, Q5K, Q6K, Q8_0, Scaled};
 use crate::scalar::math::Fused;
 use crate::scalar::{activation, attention, norm, quantise};
 use crate::scratch::Scratch;
@@ -36,6 +36,8 @@ static TABLE: Kernels = Kernels {
         IntegerFormat { dtype: DType::Q4_K, kind: ActKind::Super256, product: by_super::<Q4K> },
         IntegerFormat { dtype: DType::Q5_K, kind: ActKind::Super256, product: by_super::<Q5K> },
         IntegerFormat { dtype: DType::Q6_K, kind: ActKind::Super256, product: by_super::<Q6K> },
+        IntegerFormat { dtype: DType::IQ4_NL, kind: ActKind::Block32, product: by_block::<Iq4Nl> },
+        IntegerFormat { dtype: DType::IQ4_XS, kind: ActKind::Super256, product: by_scaled::<Iq4Xs> },
     ],
     quantise: |kind, x, width, block, words| {
         // SAFETY: see `TABLE`.
@@ -111,6 +113,11 @@ fn by_super<F: KType>(weights: &Weights<'_>, acts: &Acts<'_>, _: &mut Scratch, o
     unsafe { gated::by_super::<F>(weights, acts, out) }
 }
 
+fn by_scaled<F: Scaled>(weights: &Weights<'_>, acts: &Acts<'_>, _: &mut Scratch, out: &mut Tile<'_, f32>) {
+    // SAFETY: see `TABLE`.
+    unsafe { gated::by_scaled::<F>(weights, acts, out) }
+}
+
 /// The plain loops, compiled for these instructions.
 mod gated {
     use std::arch::x86_64::{_mm_loadu_si128, _mm256_cvtph_ps, _mm256_storeu_ps};
@@ -118,7 +125,7 @@ mod gated {
     use super::integer8::Vectors;
     use super::{ActKind, Acts, Attend, Dots, Fused, Gate, Tile, Weights};
     use super::{activation, attention, integer, norm};
-    use crate::scalar::integer::{Block, KType};
+    use crate::scalar::integer::{Block, KType, Scaled};
     use crate::scalar::scan::{self, ChannelScan, Convolve, Scan};
 
     #[target_feature(enable = "avx2,fma,f16c")]
@@ -137,6 +144,11 @@ mod gated {
     #[target_feature(enable = "avx2,fma,f16c")]
     pub(super) fn by_block<F: Block>(weights: &Weights<'_>, acts: &Acts<'_>, out: &mut Tile<'_, f32>) {
         integer::by_block::<F, Vectors>(weights, acts, out);
+    }
+
+    #[target_feature(enable = "avx2,fma,f16c")]
+    pub(super) fn by_scaled<F: Scaled>(weights: &Weights<'_>, acts: &Acts<'_>, out: &mut Tile<'_, f32>) {
+        integer::by_scaled::<F, Vectors>(weights, acts, out);
     }
 
     #[target_feature(enable = "avx2,fma,f16c")]

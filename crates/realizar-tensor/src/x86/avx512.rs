@@ -47,6 +47,16 @@ static TABLE: Kernels = Kernels {
         IntegerFormat { dtype: DType::Q4_K, kind: ActKind::Super256, product: product::<{ unpack::Q4_K }> },
         IntegerFormat { dtype: DType::Q5_K, kind: ActKind::Super256, product: product::<{ unpack::Q5_K }> },
         IntegerFormat { dtype: DType::Q6_K, kind: ActKind::Super256, product: product::<{ unpack::Q6_K }> },
+        IntegerFormat {
+            dtype: DType::IQ4_NL,
+            kind: ActKind::Block32,
+            product: product::<{ unpack::IQ4_NL }>,
+        },
+        IntegerFormat {
+            dtype: DType::IQ4_XS,
+            kind: ActKind::Super256,
+            product: product::<{ unpack::IQ4_XS }>,
+        },
     ],
     quantise: |kind, x, width, block, words| {
         // SAFETY: see `TABLE`.

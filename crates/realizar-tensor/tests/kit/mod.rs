@@ -13,10 +13,20 @@ use realizar_quant::{DType, decode, encode};
 use realizar_tensor::{Compute, Kernels, Pool, Product, QMatrix, Rows, Vector};
 
 /// The formats that have integer kernels.
-pub(crate) const INTEGER: &[DType] = &[DType::Q4_0, DType::Q8_0, DType::Q4_K, DType::Q5_K, DType::Q6_K];
+pub(crate) const INTEGER: &[DType] = &[
+    DType::Q4_0,
+    DType::Q8_0,
+    DType::Q4_K,
+    DType::Q5_K,
+    DType::Q6_K,
+    #[cfg(target_arch = "x86_64")]
+    DType::IQ4_NL,
+    #[cfg(target_arch = "x86_64")]
+    DType::IQ4_XS,
+];
 /// Formats that are multiplied as f32.
 pub(crate) const FLOAT: &[DType] =
-    &[DType::F32, DType::F16, DType::BF16, DType::Q5_1, DType::Q3_K, DType::IQ4_NL];
+    &[DType::F32, DType::F16, DType::BF16, DType::Q5_1, DType::Q3_K, DType::Q5_0];
 
 /// A small generator (xorshift64*).
 pub(crate) struct Random(u64);

@@ -5,11 +5,11 @@
 use std::arch::x86_64::{
     __m512, __m512i, _mm512_add_ps, _mm512_castsi512_ps, _mm512_cvtepi32_ps, _mm512_dpwssd_epi32,
     _mm512_fmadd_ps, _mm512_fnmadd_ps, _mm512_mul_ps, _mm512_set1_epi32, _mm512_setzero_ps,
-    _mm512_setzero_si512, _mm512_storeu_ps,
+    _mm512_setzero_si512, _mm512_slli_epi32, _mm512_storeu_ps,
 };
 
 use super::rows::LANES;
-use super::unpack::{FACTS, Head, Q5_K};
+use super::unpack::{FACTS, Head, IQ4_XS, Q5_K};
 use crate::acts::{ActKind, word};
 
 /// The sums of 256 values of sixteen rows for `T` tokens: in integers for K types, else in floats.
@@ -38,6 +38,10 @@ impl<const T: usize> Fold<T> {
     ) {
         for t in 0..T {
             match FACTS[F].kind {
+                ActKind::Super256 if F == IQ4_XS => {
+                    let scale = _mm512_castsi512_ps(scale);
+                    self.float[t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(acc[t]), scale, self.float[t]);
+                }
                 // The sums fit 16 bits (see `ActKind::Super256`), and the upper half of the scale is zero.
                 ActKind::Super256 => self.integer[t] = _mm512_dpwssd_epi32(self.integer[t], acc[t], scale),
                 ActKind::Block32 => {
@@ -52,29 +56,41 @@ impl<const T: usize> Fold<T> {
     /// Adds the 256 values to the outputs.
     #[target_feature(enable = "avx512f,avx512vnni,fma")]
     #[inline]
-    pub(super) fn finish<const F: usize>(&mut self, head: &Head, words: &[i32], sums: &mut [__m512; T]) {
+    pub(super) fn finish<const F: usize>(&self, head: &Head, words: &[i32], sums: &mut [__m512; T]) {
         for t in 0..T {
-            if matches!(FACTS[F].kind, ActKind::Block32) {
-                sums[t] = _mm512_add_ps(sums[t], self.float[t]);
-                continue;
-            }
-            let pair = |i: usize| splat(words, (word::S32_PAIRS + i) * T + t);
-            if F == Q5_K {
-                for i in 0..4 {
-                    self.integer[t] = _mm512_dpwssd_epi32(self.integer[t], head.offsets[i], pair(i));
-                }
-            }
-            let mut value = _mm512_mul_ps(_mm512_cvtepi32_ps(self.integer[t]), head.d);
-            if FACTS[F].mins {
-                let mut mins = _mm512_setzero_si512();
-                for i in 0..4 {
-                    mins = _mm512_dpwssd_epi32(mins, head.mins[i], pair(i));
-                }
-                value = _mm512_fnmadd_ps(_mm512_cvtepi32_ps(mins), head.d_min, value);
-            }
-            let scale = _mm512_castsi512_ps(splat(words, word::S_SCALE * T + t));
-            sums[t] = _mm512_fmadd_ps(value, scale, sums[t]);
+            self.finish_one::<F>(head, words, t, &mut sums[t]);
         }
+    }
+
+    /// Adds the 256 values to the output of one token.
+    #[target_feature(enable = "avx512f,avx512vnni,fma")]
+    #[inline]
+    pub(super) fn finish_one<const F: usize>(&self, head: &Head, words: &[i32], t: usize, sum: &mut __m512) {
+        if matches!(FACTS[F].kind, ActKind::Block32) {
+            *sum = _mm512_add_ps(*sum, self.float[t]);
+            return;
+        }
+        let scale = _mm512_castsi512_ps(splat(words, word::S_SCALE * T + t));
+        if F == IQ4_XS {
+            *sum = _mm512_fmadd_ps(self.float[t], scale, *sum);
+            return;
+        }
+        let pair = |i: usize| splat(words, (word::S32_PAIRS + i) * T + t);
+        let mut total = self.integer[t];
+        if F == Q5_K {
+            for i in 0..4 {
+                total = _mm512_dpwssd_epi32(total, head.offsets[i], pair(i));
+            }
+        }
+        let mut value = _mm512_mul_ps(_mm512_cvtepi32_ps(total), head.d);
+        if FACTS[F].mins {
+            let mut mins = _mm512_setzero_si512();
+            for i in 0..4 {
+                mins = _mm512_dpwssd_epi32(mins, head.mins[i], pair(i));
+            }
+            value = _mm512_fnmadd_ps(_mm512_cvtepi32_ps(mins), head.d_min, value);
+        }
+        *sum = _mm512_fmadd_ps(value, scale, *sum);
     }
 }
 
@@ -86,6 +102,10 @@ pub(super) fn start<const F: usize, const T: usize>(words: &[i32], b: usize) -> 
     if let Some(start) = FACTS[F].start {
         for t in 0..T {
             acc[t] = splat(words, (start + b) * T + t);
+            if F == IQ4_XS {
+                // The offset is 128, and the record has -16 times the sum.
+                acc[t] = _mm512_slli_epi32::<3>(acc[t]);
+            }
         }
     }
     acc

@@ -4,10 +4,14 @@
 //! offset that the activations' sums take off again (see [`crate::acts`]), as the start value of each block's sum.
 
 use std::arch::x86_64::{
-    __m512, __m512i, _mm_cvtsi32_si128, _mm512_and_si512, _mm512_castps_si512, _mm512_or_si512,
-    _mm512_set1_epi8, _mm512_set1_epi32, _mm512_setzero_ps, _mm512_setzero_si512, _mm512_slli_epi16,
-    _mm512_slli_epi32, _mm512_srai_epi32, _mm512_srl_epi32, _mm512_srli_epi32, _mm512_xor_si512,
+    __m512, __m512i, _mm_cvtsi32_si128, _mm_set_epi64x, _mm512_and_si512, _mm512_broadcast_i32x4,
+    _mm512_castps_si512, _mm512_cvtepi32_ps, _mm512_mul_ps, _mm512_or_si512, _mm512_set1_epi8,
+    _mm512_set1_epi32, _mm512_setzero_ps, _mm512_setzero_si512, _mm512_shuffle_epi8, _mm512_slli_epi16,
+    _mm512_slli_epi32, _mm512_srai_epi32, _mm512_srl_epi32, _mm512_srli_epi32, _mm512_sub_epi32,
+    _mm512_xor_si512,
 };
+
+use realizar_quant::IQ4_VALUES;
 
 use super::rows::{Rows16, high_halves, low_halves};
 use crate::acts::{ActKind, word};
@@ -31,14 +35,18 @@ pub(super) const Q8_0: usize = 1;
 pub(super) const Q4_K: usize = 2;
 pub(super) const Q5_K: usize = 3;
 pub(super) const Q6_K: usize = 4;
+pub(super) const IQ4_NL: usize = 5;
+pub(super) const IQ4_XS: usize = 6;
 
 /// By the numbers above.
-pub(super) const FACTS: [Facts; 5] = [
+pub(super) const FACTS: [Facts; 7] = [
     Facts { bytes: 144, kind: ActKind::Block32, block: 32, start: Some(word::B32_MINUS_8), mins: false },
     Facts { bytes: 272, kind: ActKind::Block32, block: 32, start: Some(word::B32_MINUS_128), mins: false },
     Facts { bytes: 144, kind: ActKind::Super256, block: 32, start: None, mins: true },
     Facts { bytes: 176, kind: ActKind::Super256, block: 32, start: Some(word::S32_MINUS_16), mins: true },
     Facts { bytes: 210, kind: ActKind::Super256, block: 16, start: Some(word::S16_MINUS_32), mins: false },
+    Facts { bytes: 144, kind: ActKind::Block32, block: 32, start: Some(word::B32_MINUS_128), mins: false },
+    Facts { bytes: 136, kind: ActKind::Super256, block: 32, start: Some(word::S32_MINUS_16), mins: false },
 ];
 
 /// Scales of 256 values of sixteen rows.
@@ -60,10 +68,22 @@ pub(super) struct Head {
 #[inline]
 pub(super) fn head<const F: usize>(rows: Rows16, out: &mut Head) {
     match F {
-        Q4_0 | Q8_0 => {
-            let t = if F == Q4_0 { rows.words::<9, 1>([0]) } else { rows.words::<17, 2>([0, 136]) };
+        Q4_0 | Q8_0 | IQ4_NL => {
+            let t = if F != Q8_0 { rows.words::<9, 1>([0]) } else { rows.words::<17, 2>([0, 136]) };
             for (pair, t) in out.scales.as_chunks_mut::<2>().0.iter_mut().zip(t) {
                 *pair = [_mm512_castps_si512(low_halves(t)), _mm512_castps_si512(high_halves(t))];
+            }
+        }
+        IQ4_XS => {
+            let t = rows.transpose(0);
+            let d = low_halves(t[0]);
+            let (mut low, mut high) = (t[1], _mm512_srli_epi32::<16>(t[0]));
+            let bits = |x, mask| _mm512_and_si512(x, _mm512_set1_epi32(mask));
+            for scale in &mut out.scales[..8] {
+                let six = _mm512_or_si512(bits(low, 15), _mm512_slli_epi32::<4>(bits(high, 3)));
+                let six = _mm512_cvtepi32_ps(_mm512_sub_epi32(six, _mm512_set1_epi32(32)));
+                *scale = _mm512_castps_si512(_mm512_mul_ps(six, d));
+                (low, high) = (_mm512_srli_epi32::<4>(low), _mm512_srli_epi32::<2>(high));
             }
         }
         Q4_K | Q5_K => {
@@ -132,6 +152,27 @@ pub(super) const fn place<const F: usize>(part: usize, i: usize) -> usize {
 pub(super) fn part<const F: usize>(rows: Rows16, part: usize) -> [__m512i; 16] {
     let mut out = [_mm512_setzero_si512(); 16];
     match F {
+        IQ4_NL | IQ4_XS => {
+            // Values of -127 to 113 as unsigned bytes, 128 too large.
+            let table = const {
+                let mut table = [0u8; 16];
+                let mut i = 0;
+                while i < 16 {
+                    table[i] = (IQ4_VALUES[i] as u8) ^ 0x80;
+                    i += 1;
+                }
+                u128::from_le_bytes(table)
+            };
+            let table = _mm512_broadcast_i32x4(_mm_set_epi64x((table >> 64) as i64, table as i64));
+            for i in 0..2 {
+                let b = part * 2 + i;
+                let t = rows.transpose(if F == IQ4_NL { b * 18 + 2 } else { b * 16 + 8 });
+                for j in 0..4 {
+                    out[i * 8 + j] = _mm512_shuffle_epi8(table, and(t[j], 15));
+                    out[i * 8 + 4 + j] = _mm512_shuffle_epi8(table, and(_mm512_srli_epi32::<4>(t[j]), 15));
+                }
+            }
+        }
         Q4_0 => {
             for i in 0..2 {
                 let t = rows.transpose((part * 2 + i) * 18 + 2);
