@@ -21,7 +21,9 @@ pub(crate) fn run(gate: &mut Gate<'_>, arguments: &[String]) -> Result<Note, Gat
     gate.needs("llvm-cov", "cargo-llvm-cov")?;
     let folders: Vec<String> =
         Workspace::read(gate)?.packages.iter().map(|package| package.folder(gate.root)).collect();
-    gate.must(&Invocation::cargo("llvm-cov --workspace --no-report --no-fail-fast"))?;
+    gate.must(&Invocation::cargo(
+        "llvm-cov --workspace --features realizar-http/axum --no-report --no-fail-fast",
+    ))?;
     let report = Invocation::cargo("llvm-cov report --json --summary-only").watch(Watch::Stdout);
     let mut json = String::new();
     if !gate.programs.run(gate.root, &report, &mut |line| json.push_str(line))? {
@@ -138,7 +140,10 @@ mod tests {
                 "llvm-cov --version",
                 "`cargo llvm-cov` is not installed; `cargo install --locked cargo-llvm-cov` installs it",
             ),
-            ("--no-report", "`cargo llvm-cov --workspace --no-report --no-fail-fast` failed"),
+            (
+                "--no-report",
+                "`cargo llvm-cov --workspace --features realizar-http/axum --no-report --no-fail-fast` failed",
+            ),
             ("llvm-cov report", "`cargo llvm-cov report --json --summary-only` failed"),
             ("nothing", "the coverage report is not the JSON that was expected"),
         ];

@@ -29,7 +29,8 @@ pub(crate) fn run(gate: &mut Gate<'_>) -> Result<Note, GateError> {
     let broken = if gate.programs.has_cargo(gate.root, "nextest")? {
         with_nextest(gate, &mut tally)?
     } else {
-        let invocation = Invocation::cargo("test --workspace --all-targets --no-fail-fast");
+        let invocation =
+            Invocation::cargo("test --workspace --all-targets --features realizar-http/axum --no-fail-fast");
         with_cargo(gate, &invocation, &mut tally)?
     };
     let invocation = Invocation::cargo("test --workspace --doc --no-fail-fast");
@@ -91,8 +92,8 @@ impl Tally {
 fn with_nextest(gate: &mut Gate<'_>, tally: &mut Tally) -> Result<Option<Invocation>, GateError> {
     let report = Workspace::read(gate)?.target_directory.join("nextest/gate/junit.xml");
     let invocation = Invocation::cargo(
-        "nextest run --workspace --all-targets --config-file xtask/nextest.toml --profile gate --color never \
-         --no-tests pass",
+        "nextest run --workspace --all-targets --features realizar-http/axum --config-file xtask/nextest.toml \
+         --profile gate --color never --no-tests pass",
     );
     let invocation = invocation.watch(Watch::Stderr);
     let mut printed = Ok(());

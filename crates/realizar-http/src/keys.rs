@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
@@ -76,6 +76,15 @@ impl Keys {
     /// The file cannot be read, others than its owner may read it, it holds no key, or a key is too short.
     pub fn read(path: &Path) -> Result<Self, HttpError> {
         let failed = |source| HttpError::KeyFile { path: path.to_owned(), source };
+        // Asked before it is opened: opening a FIFO waits for a writer.
+        let known = std::fs::metadata(path).map_err(failed)?;
+        if !known.is_file() {
+            return Err(failed(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")));
+        }
+        if known.len() > MAX_FILE_BYTES {
+            let bytes = format!("{} bytes, at most {MAX_FILE_BYTES} are read", known.len());
+            return Err(failed(io::Error::new(io::ErrorKind::FileTooLarge, bytes)));
+        }
         let file = File::open(path).map_err(failed)?;
         #[cfg(unix)]
         {
@@ -227,6 +236,7 @@ mod tests {
     use super::{Keys, MAX_ADDRESSES};
     use crate::refusal::Refusal;
     use http::HeaderMap;
+    use std::error::Error as _;
     use std::net::{IpAddr, Ipv4Addr};
     use std::path::Path;
     use std::time::{Duration, Instant};
@@ -258,6 +268,21 @@ mod tests {
                 Keys::parse(text, path).map(|keys| keys.known().len()).map_err(|error| error.to_string());
             assert_eq!(keys, expected.map_err(str::to_owned), "{name}");
         }
+    }
+
+    #[test]
+    fn key_files_are_regular_files_of_a_bounded_size() {
+        let told = |path: &Path| {
+            let error = Keys::read(path).unwrap_err();
+            error.source().map(ToString::to_string).unwrap_or_default()
+        };
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(told(folder.path()), "not a regular file");
+        let long = folder.path().join("long");
+        std::fs::write(&long, "0123456789abcdef\n".repeat(70_000)).unwrap();
+        assert_eq!(told(&long), "1190000 bytes, at most 1048576 are read");
+        #[cfg(target_os = "linux")]
+        assert_eq!(told(Path::new("/dev/null")), "not a regular file");
     }
 
     #[test]

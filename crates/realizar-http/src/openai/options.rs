@@ -116,7 +116,8 @@ fn biases(fields: Fields<'_>, vocab: usize) -> Result<Vec<(u32, f32)>, Refusal> 
     let inside = Fields::at(object, &path);
     let mut biases = Vec::with_capacity(object.len());
     for key in object.keys() {
-        let id = key.parse::<u32>().ok().filter(|id| (*id as usize) < vocab);
+        // `+1` and `01` would be a second spelling of the same id.
+        let id = key.parse::<u32>().ok().filter(|id| (*id as usize) < vocab && id.to_string() == *key);
         let Some(id) = id else {
             return Err(Refusal::field(
                 &path,

@@ -94,6 +94,8 @@ fn field_cases() -> Vec<Case> {
         chat("logit_bias", "[]", "logit_bias"),
         chat("logit_bias", r#"{"x":1}"#, "logit_bias"),
         chat("logit_bias", r#"{"-1":1}"#, "logit_bias"),
+        chat("logit_bias", r#"{"+1":1}"#, "logit_bias"),
+        chat("logit_bias", r#"{"01":1}"#, "logit_bias"),
         chat("logit_bias", r#"{"9000000":1}"#, "logit_bias"),
         chat("logit_bias", r#"{"1":101}"#, "logit_bias.1"),
         chat("logit_bias", r#"{"1":"x"}"#, "logit_bias.1"),
