@@ -126,7 +126,7 @@ const ODD_NUMBERS: &[(DType, f32, &str, &[&str])] = &[
     (DType::F32, 1e9, "F16", &["element 519 is 1000000000, too large for F16"]),
     (DType::F32, 1e9, "Q8_0", &["too large for Q8_0"]),
     (DType::F32, -1e38, "Q6_K", &["`blk.0.attn_q.weight`", "element 519 is -", "too large for Q6_K"]),
-    (DType::F32, 1e9, "Q5_K_S", &["element 512 is", "too large for Q5_K"]),
+    (DType::F32, 1e9, "Q5_K_S", &["element 519 is", "too large for Q5_K"]),
 ];
 
 #[test]
@@ -317,13 +317,15 @@ fn folders_and_apr_files_give_the_same_tensors() {
             assert_eq!((found.dtype, found.data), (tensor.dtype, tensor.data), "{source}: {}", tensor.name);
         }
     }
-    // A shard of the folder is a source too.
-    let shard = at("folder").join("model.safetensors");
-    run(&["quantize".as_ref(), at("folder").as_os_str(), shard.as_os_str(), "Q8_0".as_ref()]).refused(
-        "onto a shard",
-        1,
-        &["being read"],
-    );
+    // Whatever lies in the folder is the source's.
+    for name in ["model.safetensors", "config.json"] {
+        let inside = at("folder").join(name);
+        run(&["quantize".as_ref(), at("folder").as_os_str(), inside.as_os_str(), "Q8_0".as_ref()]).refused(
+            name,
+            1,
+            &["being read"],
+        );
+    }
 }
 
 /// Name, bytes, what the message names: files of importance weights in the older format.
@@ -390,19 +392,27 @@ fn missing_importance_is_told() {
     let out = folder.path().join("out.gguf");
     let file = folder.path().join("imatrix.dat");
     // One entry of a tensor that the model has.
-    let name = b"blk.0.attn_q.weight";
-    let numbers = 1.5_f32.to_le_bytes().repeat(256);
-    let bytes = [
-        &1_i32.to_le_bytes()[..],
-        &19_i32.to_le_bytes(),
-        name,
-        &0_i32.to_le_bytes(),
-        &256_i32.to_le_bytes(),
-        &numbers,
-    ];
-    fs::write(&file, bytes.concat()).expect("a file");
+    let write = |number: f32| {
+        let name = b"blk.0.attn_q.weight";
+        let numbers = number.to_le_bytes().repeat(256);
+        let bytes = [
+            &1_i32.to_le_bytes()[..],
+            &19_i32.to_le_bytes(),
+            name,
+            &0_i32.to_le_bytes(),
+            &256_i32.to_le_bytes(),
+            &numbers,
+        ];
+        fs::write(&file, bytes.concat()).expect("a file");
+    };
+    write(1.5);
     let flags = |target| [target, "--imatrix", file.to_str().expect("a path")];
     let answer = quantize("shapes.gguf", &out, &flags("Q4_K_S")).ok("some");
     assert!(answer.stderr.contains("warning: no importance weights for: "), "{}", answer.stderr);
     quantize("shapes.gguf", &out, &flags("IQ2_XXS")).refused("needed", 1, &["worthless", "that has them"]);
+    // Sums that leave the range of f32 inside the search.
+    write(3e38);
+    let words = ["`blk.0.attn_q.weight`", "importance weights around element", "too large for Q4_K"];
+    let quiet = [&flags("Q4_K_S")[..], &["-q"]].concat();
+    quantize("shapes.gguf", &out, &quiet).refused("overflow", 1, &words);
 }

@@ -19,6 +19,8 @@ pub(crate) enum QuantizeError {
     NotFinite { name: String, index: usize, value: f32 },
     #[error("tensor `{}`: element {index} is {value}, too large for {dtype}", name.escape_debug())]
     TooLarge { name: String, index: usize, value: f32, dtype: DType },
+    #[error("tensor `{}`: the importance weights around element {index} are too large for {dtype}", name.escape_debug())]
+    ImportanceTooLarge { name: String, index: usize, dtype: DType },
     #[error("`{}` has {found} importance weights for tensor `{}`, which needs {needed}: they are of another model", file.escape_debug(), name.escape_debug())]
     ImportanceLength { file: String, name: String, found: usize, needed: usize },
     #[error("`{}` is no file of importance weights: {what}", file.escape_debug())]

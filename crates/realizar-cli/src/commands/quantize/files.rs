@@ -28,6 +28,11 @@ pub(super) fn of_source(input: &Path, source: &dyn TensorSource) -> Vec<PathBuf>
     }
 }
 
+/// What OUT must not be: the files of the source, and whatever else lies in its folder.
+pub(super) fn kept(input: &Path, source_files: &[PathBuf]) -> Vec<PathBuf> {
+    if input.is_dir() { listed(input, |_| true) } else { source_files.to_vec() }
+}
+
 fn listed(folder: &Path, wanted: impl Fn(&str) -> bool) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let names = entries.filter(|entry| entry.file_name().to_str().is_some_and(&wanted));

@@ -180,14 +180,20 @@ impl<'a> Worker<'a> {
         };
         encode(tensor.to, &self.floats, importance, out).map_err(|source| tensor.refuse(source))?;
         let large = self.floats.iter().fold(0.0f32, |largest, x| largest.max(x.abs()));
-        if large < LARGE {
+        if large < LARGE && importance.is_none() {
             return Ok(());
         }
         let mut back = vec![0.0; self.floats.len()];
         decode(tensor.to, out, &mut back).map_err(|source| tensor.refuse(source))?;
         // A scale that overflows gives infinity; a search in which the squares overflow finds nothing but zeros.
-        let lost = self.floats.iter().zip(&back).position(|(x, &y)| x.abs() == large && y == 0.0);
-        match first_not_finite(&back).map(|(i, _)| i).or(lost) {
+        let lost = || self.floats.iter().zip(&back).position(|(x, &y)| x.abs() == large && y == 0.0);
+        let spoilt = first_not_finite(&back).map(|(i, _)| self.largest_beside(i, tensor.to));
+        match spoilt.or_else(|| lost().filter(|_| large >= LARGE)) {
+            Some(i) if self.floats[i].abs() < LARGE => Err(QuantizeError::ImportanceTooLarge {
+                name: tensor.name.to_owned(),
+                index: at + i,
+                dtype: tensor.to,
+            }),
             Some(i) => Err(QuantizeError::TooLarge {
                 name: tensor.name.to_owned(),
                 index: at + i,
@@ -196,6 +202,13 @@ impl<'a> Worker<'a> {
             }),
             None => Ok(()),
         }
+    }
+
+    /// Where the largest weight of the block stands that holds weight `i`: it is the one that made the scale.
+    fn largest_beside(&self, i: usize, dtype: DType) -> usize {
+        let first = i - i % dtype.block_elems();
+        let block = first..self.floats.len().min(first + dtype.block_elems());
+        block.max_by(|&a, &b| self.floats[a].abs().total_cmp(&self.floats[b].abs())).unwrap_or(i)
     }
 }
 
