@@ -76,25 +76,37 @@ impl Compute {
         let largest = products.iter().map(|product| product.weight.byte_len() / product.weight.rows()).max();
         self.prepare_products(tokens, x.width(), largest.unwrap_or(0));
         for part in products.chunks_mut(GROUP) {
-            let mut jobs = [None; GROUP];
-            let mut part = part.iter_mut();
-            let grids: [_; GROUP] = std::array::from_fn(|i| match part.next() {
-                Some(Product { weight, bias, out }) => {
-                    let weight: &QMatrix = weight;
-                    let bias = bias.map(Vector::as_slice);
-                    jobs[i] = Some(Job { weight, bias, first_row: 0 });
-                    let width = out.width();
-                    Grid::new(out.values_mut(), width, Cuts::Every(tokens), tile_rows(weight, tokens))
-                }
-                None => Grid::none(),
-            });
-            let input = Input { x: x.read(), acts: &self.acts, stride: tokens };
-            self.pool.run(grids, &mut self.scratch, |scratch, index, mut tile| {
-                if let Some(job) = jobs[index] {
-                    job.run(self.kernels, input, scratch, &mut tile);
-                }
-            });
+            // A step of a small model is mostly fixed cost, so that nothing is set up for products that are not there.
+            match part.len() {
+                1 => self.together::<1>(x, part),
+                2 => self.together::<2>(x, part),
+                3 => self.together::<3>(x, part),
+                _ => self.together::<GROUP>(x, part),
+            }
         }
+    }
+
+    /// Up to `N` products in one phase.
+    fn together<const N: usize>(&mut self, x: &Rows, products: &mut [Product<'_>]) {
+        let tokens = x.rows();
+        let mut jobs = [None; N];
+        let mut products = products.iter_mut();
+        let grids: [_; N] = std::array::from_fn(|i| match products.next() {
+            Some(Product { weight, bias, out }) => {
+                let weight: &QMatrix = weight;
+                let bias = bias.map(Vector::as_slice);
+                jobs[i] = Some(Job { weight, bias, first_row: 0 });
+                let width = out.width();
+                Grid::new(out.values_mut(), width, Cuts::Every(tokens), tile_rows(weight, tokens))
+            }
+            None => Grid::none(),
+        });
+        let input = Input { x: x.read(), acts: &self.acts, stride: tokens };
+        self.pool.run(grids, &mut self.scratch, |scratch, index, mut tile| {
+            if let Some(job) = jobs[index] {
+                job.run(self.kernels, input, scratch, &mut tile);
+            }
+        });
     }
 
     /// Working memory for tiles of any product with `tokens` rows of `width` and weight rows of up to `row_bytes`.
