@@ -17,6 +17,7 @@ pub(crate) mod cohere2moe;
 pub(crate) mod command_r;
 pub(crate) mod dbrx;
 pub(crate) mod deepseek2;
+pub(crate) mod deepseek32;
 pub(crate) mod dots1;
 pub(crate) mod ernie4_5;
 pub(crate) mod ernie4_5_moe;
@@ -29,6 +30,7 @@ pub(crate) mod falcon_h1;
 pub(crate) mod gemma;
 pub(crate) mod gemma2;
 pub(crate) mod gemma3;
+pub(crate) mod gemma3n;
 pub(crate) mod gemma4;
 pub(crate) mod gemma_embedding;
 pub(crate) mod glm4;
@@ -98,8 +100,9 @@ pub(crate) use self::missing::MISSING;
 
 pub use self::kinds::{
     AttentionGate, AttentionScale, Biases, EmbeddingScale, Ffn, FfnGate, GateNumbers, Latent, LogitScale,
-    Moe, MoeLayers, Norm, NormPlaces, Position, Presence, QkNorm, Residual, ResidualScale, Role, RopeLayers,
-    SharedExpert, SharedKv, Softcaps, State, StateKind, StateLayers, Temperature, WindowRope, Windows,
+    Moe, MoeLayers, Norm, NormPlaces, PerLayer, Position, Presence, QkNorm, Residual, ResidualScale, Role,
+    RopeLayers, SharedExpert, SharedKv, Softcaps, State, StateKind, StateLayers, Streams, Temperature,
+    WindowRope, Windows,
 };
 
 /// Every architecture that this crate runs, in the order of their names.
@@ -117,6 +120,7 @@ pub const ARCHITECTURES: &[&ArchFacts] = &[
     &command_r::FACTS,
     &dbrx::FACTS,
     &deepseek2::FACTS,
+    &deepseek32::FACTS,
     &dots1::FACTS,
     &ernie4_5::FACTS,
     &ernie4_5_moe::FACTS,
@@ -130,6 +134,7 @@ pub const ARCHITECTURES: &[&ArchFacts] = &[
     &gemma_embedding::FACTS,
     &gemma2::FACTS,
     &gemma3::FACTS,
+    &gemma3n::FACTS,
     &gemma4::FACTS,
     &glm4::FACTS,
     &glm4moe::FACTS,
@@ -240,6 +245,8 @@ pub struct ArchFacts {
     pub temperature: Temperature,
     /// Values are normed head by head, without gains.
     pub value_norm: bool,
+    /// Keys, before their norm, are the values of layers without a projection of values.
+    pub keys_serve: bool,
     /// Whose keys and values a layer reads.
     pub shared_kv: SharedKv,
     /// A recurrent state.
@@ -252,6 +259,8 @@ pub struct ArchFacts {
     pub value_scale: bool,
     /// Whether keys and values come out of a low-rank latent vector.
     pub latent: Latent,
+    /// Attention reads the keys that an indexer chooses, whose heads rotate these pairs; beside [`Latent::Absorbed`] only.
+    pub indexer: Option<PairOrder>,
     /// The feed-forward branch.
     pub ffn: Ffn,
     /// Its function, where the file has numbers for it.
@@ -262,8 +271,10 @@ pub struct ArchFacts {
     pub embedding_scale: EmbeddingScale,
     /// A row of `token_types.weight` is added to every embedding.
     pub token_types: bool,
-    /// Every block adds an embedding of its own (`embedding_length_per_layer_input`), if the file says so.
-    pub per_layer: bool,
+    /// Every block adds an embedding of its own.
+    pub per_layer: PerLayer,
+    /// Streams beside the one that blocks run on.
+    pub streams: Option<Streams>,
     /// `layer_output_scale` multiplies the stream after each block, where the file has it.
     pub block_scale: bool,
     /// Factor on both branches.
@@ -305,18 +316,21 @@ const PLAIN: ArchFacts = ArchFacts {
     sinks: Presence::Never,
     temperature: Temperature::Never,
     value_norm: false,
+    keys_serve: false,
     shared_kv: SharedKv::Never,
     state: None,
     attention_gate: AttentionGate::None,
     clamp_qkv: false,
     value_scale: false,
     latent: Latent::Never,
+    indexer: None,
     ffn: Ffn { activation: Gate::Silu, gate: FfnGate::Split },
     gate_numbers: GateNumbers::Never,
     moe: None,
     embedding_scale: EmbeddingScale::One,
     token_types: false,
-    per_layer: false,
+    per_layer: PerLayer::Never,
+    streams: None,
     block_scale: false,
     residual_scale: ResidualScale::One,
     logit_scale: LogitScale::Unused,

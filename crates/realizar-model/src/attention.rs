@@ -21,8 +21,8 @@ impl Pass {
     ) {
         let block = &config.blocks[layer];
         let rope = config.layer_rope(layer).and(self.ropes[usize::from(block.windowed)].as_ref());
-        let Self { compute, cache, buffers, temperatures, alibi, .. } = self;
-        let Buffers { x, normed, input: own, branch, attention, latent, .. } = buffers;
+        let Self { compute, cache, buffers, temperatures, alibi, indexer_rope, .. } = self;
+        let Buffers { x, normed, input: own, branch, attention, latent, indexer, .. } = buffers;
         let input = input.of(x, normed, own);
         attention.fit(block);
         let last = config.arch.qk_norm_last;
@@ -55,9 +55,8 @@ impl Pass {
         }
         let place = cache.places[layer];
         let Paging { slots, spans, stretches } = step.paging[place.store];
-        let store = &mut cache.stores[place.store].kv;
         if owns_keys {
-            compute.kv_append(store, place.layer, k, v, slots);
+            compute.kv_append(&mut cache.stores[place.store].kv, place.layer, k, v, slots);
         }
         let spec = AttentionSpec {
             heads: block.heads,
@@ -69,7 +68,22 @@ impl Pass {
             alibi: alibi.as_ref(),
         };
         let spans = if config.arch.stretch.is_some() && block.rotates { stretches } else { spans };
-        compute.attention(q, store, place.layer, spans, &spec, heads);
+        let low = latent.as_ref().and_then(|latent| latent.q_low.as_ref());
+        let chooses = match &weights.input {
+            AttentionInput::Latent(weights) => weights.indexer.as_ref().zip(low.zip(config.indexer)),
+            AttentionInput::Heads(_) => None,
+        };
+        match chooses.zip(indexer.as_mut()) {
+            Some(((weights, ([_, low], shape)), buffers)) => {
+                let rope = rope.and(indexer_rope.as_ref());
+                weights.choose(compute, &shape, (input, low), rope, cache, place, step, buffers);
+                let store = (&cache.stores[place.store].kv, place.layer);
+                buffers.attention(compute, q, store, spans, &spec, heads);
+            }
+            None => {
+                compute.attention(q, &cache.stores[place.store].kv, place.layer, spans, &spec, heads);
+            }
+        }
         let heads = match (&weights.input, config.latent.zip(latent.as_mut())) {
             (AttentionInput::Latent(weights), Some((shape, buffers))) => match &weights.up {
                 LatentUp::Absorbed { v, .. } => {
@@ -82,30 +96,41 @@ impl Pass {
             },
             _ => heads,
         };
-        if let Some(norm) = &weights.inner_norm {
-            norm_parts(compute, norm, 1, config.norm_eps, heads);
-        }
-        let heads: &Rows = match (&weights.input, &weights.gate) {
-            (_, Some(linear)) => {
-                project(compute, input, [(linear, &mut *gate)]);
-                if gate.width() == heads.width() {
-                    compute.gate(Gate::Sigmoid, gate, heads);
-                    gate
-                } else {
-                    compute.gate_heads(heads, gate);
-                    heads
-                }
-            }
-            (AttentionInput::Heads(_), None) if gate_in_query(config) => {
-                compute.gate(Gate::Sigmoid, gate, heads);
-                gate
-            }
-            _ => heads,
-        };
+        let heads = finish_heads(compute, config, weights, input, (heads, gate));
         project(compute, heads, [(&weights.output, &mut *branch)]);
         if config.value_scale != 1.0 {
             compute.scale(branch, config.value_scale);
         }
+    }
+}
+
+/// The norm and the gate of the heads' values; gives the buffer that holds the result.
+fn finish_heads<'a>(
+    compute: &mut Compute,
+    config: &Config,
+    weights: &Attention,
+    input: &Rows,
+    (heads, gate): (&'a mut Rows, &'a mut Rows),
+) -> &'a Rows {
+    if let Some(norm) = &weights.inner_norm {
+        norm_parts(compute, norm, 1, config.norm_eps, heads);
+    }
+    match (&weights.input, &weights.gate) {
+        (_, Some(linear)) => {
+            project(compute, input, [(linear, &mut *gate)]);
+            if gate.width() == heads.width() {
+                compute.gate(Gate::Sigmoid, gate, heads);
+                gate
+            } else {
+                compute.gate_heads(heads, gate);
+                heads
+            }
+        }
+        (AttentionInput::Heads(_), None) if gate_in_query(config) => {
+            compute.gate(Gate::Sigmoid, gate, heads);
+            gate
+        }
+        _ => heads,
     }
 }
 

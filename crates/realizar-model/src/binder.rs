@@ -53,6 +53,11 @@ impl<'a> Binder<'a> {
         self.source.metadata("config.tie_word_embeddings").and_then(|tied| tied.as_bool()) != Some(false)
     }
 
+    /// Takes note that a tensor is not needed where it may stand.
+    pub(crate) fn pass_over(&mut self, name: &str) {
+        self.used.push(self.dialect.tensor(name));
+    }
+
     /// A tensor's shape, if the file has it.
     pub(crate) fn shape(&self, name: &str) -> Option<Vec<usize>> {
         self.source.tensor(&self.dialect.tensor(name)).map(|view| view.shape.to_vec())

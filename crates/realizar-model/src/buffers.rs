@@ -4,8 +4,10 @@ use realizar_tensor::{Routes, Rows};
 
 use crate::arch::AttentionGate;
 use crate::config::{BlockConfig, Config, LatentConfig, MoeConfig};
+use crate::indexer::IndexerBuffers;
 use crate::per_layer::PerLayerBuffers;
 use crate::state::StateBuffers;
+use crate::streams::StreamBuffers;
 
 /// Every buffer of a pass, with room for the rows of one chunk. Names say what a buffer holds between operations.
 ///
@@ -33,10 +35,14 @@ pub(crate) struct Buffers {
     pub(crate) experts: Option<ExpertBuffers>,
     /// For latent attention.
     pub(crate) latent: Option<LatentBuffers>,
+    /// For attention over chosen keys.
+    pub(crate) indexer: Option<IndexerBuffers>,
     /// For recurrent states.
     pub(crate) state: Option<StateBuffers>,
     /// For embeddings per layer.
     pub(crate) per_layer: Option<PerLayerBuffers>,
+    /// For parallel streams.
+    pub(crate) streams: Option<StreamBuffers>,
     /// Rows whose logits are asked for.
     pub(crate) wanted: Rows,
     /// `wanted` after its norm.
@@ -120,6 +126,13 @@ impl Maker {
         Rows::with_capacity(if self.counts { 0 } else { rows }, width.max(1))
     }
 
+    /// Counts something as large as `width` floats per token of a chunk; gives the rows to make it for, none while bytes
+    /// are counted.
+    pub(crate) fn floats(&mut self, width: usize) -> usize {
+        self.floats = self.floats.saturating_add((self.rows as u64).saturating_mul(width as u64));
+        if self.counts { 0 } else { self.rows }
+    }
+
     /// A buffer of a row per token of a chunk.
     pub(crate) fn chunk(&mut self, width: usize) -> Rows {
         self.rows(self.rows, width)
@@ -153,8 +166,10 @@ impl Buffers {
             up: maker.chunk(ffn),
             experts: config.moe.as_ref().map(|moe| ExpertBuffers::make(moe, config, maker)),
             latent: config.latent.as_ref().map(|latent| LatentBuffers::make(latent, config, maker)),
+            indexer: config.indexer.as_ref().map(|indexer| IndexerBuffers::make(indexer, maker)),
             state: config.state.as_ref().map(|state| StateBuffers::make(state, config, maker)),
             per_layer: config.per_layer.as_ref().map(|shape| PerLayerBuffers::make(shape, config, maker)),
+            streams: config.arch.streams.map(|streams| StreamBuffers::make(&streams, config, maker)),
             wanted: maker.rows(wanted, hidden),
             wanted_normed: maker.rows(wanted, hidden),
             logits: maker.rows(wanted, vocab),
@@ -197,9 +212,8 @@ impl ExpertBuffers {
         let facts = config.arch.moe;
         let width = if latent > 0 { latent } else { config.hidden };
         let routed = maker.rows.saturating_mul(used);
-        let rows = if maker.counts { 0 } else { maker.rows };
-        // As many floats as two numbers per route.
-        maker.floats = maker.floats.saturating_add(2 * routed as u64);
+        // Two numbers per route.
+        let rows = maker.floats(2 * used);
         let beside = facts.is_some_and(|facts| facts.shared == crate::arch::SharedExpert::Branch);
         let spreads = facts.is_some_and(|facts| facts.weighs_input);
         Self {

@@ -20,6 +20,8 @@ pub(crate) struct Cache {
     /// Per layer.
     pub(crate) places: Vec<Place>,
     pub(crate) states: Option<StateStore>,
+    /// The store of the keys that an indexer scores: one key per layer, numbered as in the layer's own store.
+    pub(crate) indexer: Option<usize>,
 }
 
 /// Keys and values of some layers.
@@ -46,6 +48,8 @@ pub(crate) struct CachePlan {
     places: Vec<Place>,
     /// Numbers per state of each part, and how many states.
     states: Option<(Vec<usize>, usize)>,
+    /// Which of the stores is the indexer's.
+    indexer: Option<usize>,
 }
 
 impl CachePlan {
@@ -127,8 +131,16 @@ impl CachePlan {
         for (layer, block) in config.blocks.iter().enumerate() {
             places[layer] = places[block.kv_of];
         }
+        let indexer = config.indexer.as_ref().map(|indexer| {
+            // Its values are one zero each, for which 8 bits have no scale.
+            let dtype = if dtype == KvType::F32 { KvType::F32 } else { KvType::F16 };
+            let (dim, layers) = (indexer.head_dim, stores[0].0.layers);
+            let shape = KvShape { layers, kv_heads: 1, head_dim_k: dim, head_dim_v: 1, dtype };
+            stores.push((shape, 0, None));
+            stores.len() - 1
+        });
         let states = config.state.as_ref().map(|state| (state.parts(config), 0));
-        Self { stores, places, states }
+        Self { stores, places, states, indexer }
     }
 
     /// Stores that are needed.
@@ -158,7 +170,7 @@ impl CachePlan {
             Some((sizes, count)) => Some(StateStore::new(&sizes, count).map_err(failed)?),
             None => None,
         };
-        Ok(Cache { stores, places: self.places, states })
+        Ok(Cache { stores, places: self.places, states, indexer: self.indexer })
     }
 }
 

@@ -18,6 +18,7 @@ use crate::binder::matrix_rows;
 use crate::dialect::Dialect;
 use crate::error::ModelError;
 use crate::facts::{self, FactReader, out_of_range};
+use crate::indexer::IndexerConfig;
 use crate::per_layer::PerLayerConfig;
 use crate::pooling::Pooling;
 use crate::rope_scaling::RopeConfig;
@@ -76,6 +77,8 @@ pub struct Config {
     pub state: Option<StateConfig>,
     /// Latent attention.
     pub latent: Option<LatentConfig>,
+    /// What chooses the keys that attention reads.
+    pub indexer: Option<IndexerConfig>,
     /// How the file wants token vectors joined into one.
     pub pooling: Option<Pooling>,
 }
@@ -162,6 +165,11 @@ impl Config {
             per_layer: PerLayerConfig::read(&read, arch)?,
             state: StateConfig::read(&read, arch, hidden)?,
             latent,
+            indexer: IndexerConfig::read(
+                &read,
+                arch,
+                latent.map_or((0, 0), |latent| (latent.q_rank, latent.rotated)),
+            )?,
             pooling: pooling(&read)?,
         };
         config.set_scales(&read)?;

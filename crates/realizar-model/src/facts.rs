@@ -76,6 +76,9 @@ pub(crate) const KV_RANK: Count = count("attention.kv_lora_rank", 1, 8_192);
 pub(crate) const LATENT_HEAD_DIM: Count = count("attention.key_length_mla", 1, 8_192);
 pub(crate) const LATENT_VALUE_DIM: Count = count("attention.value_length_mla", 1, 8_192);
 
+pub(crate) const INDEXER_HEADS: Count = count("attention.indexer.head_count", 1, 1_024);
+pub(crate) const INDEXER_HEAD_DIM: Count = count("attention.indexer.key_length", 1, 8_192);
+pub(crate) const INDEXER_KEYS: Count = count("attention.indexer.top_k", 1, 1 << 20);
 pub(crate) const PER_LAYER: Count = count("embedding_length_per_layer_input", 0, 1 << 16);
 pub(crate) const CONVOLUTION: Count = count("ssm.conv_kernel", 2, 64);
 pub(crate) const SHORT_CONVOLUTION: Count = count("shortconv.l_cache", 2, 64);

@@ -18,7 +18,8 @@ impl Pass {
         let (block, eps) = (&config.blocks[layer], config.norm_eps);
         match (weights, config.moe.as_ref().zip(experts.as_mut())) {
             (FfnWeights::Dense(weights), _) => {
-                dense(compute, (block.activation, eps), weights, input, [gate, up], branch);
+                let inner = Inner { kind: block.activation, eps, sparsity: block.sparsity };
+                dense(compute, inner, weights, input, [gate, up], branch);
             }
             (FfnWeights::Experts(weights), Some((moe, buffers))) => {
                 let facts = config.arch.moe;
@@ -29,7 +30,8 @@ impl Pass {
                 let weighs_input = facts.is_some_and(|facts| facts.weighs_input);
                 let kind = block.expert_activation;
                 mixture(compute, (kind, eps), weighs_input, weights, (x, input), buffers, branch);
-                shared(compute, (block.activation, eps), weights, input, buffers, spare, branch);
+                let inner = Inner { kind: block.activation, eps, sparsity: None };
+                shared(compute, inner, weights, input, buffers, spare, branch);
                 if let Some(facts) = facts.filter(|facts| facts.sum_scale != 1.0 && weights.shared.is_some())
                 {
                     compute.scale(branch, facts.sum_scale);
@@ -49,10 +51,18 @@ impl Pass {
     }
 }
 
+/// What happens between the projections of a plain branch.
+#[derive(Debug, Clone, Copy)]
+struct Inner {
+    kind: Gate,
+    eps: f32,
+    sparsity: Option<f32>,
+}
+
 /// `out = down(act(gate x) * up x)`, or `down(act(up x))` without a gate.
 fn dense(
     compute: &mut Compute,
-    (kind, eps): (Gate, f32),
+    Inner { kind, eps, sparsity }: Inner,
     weights: &Dense,
     x: &Rows,
     buffers: [&mut Rows; 2],
@@ -62,6 +72,9 @@ fn dense(
     let inner = match &weights.gate {
         Some(linear) => {
             project(compute, x, [(linear, &mut *gate), (&weights.up, &mut *up)]);
+            if let Some(deviations) = sparsity {
+                compute.sparsify(gate, deviations);
+            }
             compute.gate(kind, gate, up);
             gate
         }
@@ -189,7 +202,7 @@ fn mixture(
 /// Adds the expert that serves every token.
 fn shared(
     compute: &mut Compute,
-    kind: (Gate, f32),
+    inner: Inner,
     weights: &Experts,
     x: &Rows,
     buffers: &mut ExpertBuffers,
@@ -197,9 +210,9 @@ fn shared(
     out: &mut Rows,
 ) {
     let (Some(expert), Some([gate, up])) = (&weights.shared, &mut buffers.shared) else { return };
-    dense(compute, kind, expert, x, [gate, up], spare);
+    dense(compute, inner, expert, x, [gate, up], spare);
     if let Some(norms) = &weights.beside {
-        norm_parts(compute, &norms.after_plain, 1, kind.1, spare);
+        norm_parts(compute, &norms.after_plain, 1, inner.eps, spare);
     }
     if let Some(weight) = &weights.shared_gate {
         let share = &mut buffers.shared_gate;

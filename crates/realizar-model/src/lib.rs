@@ -43,6 +43,7 @@ mod facts;
 mod feed_forward;
 mod finite;
 mod hf;
+mod indexer;
 mod linear;
 mod logits;
 mod model;
@@ -55,20 +56,22 @@ mod rope_scaling;
 mod sequences;
 mod session;
 mod state;
+mod streams;
 mod transformer;
 mod weights;
 
 pub use arch::{
     ARCHITECTURES, ArchFacts, AttentionGate, AttentionScale, Biases, EmbeddingScale, Ffn, FfnGate,
-    GateNumbers, Latent, LogitScale, Moe, MoeLayers, Norm, NormPlaces, Position, Presence, QkNorm, Residual,
-    ResidualScale, Role, RopeLayers, SharedExpert, SharedKv, Softcaps, State, StateKind, StateLayers,
-    Temperature, WindowRope, Windows,
+    GateNumbers, Latent, LogitScale, Moe, MoeLayers, Norm, NormPlaces, PerLayer, Position, Presence, QkNorm,
+    Residual, ResidualScale, Role, RopeLayers, SharedExpert, SharedKv, Softcaps, State, StateKind,
+    StateLayers, Streams, Temperature, WindowRope, Windows,
 };
 pub use config::{BlockConfig, Config, FfnKind, LatentConfig, MoeConfig, QueryTemperature};
 pub use convert::{Checkpoint, Fact, GgufView, NewTensor};
 pub use encoder::{Encoder, EncoderOptions};
 pub use error::ModelError;
 pub use finite::check_tensors;
+pub use indexer::IndexerConfig;
 pub use logits::Logits;
 pub use model::{Model, ModelWarning};
 pub use per_layer::PerLayerConfig;

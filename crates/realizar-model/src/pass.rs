@@ -31,11 +31,19 @@ impl Pass {
         engine.reserve(rows, widest(config));
         let temperatures = if config.query_temperature.is_some() { rows } else { 0 };
         let types = if config.arch.token_types { rows } else { 0 };
+        let ropes = [rope(&config.rope, false), rope(&config.window_rope, true)];
+        let indexer_rope = ropes[0].as_ref().zip(config.indexer.as_ref()).zip(config.arch.indexer);
         Ok(Self {
             compute: engine,
             cache: sizes.cache.allocate()?,
             buffers: Buffers::new(config, rows, sizes.logit_rows),
-            ropes: [rope(&config.rope, false), rope(&config.window_rope, true)],
+            indexer_rope: indexer_rope.map(|((rope, indexer), order)| Rope {
+                head_dim: indexer.head_dim,
+                offset: 0,
+                order,
+                ..rope.clone()
+            }),
+            ropes,
             alibi: (config.arch.position == Position::Alibi)
                 .then(|| Vector::from_vec(alibi_slopes(config.widest(|block| block.heads)))),
             temperatures: Vec::with_capacity(temperatures),

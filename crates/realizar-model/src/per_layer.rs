@@ -1,8 +1,8 @@
-//! Embeddings per layer (Gemma 4): every block adds a narrow vector of the token, gated by the stream.
+//! Embeddings per layer (Gemma 3n, Gemma 4): every block adds a narrow vector of the token, gated by the stream.
 
 use realizar_tensor::{HeadCols, QMatrix, Rows};
 
-use crate::arch::{ArchFacts, Norm};
+use crate::arch::{ArchFacts, Norm, PerLayer};
 use crate::attention::norm_parts;
 use crate::binder::Bound;
 use crate::buffers::{Buffers, Maker};
@@ -12,7 +12,7 @@ use crate::facts::{self, FactReader};
 use crate::linear::project;
 use crate::names;
 use crate::transformer::Pass;
-use crate::weights::{Bind, Linear, NormWeights};
+use crate::weights::{Bind, Layer, Linear, NormWeights};
 
 /// Widths of embeddings per layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,10 +52,12 @@ pub(crate) struct PerLayerBuffers {
 
 impl PerLayerConfig {
     pub(crate) fn read(read: &FactReader<'_>, arch: &ArchFacts) -> Result<Option<Self>, ModelError> {
-        if !arch.per_layer {
-            return Ok(None);
-        }
-        let width = read.count(facts::PER_LAYER)?.unwrap_or(0);
+        let default = match arch.per_layer {
+            PerLayer::Never => return Ok(None),
+            PerLayer::Key => 0,
+            PerLayer::KeyOr(width) => width,
+        };
+        let width = read.count(facts::PER_LAYER)?.unwrap_or(default);
         Ok((width > 0).then_some(Self { width }))
     }
 }
@@ -116,19 +118,30 @@ impl Pass {
         compute.scale(inputs, std::f32::consts::FRAC_1_SQRT_2);
     }
 
-    /// Adds a layer's part to the stream.
-    pub(crate) fn add_per_layer(&mut self, config: &Config, layer: usize, weights: Option<&PerLayerWeights>) {
-        let Self { compute, buffers: Buffers { x, branch, per_layer, .. }, .. } = self;
+    /// Adds a layer's part to the stream; where there are several, to all but the first.
+    pub(crate) fn add_per_layer(&mut self, config: &Config, layer: usize, weights: &Layer) {
+        let Self { compute, buffers: Buffers { x, branch, spare, per_layer, streams, .. }, .. } = self;
+        let Layer { per_layer: weights, streams: beside, .. } = weights;
         let (Some(weights), Some(buffers), Some(shape)) = (weights, per_layer, config.per_layer) else {
             return;
         };
         let PerLayerBuffers { inputs, gate, own, .. } = buffers;
         let cols = |offset| HeadCols { stride: 0, offset };
         compute.copy_cols(inputs, cols(layer * shape.width), 1, shape.width, own, cols(0));
-        project(compute, x, [(&weights.gate, &mut *gate)]);
+        let input = match beside {
+            Some(beside) => {
+                compute.scale_columns(x, &beside.scale, spare);
+                &*spare
+            }
+            None => &*x,
+        };
+        project(compute, input, [(&weights.gate, &mut *gate)]);
         compute.gate(config.arch.ffn.activation, gate, own);
         project(compute, gate, [(&weights.out, &mut *branch)]);
         norm_parts(compute, &weights.norm, 1, config.norm_eps, branch);
-        compute.add(branch, 1.0, x);
+        match streams {
+            Some(streams) => streams.others.iter_mut().for_each(|other| compute.add(branch, 1.0, other)),
+            None => compute.add(branch, 1.0, x),
+        }
     }
 }

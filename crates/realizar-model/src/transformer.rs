@@ -41,6 +41,8 @@ pub(crate) struct Pass {
     pub(crate) buffers: Buffers,
     /// The rotation of layers without and with a window.
     pub(crate) ropes: [Option<Rope>; 2],
+    /// The rotation of an indexer's heads.
+    pub(crate) indexer_rope: Option<Rope>,
     /// Slopes of ALiBi, one per head.
     pub(crate) alibi: Option<Vector>,
     /// Factor on each row's queries, where they grow with the position.
@@ -64,6 +66,7 @@ impl Pass {
         for (index, layer) in model.weights.layers.iter().enumerate() {
             self.block(config, index, layer, step);
         }
+        self.close_streams(model.weights.streams.as_ref());
     }
 
     /// Logits of the given rows of the stream, in `buffers.logits`.
@@ -110,12 +113,16 @@ impl Pass {
             norm_in_place(&mut self.compute, norm, config.norm_eps, x, spare);
         }
         self.embed_per_layer(config, weights.per_layer.as_ref(), step.ids);
+        self.open_streams(weights.streams.as_ref());
     }
 
     fn block(&mut self, config: &Config, index: usize, layer: &Layer, step: Step<'_>) {
         let (norms, eps) = (&layer.norms, config.norm_eps);
+        let streams = layer.streams.as_deref();
+        self.predict_streams(config, streams);
         self.route_block_input(config, layer.ffn.as_ref());
         let shared = self.norm_stream(norms.before_attention.as_ref(), eps, Input::Shared, Input::Stream);
+        self.low_rank(config, streams);
         let input = self.norm_stream(norms.attention_only.as_ref(), eps, Input::Own, shared);
         let mixes = layer.attention.is_some() || layer.state.is_some();
         if let Some(attention) = &layer.attention {
@@ -134,6 +141,7 @@ impl Pass {
             std::mem::swap(branch, held);
         } else if mixes {
             self.join(config, norms.stream.as_ref().map(|[after_attention, _]| after_attention));
+            self.join_low_rank(streams);
         }
         let default = if config.parallel { shared } else { Input::Stream };
         let input = self.norm_stream(norms.before_ffn.as_ref(), eps, Input::Own, default);
@@ -146,7 +154,8 @@ impl Pass {
             }
             self.join(config, norms.stream.as_ref().map(|[_, after_ffn]| after_ffn));
         }
-        self.add_per_layer(config, index, layer.per_layer.as_deref());
+        self.correct_streams(config, streams);
+        self.add_per_layer(config, index, layer);
         if layer.output_scale != 1.0 {
             self.compute.scale(&mut self.buffers.x, layer.output_scale);
         }

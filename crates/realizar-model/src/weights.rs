@@ -9,8 +9,10 @@ use realizar_tensor::{QMatrix, Vector};
 pub(crate) use self::bind::{Bind, cut};
 
 use crate::arch::Norm;
+use crate::indexer::IndexerWeights;
 use crate::per_layer::{PerLayerTables, PerLayerWeights};
 use crate::state::StateWeights;
+use crate::streams::{StreamTables, StreamWeights};
 
 /// All weights.
 #[derive(Debug)]
@@ -23,6 +25,7 @@ pub(crate) struct Weights {
     pub(crate) token_types: Option<QMatrix>,
     pub(crate) embedding_norm: Option<NormWeights>,
     pub(crate) per_layer: Option<PerLayerTables>,
+    pub(crate) streams: Option<StreamTables>,
     pub(crate) layers: Vec<Layer>,
     pub(crate) output_norm: Option<NormWeights>,
     /// `[vocab, hidden]`; `None`: the embedding serves.
@@ -67,6 +70,7 @@ pub(crate) struct Layer {
     pub(crate) state: Option<Box<StateWeights>>,
     pub(crate) ffn: Option<FfnWeights>,
     pub(crate) per_layer: Option<Box<PerLayerWeights>>,
+    pub(crate) streams: Option<Box<StreamWeights>>,
     /// Factor on the stream after the block.
     pub(crate) output_scale: f32,
 }
@@ -129,6 +133,7 @@ pub(crate) struct LatentWeights {
     /// `[rotated, hidden]`: the rotated part of the key, one for all heads.
     pub(crate) k_rotated: QMatrix,
     pub(crate) up: LatentUp,
+    pub(crate) indexer: Option<Box<IndexerWeights>>,
 }
 
 /// How the latent vector meets the heads.

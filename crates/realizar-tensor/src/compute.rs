@@ -1,6 +1,7 @@
 //! The operations of a forward pass, on opaque buffers.
 
 mod attention;
+mod choice;
 mod columns;
 mod elementwise;
 mod experts;
@@ -12,8 +13,10 @@ mod recurrent;
 mod rope;
 mod route;
 mod scan;
+mod streams;
 
 pub use self::attention::{AttentionSpan, AttentionSpec};
+pub use self::choice::Chosen;
 pub use self::columns::HeadCols;
 pub use self::elementwise::Gate;
 pub use self::experts::ExpertProduct;

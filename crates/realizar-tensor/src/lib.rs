@@ -58,7 +58,7 @@ mod wasm;
 mod x86;
 
 pub use compute::{
-    AttentionSpan, AttentionSpec, ChannelScanSpec, Compute, ExpertProduct, Gate, HeadCols, PairOrder,
+    AttentionSpan, AttentionSpec, ChannelScanSpec, Chosen, Compute, ExpertProduct, Gate, HeadCols, PairOrder,
     Product, Rope, RouteSpec, Routes, ScanInput, ScanRule, ScanSpec, Scoring,
 };
 pub use error::TensorError;

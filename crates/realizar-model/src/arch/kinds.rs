@@ -400,6 +400,31 @@ pub enum SharedExpert {
     Branch,
 }
 
+/// The width of the embedding that every block adds: `embedding_length_per_layer_input`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PerLayer {
+    /// Blocks add none.
+    Never,
+    /// What the key says; none without it.
+    Key,
+    /// What the key says, or this.
+    KeyOr(usize),
+}
+
+/// Parallel streams, of which blocks run on the first (AltUp), with a projection of low rank beside attention and a sparse
+/// function in the first feed-forward branches.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Streams {
+    /// Streams in all.
+    pub count: usize,
+    /// Rank of the projection beside attention.
+    pub rank: usize,
+    /// Leading blocks whose feed-forward gate keeps only what is large.
+    pub sparse_layers: usize,
+    /// What that is: so many standard deviations above the mean.
+    pub deviations: f32,
+}
+
 /// Factor on the embeddings.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum EmbeddingScale {

@@ -44,6 +44,8 @@ pub struct BlockConfig {
     pub activation: Gate,
     /// The function of the other experts.
     pub expert_activation: Gate,
+    /// The gate of the plain branch keeps what lies so many standard deviations above its mean; `None`: all.
+    pub sparsity: Option<f32>,
 }
 
 /// The kind of a feed-forward branch.
@@ -107,6 +109,10 @@ impl Blocks<'_, '_> {
                 ffn: ffns[layer],
                 activation: activations[layer][0],
                 expert_activation: activations[layer][1],
+                sparsity: arch
+                    .streams
+                    .filter(|streams| layer < streams.sparse_layers)
+                    .map(|streams| streams.deviations),
             };
             block.tempered = match arch.temperature {
                 Temperature::Never => false,

@@ -50,6 +50,10 @@ impl Bind<'_> {
         let biased = arch.biases.qkv;
         let fused = "attn_qkv";
         let qkv = if block.kv_of != layer {
+            // Files may have them all the same.
+            for part in ["attn_k", "attn_v", "attn_k_norm"] {
+                self.binder.pass_over(&names::weight(layer, part));
+            }
             self.scaled(layer, "attn_q", biased, &[rows[0], hidden])?.map(|q| (q, None, None))
         } else if self.binder.has(&names::weight(layer, fused)) {
             let whole = self.scaled(layer, fused, biased, &[rows.iter().sum(), hidden])?;
@@ -57,7 +61,7 @@ impl Bind<'_> {
         } else {
             let q = self.scaled(layer, "attn_q", biased, &[rows[0], hidden])?;
             let k = self.scaled(layer, "attn_k", biased, &[rows[1], hidden])?;
-            let keys_serve = arch.value_norm && !self.binder.has(&names::weight(layer, "attn_v"));
+            let keys_serve = arch.keys_serve && !self.binder.has(&names::weight(layer, "attn_v"));
             let v = match keys_serve {
                 true => Some(None),
                 false => self.scaled(layer, "attn_v", biased, &[rows[2], hidden])?.map(Some),
@@ -122,6 +126,7 @@ impl Bind<'_> {
                 k.zip(v).map(|(k, v)| LatentUp::Absorbed { k, v })
             }
         };
+        let indexer = self.indexer(layer, q_rank)?;
         let built = || {
             let keys = keys?;
             Some(LatentWeights {
@@ -131,6 +136,7 @@ impl Bind<'_> {
                 latent_norm: rms(latent_norm?),
                 k_rotated: keys.slice_rows(kv_rank..kv_rank + rotated).ok()?,
                 up: up?,
+                indexer: indexer?,
             })
         };
         Ok(built())

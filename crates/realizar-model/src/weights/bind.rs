@@ -53,6 +53,7 @@ impl Bind<'_> {
         let token_types = self.token_types()?;
         let embedding_norm = self.norm_at(None, arch.norms.embedding)?;
         let per_layer = self.per_layer_tables()?;
+        let streams = self.stream_tables()?;
         let mut layers = Some(Vec::with_capacity(self.config.layers));
         for layer in 0..self.config.layers {
             let bound = self.layer(layer)?;
@@ -77,6 +78,7 @@ impl Bind<'_> {
                 token_types: token_types?,
                 embedding_norm: embedding_norm?,
                 per_layer: per_layer?,
+                streams: streams?,
                 layers: layers?,
                 output_norm: output_norm?,
                 output: output?,
@@ -143,6 +145,7 @@ impl Bind<'_> {
             _ => self.dense(layer)?.map(|dense| Some(FfnWeights::Dense(Box::new(dense)))),
         };
         let per_layer = self.per_layer(layer)?;
+        let streams = self.streams(layer)?;
         let output_scale = match self.config.arch.block_scale {
             true => self.binder.vector_if(
                 Presence::Optional,
@@ -158,6 +161,7 @@ impl Bind<'_> {
                 state: state?,
                 ffn: ffn?,
                 per_layer: per_layer?,
+                streams: streams?,
                 output_scale: output_scale?.map_or(1.0, |scale| scale.as_slice()[0]),
             })
         };

@@ -11,15 +11,6 @@ use realizar_tensor::{Kernels, Pool};
 use crate::file::{ModelFile, Tensor};
 use crate::golden::{self, Golden, Run, all, argmax, chain, floats, ids, last, outcome};
 
-/// Files of architectures that are refused, and what the refusal must name.
-const REFUSED: &[(&str, &str)] = &[
-    (
-        "deepseek32",
-        "`deepseek32` cannot be run yet: it needs attention that sees the keys an indexer chooses",
-    ),
-    ("gemma3n", "`gemma3n` cannot be run yet: it needs four parallel streams"),
-];
-
 /// Names of all golden files of a kind.
 pub(crate) fn names(folder: &Path, kind: &str) -> Vec<String> {
     let files =
@@ -35,15 +26,9 @@ pub(crate) fn names(folder: &Path, kind: &str) -> Vec<String> {
 fn decoder(folder: &Path, name: &str, kernels: &'static Kernels) -> Option<String> {
     let golden = Golden::read(folder, name);
     let source = realizar_format::open(golden.file("model")).unwrap();
-    let refused = REFUSED.iter().find(|(file, _)| *file == name);
-    let model = match (Model::load(&*source), refused) {
-        (Ok(_), Some(_)) => return Some("runs, but is listed as refused".into()),
-        (Err(error), Some((_, named))) => {
-            let error = chain(&error);
-            return (!error.contains(named)).then(|| format!("the refusal does not name {named}: {error}"));
-        }
-        (Err(error), None) => return Some(chain(&error)),
-        (Ok(model), None) => Arc::new(model),
+    let model = match Model::load(&*source) {
+        Ok(model) => Arc::new(model),
+        Err(error) => return Some(chain(&error)),
     };
     if !model.warnings().is_empty() {
         return Some(format!("{:?}", model.warnings()));
@@ -73,9 +58,6 @@ fn modern_models_agree() {
     let Some(data) = golden::shared("zoo-modern, decoders") else { return };
     let folder = data.join("zoo-modern");
     let names = names(&folder, "decoder");
-    for (name, _) in REFUSED {
-        assert!(names.iter().any(|other| other == name), "{name} is not in the zoo");
-    }
     let mut failures = Vec::new();
     for name in &names {
         let failed = decoder(&folder, name, Kernels::detect());
@@ -144,8 +126,7 @@ fn modern_models_answer_alike_however_they_are_cut() {
     let mut failures = Vec::new();
     for name in names(&folder, "decoder") {
         let golden = Golden::read(&folder, &name);
-        let source = realizar_format::open(golden.file("model")).unwrap();
-        let Ok(model) = Model::load(&*source) else { continue };
+        let model = golden.model();
         let prompt = &golden.json["prompts"].as_array().unwrap()[1];
         let text = [ids(&prompt["tokens"]), ids(&prompt["greedy"])].concat();
         failures.extend(one_answer(&Arc::new(model), &text).map(|what| format!("{name}: {what}")));
@@ -162,8 +143,7 @@ fn modern_models_go_on_greedily_on_every_table() {
     for kernels in Kernels::available() {
         for name in names(&folder, "decoder") {
             let golden = Golden::read(&folder, &name);
-            let source = realizar_format::open(golden.file("model")).unwrap();
-            let Ok(model) = Model::load(&*source) else { continue };
+            let model = golden.model();
             let mut session = Run { kernels, ..Run::plain() }.session(&Arc::new(model));
             let prompt = &golden.json["prompts"].as_array().unwrap()[0];
             let (tokens, greedy) = (ids(&prompt["tokens"]), ids(&prompt["greedy"]));

@@ -135,11 +135,11 @@ impl Compute {
 
 /// One head's keys and values, and how many query heads share them.
 #[derive(Debug, Clone, Copy)]
-struct Source<'a> {
-    kv: &'a KvStore,
-    layer: usize,
-    head: usize,
-    group: usize,
+pub(super) struct Source<'a> {
+    pub(super) kv: &'a KvStore,
+    pub(super) layer: usize,
+    pub(super) head: usize,
+    pub(super) group: usize,
 }
 
 /// The rows of one span that lie in one tile.
@@ -225,7 +225,7 @@ fn span_tile(
 }
 
 /// What the weighted sum is multiplied by at the end.
-fn final_factor(largest: f32, total: f32, sink: Option<f32>) -> f32 {
+pub(super) fn final_factor(largest: f32, total: f32, sink: Option<f32>) -> f32 {
     let Some(sink) = sink else { return 1.0 / total };
     let top = if sink > largest { sink } else { largest };
     let keep = (largest - top).exp();
@@ -233,7 +233,13 @@ fn final_factor(largest: f32, total: f32, sink: Option<f32>) -> f32 {
 }
 
 /// Keys and values of one block as f32.
-fn widen_block(kernels: &Kernels, source: &Source<'_>, block: BlockId, keys: &mut [f32], values: &mut [f32]) {
+pub(super) fn widen_block(
+    kernels: &Kernels,
+    source: &Source<'_>,
+    block: BlockId,
+    keys: &mut [f32],
+    values: &mut [f32],
+) {
     let shape = source.kv.shape();
     let (k, v) = source.kv.head(block, source.layer, source.head);
     match shape.dtype {
