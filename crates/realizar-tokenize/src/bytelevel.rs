@@ -1,7 +1,6 @@
 //! GPT-2's alphabet, in which every byte is a visible character.
 
 /// The character of each byte.
-#[cfg(any(test, feature = "hf"))]
 pub(crate) fn char_of(byte: u8) -> char {
     let code = match byte {
         0x21..=0x7E | 0xA1..=0xAC | 0xAE..=0xFF => u32::from(byte),
@@ -44,6 +43,34 @@ pub(crate) fn unspell(text: &[u8], out: &mut Vec<u8>) -> bool {
     true
 }
 
+/// Appends the spelling of some bytes.
+pub(crate) fn spell(bytes: &[u8], out: &mut Vec<u8>) {
+    for byte in bytes {
+        if byte.is_ascii_graphic() {
+            out.push(*byte);
+        } else {
+            out.extend_from_slice(char_of(*byte).encode_utf8(&mut [0; 4]).as_bytes());
+        }
+    }
+}
+
+/// Whether every character is of the alphabet.
+pub(crate) fn is_spelt(text: &[u8]) -> bool {
+    let mut rest = text;
+    loop {
+        rest = match rest {
+            [] => return true,
+            [0x21..=0x7E, after @ ..] => after,
+            [lead @ 0xC2..=0xC5, next, after @ ..]
+                if byte_of(u32::from(lead & 0x1F) << 6 | u32::from(next & 0x3F)).is_some() =>
+            {
+                after
+            }
+            _ => return false,
+        };
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -58,5 +85,11 @@ mod tests {
         assert!(unspell("Ġa".as_bytes(), &mut out));
         assert!(!unspell("a b".as_bytes(), &mut out));
         assert_eq!(out, b" a");
+        assert!(is_spelt("Ġa".as_bytes()) && !is_spelt("Ġa ".as_bytes()) && !is_spelt("ń".as_bytes()));
+        let (all, mut back): (Vec<u8>, _) = ((0..=255).collect(), Vec::new());
+        out.clear();
+        spell(&all, &mut out);
+        assert!(is_spelt(&out) && unspell(&out, &mut back));
+        assert_eq!(back, all);
     }
 }

@@ -8,7 +8,7 @@ pub(crate) struct CharsMap {
     units: Vec<u32>,
     /// Replacements, each ended by a zero byte.
     replacements: Vec<u8>,
-    /// For each first byte, a bit for the low six bits of a second byte behind which a key may go on.
+    /// For each first byte, a bit for the low six bits of a second byte outside ASCII behind which a key may go on.
     pairs: Box<[u64; 256]>,
     /// ASCII characters that are no key and begin none of two ASCII characters.
     plain: u128,
@@ -55,7 +55,9 @@ impl CharsMap {
     fn make_tables(&mut self) {
         for first in 0..=255u8 {
             for low in 0..64u8 {
-                if self.depth(&[first, 0x80 | low]) > 1
+                // Behind ASCII a character begins, elsewhere it goes on.
+                let second = if first < 0x80 { 0xC0 } else { 0x80 } | low;
+                if self.depth(&[first, second]) > 1
                     && let Some(bits) = self.pairs.get_mut(first as usize)
                 {
                     *bits |= 1 << low;
@@ -85,16 +87,26 @@ impl CharsMap {
         text.len()
     }
 
-    /// Whether an ASCII character that another, or nothing, follows stays as it is.
+    /// Whether an ASCII character stays as it is where another, or nothing, follows.
     #[inline]
     pub(crate) fn is_plain(&self, byte: u8) -> bool {
         byte < 0x80 && self.plain >> byte & 1 == 1
     }
 
-    /// Whether a key may begin with the two first bytes of a character outside ASCII.
+    /// Whether a key may begin with two bytes of UTF-8, of which the second is outside ASCII.
     #[inline]
     pub(crate) fn may_begin(&self, first: u8, second: u8) -> bool {
         self.pairs.get(first as usize).is_none_or(|bits| bits >> (second & 63) & 1 == 1)
+    }
+
+    /// Whether a character of UTF-8 stays as it is on its own; an ASCII character also where another follows.
+    #[inline]
+    pub(crate) fn is_steady(&self, text: &[u8], at: usize) -> bool {
+        match (text.get(at), text.get(at + 1)) {
+            (Some(byte), _) if byte.is_ascii() => self.is_plain(*byte),
+            (Some(first), Some(second)) => !self.may_begin(*first, *second),
+            _ => false,
+        }
     }
 
     /// The longest key that begins `text[start..]`: its length and its replacement.

@@ -41,6 +41,8 @@ pub enum TokenizeError {
     NormalizedTooLong { limit: usize },
     #[error("byte 0x{byte:02x} at {offset} has no token, and there is no unknown token")]
     NoToken { byte: u8, offset: usize },
+    #[error("range {index} ({start}..{end}) lies outside the text or before the end of the one before it")]
+    BadRange { index: usize, start: usize, end: usize },
     #[error("id {id} at index {index} is outside the vocabulary of {vocab} tokens")]
     IdOutOfRange { id: u32, index: usize, vocab: usize },
     #[error("tokenizer.json at {path}: {what}")]

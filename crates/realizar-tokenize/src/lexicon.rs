@@ -10,6 +10,8 @@ pub(crate) struct Lexicon {
     ends: Vec<u32>,
     /// Made at the beginning, or when the first string is looked for.
     index: OnceLock<Index>,
+    /// Numbers of strings that were there when they were added to the index.
+    repeats: Vec<u32>,
 }
 
 /// Open addressing: the hash and the number plus one; 0 is free.
@@ -67,7 +69,12 @@ impl Lexicon {
 
     /// One that may never be searched: the index is made by the first search.
     pub(crate) fn unindexed(strings: usize, bytes: usize) -> Self {
-        Self { bytes: Vec::with_capacity(bytes), ends: Vec::with_capacity(strings), index: OnceLock::new() }
+        Self {
+            bytes: Vec::with_capacity(bytes),
+            ends: Vec::with_capacity(strings),
+            index: OnceLock::new(),
+            repeats: Vec::new(),
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -94,10 +101,29 @@ impl Lexicon {
         self.index().probe(hash(text), |number| self.text(number) == text).ok()
     }
 
-    /// The same, where equal length and equal 64-bit hash are taken for equality: three times as fast on a cold
-    /// cache, and wrong less often than the memory is. Only for texts from the file that the strings come from.
-    pub(crate) fn find_by_hash(&self, hash: u64, len: usize) -> Option<u32> {
-        self.index().probe(hash, |number| self.text(number).len() == len).ok()
+    /// The same for one of a few searches: without an index one look at every string is cheaper than making it.
+    pub(crate) fn find_once(&self, text: &[u8]) -> Option<u32> {
+        match self.index.get() {
+            Some(_) => self.find(text),
+            None => (0..self.len() as u32).find(|number| self.text(*number) == text),
+        }
+    }
+
+    /// The same, where an equal 64-bit hash (of length and bytes) is taken for equality: several times as fast on a
+    /// cold cache, and wrong less often than the memory is. Only for texts from the file that the strings come from.
+    #[inline]
+    pub(crate) fn find_by_hash(&self, hash: u64) -> Option<u32> {
+        self.index().probe(hash, |_| true).ok()
+    }
+
+    /// Whether each string but the empty one has one number, and is quickly found.
+    pub(crate) fn is_unique(&self) -> bool {
+        self.index.get().is_some() && self.repeats.is_empty()
+    }
+
+    /// Numbers of strings that had been added before under a lower one, where there is an index from the beginning.
+    pub(crate) fn repeats(&self) -> &[u32] {
+        &self.repeats
     }
 
     /// Adds a string under the next number, even if it is there already. Where there is an index: whether it was new.
@@ -125,8 +151,11 @@ impl Lexicon {
                 number.checked_sub(1).and_then(|before| ends.get(before)).map_or(0, |end| *end as usize);
             ends.get(number).and_then(|end| bytes.get(start..*end as usize)) == Some(text)
         });
-        if let Err(place) = place {
-            index.put(place, number);
+        match place {
+            // Holes are no strings.
+            Ok(_) if text.is_empty() => {}
+            Ok(_) => self.repeats.push(number),
+            Err(place) => index.put(place, number),
         }
         self.bytes.extend_from_slice(text);
         self.ends.push(self.bytes.len() as u32);
@@ -143,6 +172,9 @@ impl Lexicon {
 
     /// The numbers of strings that came before under a lower one.
     pub(crate) fn duplicates(&self) -> Vec<u32> {
+        if self.index.get().is_some() {
+            return self.repeats.clone();
+        }
         // Half of each hash in a small table: only where two are equal the strings themselves are looked at.
         let size = (self.len() * 2).next_power_of_two().max(16);
         let mut seen = vec![0u32; size];
@@ -171,19 +203,24 @@ impl Lexicon {
 #[inline]
 pub(crate) fn hash(text: &[u8]) -> u64 {
     const K: u64 = 0x9E37_79B9_7F4A_7C15;
-    let mut state = text.len() as u64;
-    let (chunks, tail) = text.as_chunks::<8>();
-    for chunk in chunks {
-        state = mix(state ^ u64::from_le_bytes(*chunk), K);
-    }
-    if !tail.is_empty() {
-        let mut last = [0u8; 8];
-        for (to, from) in last.iter_mut().zip(tail) {
-            *to = *from;
+    let word = |chunk: &[u8; 8]| u64::from_le_bytes(*chunk);
+    let half = |chunk: &[u8; 4]| u64::from(u32::from_le_bytes(*chunk));
+    // Spread out, so that no short text undoes it.
+    let mut state = (text.len() as u64 + 1).wrapping_mul(0xC2B2_AE3D_27D4_EB4F);
+    // The last chunk overlaps the one before it: strings of equal length and equal chunks are equal.
+    let last = if let Some(last) = text.last_chunk::<8>() {
+        for chunk in text.as_chunks::<8>().0.iter().take((text.len() - 1) / 8) {
+            state = mix(state ^ word(chunk), K);
         }
-        state = mix(state ^ u64::from_le_bytes(last), K);
-    }
-    mix(state, K)
+        word(last)
+    } else if let (Some(first), Some(last)) = (text.first_chunk::<4>(), text.last_chunk::<4>()) {
+        half(first) | half(last) << 32
+    } else if let [first, .., last] = text {
+        u64::from(*first) | u64::from(*last) << 8 | u64::from(text.get(1).copied().unwrap_or(0)) << 16
+    } else {
+        text.first().map_or(0, |byte| u64::from(*byte))
+    };
+    mix(mix(state ^ last, K), K)
 }
 
 #[inline]
@@ -210,13 +247,30 @@ mod tests {
         assert_eq!(lexicon.find(b""), None);
         assert_eq!(lexicon.text(5000), b"");
         assert_eq!(lexicon.len(), 1002);
-        assert_eq!(lexicon.duplicates(), [1000]);
+        assert_eq!((lexicon.duplicates(), lexicon.repeats()), (vec![1000], &[1000][..]));
+        assert_eq!(lexicon.find_once(b"token 7"), Some(7));
         let mut late = Lexicon::unindexed(2, 2);
         assert!(late.push(b"x") && late.push(b"y"));
         assert!(late.duplicates().is_empty());
         assert!(late.push(b"x"));
+        assert_eq!((late.find_once(b"y"), late.find_once(b"z")), (Some(1), None));
+        assert_eq!(late.duplicates(), [2]);
         assert_eq!((late.find(b"x"), late.find(b"y"), late.find(b"z")), (Some(0), Some(1), None));
         assert!(!late.push(b"y") && late.push(b"z"));
-        assert_eq!(late.duplicates(), [2, 3]);
+        assert_eq!(late.repeats(), [3]);
+    }
+
+    #[test]
+    fn hashes_see_every_byte() {
+        let mut seen = std::collections::HashSet::new();
+        for len in 0..40 {
+            let mut text = vec![0u8; len];
+            assert!(seen.insert(hash(&text)), "{len}");
+            for at in 0..len {
+                text[at] = 1;
+                assert!(seen.insert(hash(&text)), "{len} {at}");
+                text[at] = 0;
+            }
+        }
     }
 }

@@ -53,6 +53,7 @@ mod tokenizer;
 mod trie;
 mod unicode;
 mod unigram;
+mod wanted;
 mod wordpiece;
 
 /// Number of a token in its vocabulary.

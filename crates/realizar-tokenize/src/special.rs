@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use crate::TokenId;
 use crate::trie::Trie;
+use crate::wanted::Wanted;
 
 /// A token that is found by its text as it stands.
 #[derive(Debug, Clone)]
@@ -44,18 +45,18 @@ impl Specials {
         Self { entries, trie, plain }
     }
 
-    /// The text of one of them.
-    pub(crate) fn text(&self, id: TokenId) -> Option<&[u8]> {
-        self.entries.iter().find(|entry| entry.id == id).map(|entry| entry.text.as_slice())
-    }
-
     /// The text cut up; fragments are never empty.
-    pub(crate) fn cut(&self, text: &[u8], with_control: bool) -> Vec<Fragment> {
-        let trie = if with_control { &self.trie } else { &self.plain };
+    pub(crate) fn cut(&self, text: &[u8], wanted: Wanted<'_>) -> Vec<Fragment> {
+        let trie = if wanted.looks_for_special() { &self.trie } else { &self.plain };
         let mut found: Vec<(u32, usize, usize)> = Vec::new();
         for (start, byte) in text.iter().enumerate() {
             if trie.may_start(*byte) {
-                found.extend(trie.prefixes(text, start).map(|(end, index)| (index, start, end)));
+                let here = trie.prefixes(text, start).filter_map(|(end, index)| {
+                    let index =
+                        if wanted.is_guarded() { self.at(text, (start, end), index, wanted)? } else { index };
+                    Some((index, start, end))
+                });
+                found.extend(here);
             }
         }
         // By rank (longest first), then from left to right.
@@ -103,6 +104,17 @@ impl Specials {
     }
 }
 
+impl Specials {
+    /// The entry that counts at a place: where a control token is not looked for, one with its text that is none.
+    fn at(&self, text: &[u8], place: (usize, usize), index: u32, wanted: Wanted<'_>) -> Option<u32> {
+        let control = self.entries.get(index as usize).is_some_and(|entry| entry.control);
+        if !control || wanted.looks_for_special_at(place.0, place.1) {
+            return Some(index);
+        }
+        self.plain.prefixes(text, place.0).find(|found| found.0 == place.1).map(|found| found.1)
+    }
+}
+
 fn merge_sorted<T: Ord2>(taken: &mut Vec<T>, more: &mut Vec<T>) {
     if !more.is_empty() {
         taken.append(more);
@@ -129,6 +141,7 @@ fn is_c_space(byte: &u8) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::EncodeOptions;
 
     fn special(id: TokenId, text: &str, control: bool, strip: (bool, bool)) -> Special {
         Special { id, text: text.into(), control, strip }
@@ -151,7 +164,30 @@ mod tests {
             ("x <s> ab", true, vec![Text(0..1), Token(3, 2..5), Token(1, 6..8)]),
             (" <s> <s> y", true, vec![Token(3, 1..4), Token(3, 5..8), Text(9..10)]),
         ] {
-            assert_eq!(specials.cut(text.as_bytes(), control), expected, "{text:?}");
+            let wanted = Wanted::new(EncodeOptions { add_special: false, parse_special: control });
+            assert_eq!(specials.cut(text.as_bytes(), wanted), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn guarded_control_tokens_are_text_or_their_plain_twins() {
+        let specials = Specials::new(vec![
+            special(1, "<s>", true, (false, false)),
+            special(2, "<s", false, (false, false)),
+            special(3, "<t>", true, (false, false)),
+            special(4, "<t>", false, (false, false)),
+        ]);
+        let options = EncodeOptions { add_special: false, parse_special: true };
+        use Fragment::{Text, Token};
+        for (plain, expected) in [
+            (vec![], vec![Token(1, 0..3), Token(3, 3..6), Token(1, 6..9)]),
+            (vec![0..0, 9..9], vec![Token(1, 0..3), Token(3, 3..6), Token(1, 6..9)]),
+            (vec![2..3], vec![Token(2, 0..2), Text(2..3), Token(3, 3..6), Token(1, 6..9)]),
+            (vec![3..4], vec![Token(1, 0..3), Token(4, 3..6), Token(1, 6..9)]),
+            (vec![0..9], vec![Token(2, 0..2), Text(2..3), Token(4, 3..6), Token(2, 6..8), Text(8..9)]),
+        ] {
+            let wanted = Wanted::guarded(options, &plain, 9).unwrap();
+            assert_eq!(specials.cut(b"<s><t><s>", wanted), expected, "{plain:?}");
         }
     }
 }

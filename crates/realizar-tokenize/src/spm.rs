@@ -1,5 +1,7 @@
 //! SentencePiece's byte-pair encoding: the pieces themselves, by their scores, say what merges.
 
+use std::sync::Arc;
+
 use crate::bpe::merge::{NO_SYMBOL, Pairs};
 use crate::bpe::{BpeScratch, Fallback, Waiting, chars};
 use crate::lexicon::Lexicon;
@@ -14,7 +16,7 @@ pub(crate) const SPACE: &[u8] = "\u{2581}".as_bytes();
 /// Pieces and their order of merging.
 #[derive(Debug, Clone)]
 pub(crate) struct Spm {
-    pieces: Lexicon,
+    pieces: Arc<Lexicon>,
     /// Lower is sooner; `u32::MAX`: never made by merging.
     priorities: Vec<u32>,
     longest: usize,
@@ -52,7 +54,7 @@ impl Pairs for InWord<'_> {
 
 impl Spm {
     pub(crate) fn new(
-        pieces: Lexicon,
+        pieces: Arc<Lexicon>,
         priorities: Vec<u32>,
         user_defined: Option<Trie>,
         fallback: Fallback,

@@ -6,6 +6,7 @@ use std::ops::Range;
 use crate::charsmap::CharsMap;
 use crate::sink::Sink;
 use crate::spm::SPACE;
+use crate::unicode::Cluster;
 use crate::unicode::normal::{self, Form};
 use crate::{TokenId, TokenizeError, unicode};
 
@@ -121,20 +122,20 @@ impl<'a> Prepared<'a> {
             }
             at += old_text.len();
         };
-        unicode::each_grapheme(text, |grapheme| {
-            if let [byte] = grapheme.as_bytes()
-                && map.is_plain(*byte)
-            {
-                put(grapheme, None, &mut out);
+        let steady = |text: &[u8], at: usize| map.is_steady(text, at);
+        unicode::each_grapheme(text, steady, |part, cluster| {
+            if cluster == Cluster::Steady && old.is_empty() {
+                put(part, None, &mut out);
                 return;
             }
-            let whole = if grapheme.len() < 6 { map.shortest(grapheme.as_bytes()) } else { None };
+            let whole =
+                if cluster == Cluster::Any && part.len() < 6 { map.shortest(part.as_bytes()) } else { None };
             if whole.is_some() {
-                put(grapheme, whole, &mut out);
+                put(part, whole, &mut out);
                 return;
             }
-            for (at, char) in grapheme.char_indices() {
-                let char = grapheme.get(at..at + char.len_utf8()).unwrap_or("");
+            for (at, char) in part.char_indices() {
+                let char = part.get(at..at + char.len_utf8()).unwrap_or("");
                 put(char, map.shortest(char.as_bytes()), &mut out);
             }
         });

@@ -1,5 +1,7 @@
 //! tiktoken's rank files: one token a line, base64, with its rank, which is its id.
 
+use rustc_hash::FxHashMap;
+
 use crate::bpe::merge::{NO_SYMBOL, Pairs};
 use crate::bpe::{BpeScratch, WordCache};
 use crate::lexicon::Lexicon;
@@ -7,7 +9,8 @@ use crate::pattern::{Dialect, Pattern};
 use crate::pretokenize::Passes;
 use crate::sink::Sink;
 use crate::special::{Fragment, Special, Specials};
-use crate::{EncodeOptions, TokenId, TokenizeError, base64, unicode};
+use crate::wanted::Wanted;
+use crate::{TokenId, TokenizeError, base64, unicode};
 
 /// The patterns of OpenAI's encodings, by name.
 const PATTERNS: [(&str, &str); 3] = [
@@ -28,7 +31,12 @@ pub(crate) struct Tiktoken {
     ranks: Ranks,
     passes: Passes,
     specials: Specials,
-    special_ids: Vec<TokenId>,
+    /// The texts of special tokens.
+    special: FxHashMap<TokenId, Vec<u8>>,
+    /// Tokens of single bytes.
+    first: Box<[TokenId; 256]>,
+    pub(crate) bos: Option<TokenId>,
+    pub(crate) eos: Option<TokenId>,
 }
 
 /// Tokens by rank; a hole is empty.
@@ -80,17 +88,9 @@ impl Tiktoken {
                 _ => return Err(bad("the rank is taken")),
             }
         }
-        if tokens.is_empty() {
-            return Err(TokenizeError::EmptyVocabulary);
-        }
-        let mut texts = Lexicon::with_capacity(tokens.len(), 0);
+        let mut texts = Lexicon::with_capacity(tokens.len(), 8 * tokens.len());
         for token in tokens {
             texts.push(&token.unwrap_or_default());
-        }
-        for byte in 0..=255u8 {
-            if texts.find(&[byte]).is_none() {
-                return Err(TokenizeError::NoToken { byte, offset: 0 });
-            }
         }
         let mut specials = Vec::new();
         for (text, id) in special {
@@ -105,23 +105,47 @@ impl Tiktoken {
             let text = text.as_bytes().to_vec();
             specials.push(Special { id: *id, text, control: true, strip: (false, false) });
         }
+        Self::new(texts, specials, pattern)
+    }
+
+    /// `texts` are the tokens by rank, which is their id; those of special tokens are empty.
+    pub(crate) fn new(texts: Lexicon, specials: Vec<Special>, pattern: &str) -> Result<Self, TokenizeError> {
+        if texts.len() == specials.len() {
+            return Err(TokenizeError::EmptyVocabulary);
+        }
+        let mut first = Box::new([NO_SYMBOL; 256]);
+        for (byte, slot) in (0..=255u8).zip(first.iter_mut()) {
+            *slot = texts.find(&[byte]).ok_or(TokenizeError::NoToken { byte, offset: 0 })?;
+        }
         let pattern = PATTERNS.iter().find(|row| row.0 == pattern).map_or(pattern, |row| row.1);
         Ok(Self {
             ranks: Ranks(texts),
+            first,
             passes: Passes::from_pattern(Pattern::new(pattern, Dialect::Plain)?),
-            special_ids: specials.iter().map(|special| special.id).collect(),
+            special: specials.iter().map(|special| (special.id, special.text.clone())).collect(),
             specials: Specials::new(specials),
+            bos: None,
+            eos: None,
         })
+    }
+
+    /// With tokens that begin and end a text; the former is put before it where special tokens are wanted.
+    #[cfg(feature = "hf")]
+    pub(crate) fn with_ends(self, (bos, eos): (Option<TokenId>, Option<TokenId>)) -> Self {
+        Self { bos, eos, ..self }
     }
 
     pub(crate) fn encode(
         &self,
         text: &[u8],
-        options: EncodeOptions,
+        wanted: Wanted<'_>,
         scratch: &mut BpeScratch,
         sink: &mut dyn Sink,
     ) -> Result<(), TokenizeError> {
-        for fragment in self.specials.cut(text, options.parse_special) {
+        if let Some(bos) = self.bos.filter(|_| wanted.add_special) {
+            sink.token(bos, 0, 0);
+        }
+        for fragment in self.specials.cut(text, wanted) {
             match fragment {
                 Fragment::Token(id, place) => sink.token(id, place.start, place.end),
                 Fragment::Text(range) => {
@@ -163,7 +187,8 @@ impl Tiktoken {
         if let Some(id) = self.ranks.0.find(word) {
             recorder.token(id, base, base + word.len());
         } else {
-            let symbols = word.iter().map(|byte| (self.ranks.0.find(&[*byte]).unwrap_or(NO_SYMBOL), 1));
+            let symbols =
+                word.iter().map(|byte| (self.first.get(*byte as usize).copied().unwrap_or(NO_SYMBOL), 1));
             let pairs = InWord(&self.ranks, word);
             scratch.merger.merge(&pairs, symbols, word.len(), |id, start, end| {
                 recorder.token(id, base + start, base + end);
@@ -178,7 +203,7 @@ impl Tiktoken {
 
     /// The text of a special token.
     pub(crate) fn special(&self, id: TokenId) -> Option<&[u8]> {
-        self.specials.text(id)
+        self.special.get(&id).map(Vec::as_slice)
     }
 
     pub(crate) fn text_of(&self, id: TokenId) -> &[u8] {
@@ -186,8 +211,8 @@ impl Tiktoken {
     }
 
     pub(crate) fn find(&self, text: &[u8]) -> Option<TokenId> {
-        let special = self.special_ids.iter().copied().find(|id| self.special(*id) == Some(text));
-        special.or_else(|| self.ranks.0.find(text))
+        let special = self.special.iter().filter(|special| special.1 == text).map(|special| *special.0).min();
+        special.or_else(|| self.ranks.0.find(text).filter(|_| !text.is_empty()))
     }
 
     /// The words that the pattern cuts.

@@ -2,17 +2,19 @@
 
 use std::borrow::Cow;
 use std::num::NonZeroUsize;
+use std::ops::Range;
 use std::panic::resume_unwind;
 use std::sync::Mutex;
 
 use crate::bpe::BpeScratch;
 use crate::gguf::{Compat, GgufTokenizer, GgufVocab, find_ends};
 #[cfg(feature = "hf")]
-use crate::hf::{Encoding, HfTokenizer};
+use crate::hf::{Encoding, HfTokenizer, Lossy};
 use crate::sentencepiece::SentencePiece;
 use crate::sink::{Count, Placed, Sink};
 use crate::stream::StreamDecoder;
 use crate::tiktoken::Tiktoken;
+use crate::wanted::Wanted;
 use crate::{TokenId, TokenizeError, Warning};
 
 /// What `encode` does besides turning text into ids.
@@ -113,6 +115,17 @@ impl Tokenizer {
         Ok(Self::of(Inner::Tiktoken(Box::new(inner), eog)))
     }
 
+    /// A tokenizer from Mistral's `tekken.json`.
+    ///
+    /// # Errors
+    /// What is wrong with the file, and where.
+    #[cfg(feature = "hf")]
+    pub fn from_tekken(bytes: &[u8]) -> Result<Self, TokenizeError> {
+        let inner = crate::hf::tekken::read(bytes)?;
+        let eog = inner.eos.into_iter().collect();
+        Ok(Self::of(Inner::Tiktoken(Box::new(inner), eog)))
+    }
+
     fn of(inner: Inner) -> Self {
         Self { inner, scratch: Mutex::new(Vec::new()) }
     }
@@ -124,7 +137,46 @@ impl Tokenizer {
     /// A byte that has no token, or a text that is too long.
     pub fn encode(&self, text: &[u8], options: EncodeOptions) -> Result<Vec<TokenId>, TokenizeError> {
         let mut ids = Vec::with_capacity(text.len() / 4 + 4);
-        self.encode_into(text, options, &mut ids, false)?;
+        self.encode_into(text, Wanted::new(options), &mut ids, false)?;
+        Ok(ids)
+    }
+
+    /// The ids of a text of which others wrote a part, such as a chat: where `parse_special` is on, control tokens are not
+    /// looked for where they would overlap one of the byte ranges `plain`. For the rest this is [`Tokenizer::encode`]: with no
+    /// ranges all of it, with one of the whole text that without `parse_special`.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), realizar_tokenize::TokenizeError> {
+    /// use realizar_tokenize::{Compat, EncodeOptions, GgufVocab, Tokenizer};
+    ///
+    /// let vocab = GgufVocab {
+    ///     model: "gpt2",
+    ///     pre: Some("gpt-2"),
+    ///     tokens: vec![b"<end>", b"<", b"e", b"n", b"d", b">", b"nd"],
+    ///     types: Some(vec![3, 1, 1, 1, 1, 1, 1]),
+    ///     merges: vec![b"n d"],
+    ///     ..GgufVocab::default()
+    /// };
+    /// let tokenizer = Tokenizer::from_gguf(&vocab, Compat::Original)?;
+    /// let options = EncodeOptions { add_special: false, parse_special: true };
+    /// // The first was typed by a user, the second is the template's.
+    /// let ids = tokenizer.encode_guarded(b"<end><end>", std::slice::from_ref(&(0..5)), options)?;
+    /// assert_eq!(ids, [1, 2, 6, 5, 0]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Ranges that are not in order or not inside the text; else as [`Tokenizer::encode`].
+    pub fn encode_guarded(
+        &self,
+        text: &[u8],
+        plain: &[Range<usize>],
+        options: EncodeOptions,
+    ) -> Result<Vec<TokenId>, TokenizeError> {
+        let wanted = Wanted::guarded(options, plain, text.len())?;
+        let mut ids = Vec::with_capacity(text.len() / 4 + 4);
+        self.encode_into(text, wanted, &mut ids, false)?;
         Ok(ids)
     }
 
@@ -142,7 +194,7 @@ impl Tokenizer {
     /// As [`Tokenizer::encode`].
     pub fn encode_with_offsets(&self, text: &[u8], options: EncodeOptions) -> Result<Encoded, TokenizeError> {
         let mut placed = Placed::default();
-        self.encode_into(text, options, &mut placed, true)?;
+        self.encode_into(text, Wanted::new(options), &mut placed, true)?;
         Ok(Encoded { ids: placed.ids, offsets: placed.offsets })
     }
 
@@ -152,7 +204,7 @@ impl Tokenizer {
     /// As [`Tokenizer::encode`].
     pub fn count(&self, text: &[u8], options: EncodeOptions) -> Result<usize, TokenizeError> {
         let mut count = Count::default();
-        self.encode_into(text, options, &mut count, false)?;
+        self.encode_into(text, Wanted::new(options), &mut count, false)?;
         Ok(count.0)
     }
 
@@ -185,7 +237,7 @@ impl Tokenizer {
     fn encode_into(
         &self,
         text: &[u8],
-        options: EncodeOptions,
+        wanted: Wanted<'_>,
         sink: &mut dyn Sink,
         places: bool,
     ) -> Result<(), TokenizeError> {
@@ -194,13 +246,15 @@ impl Tokenizer {
         }
         let mut scratch = self.lend();
         let result = match &self.inner {
-            Inner::Gguf(inner) => inner.encode(text, options, &mut scratch, sink, places),
-            Inner::SentencePiece(inner, _) => inner.encode(text, options, &mut scratch, sink, places),
-            Inner::Tiktoken(inner, _) => inner.encode(text, options, &mut scratch, sink),
+            Inner::Gguf(inner) => inner.encode(text, wanted, &mut scratch, sink, places),
+            Inner::SentencePiece(inner, _) => inner.encode(text, wanted, &mut scratch, sink, places),
+            Inner::Tiktoken(inner, _) => inner.encode(text, wanted, &mut scratch, sink),
             #[cfg(feature = "hf")]
             Inner::Hf(inner, _) => {
-                let text = String::from_utf8_lossy(text);
-                inner.encode(&text, options, &mut scratch, sink, places)
+                let lossy = Lossy::new(text, places || wanted.is_guarded());
+                let plain = lossy.ranges(wanted.plain());
+                let mut sink = lossy.sink(sink);
+                inner.encode(&lossy.text, wanted.with_plain(&plain), &mut scratch, &mut sink, places)
             }
         };
         self.give_back(scratch);
@@ -246,7 +300,7 @@ impl Tokenizer {
     ) -> Result<Option<Encoding>, TokenizeError> {
         let Inner::Hf(inner, _) = &self.inner else { return Ok(None) };
         let mut scratch = self.lend();
-        let result = inner.encoding(text, pair, options, to_length, &mut scratch);
+        let result = inner.encoding(text, pair, Wanted::new(options), to_length, &mut scratch);
         self.give_back(scratch);
         result.map(Some)
     }
@@ -377,6 +431,7 @@ impl Tokenizer {
         match &self.inner {
             Inner::Gguf(inner) => inner.ids.bos,
             Inner::SentencePiece(inner, _) => inner.bos,
+            Inner::Tiktoken(inner, _) => inner.bos,
             _ => None,
         }
     }
@@ -387,6 +442,7 @@ impl Tokenizer {
         match &self.inner {
             Inner::Gguf(inner) => inner.ids.eos,
             Inner::SentencePiece(inner, _) => inner.eos,
+            Inner::Tiktoken(inner, _) => inner.eos,
             _ => None,
         }
     }
@@ -406,6 +462,7 @@ impl Tokenizer {
         match &self.inner {
             Inner::Gguf(inner) => inner.adds_bos(),
             Inner::SentencePiece(inner, _) => inner.bos.is_some(),
+            Inner::Tiktoken(inner, _) => inner.bos.is_some(),
             _ => false,
         }
     }

@@ -36,23 +36,19 @@ const FEW: u16 = 4;
 impl Trie {
     /// Of equal keys the first counts; empty keys are left out.
     pub(crate) fn new<'k>(keys: impl Iterator<Item = (&'k [u8], u32)>) -> Self {
-        let mut keys: Vec<(&[u8], u32)> = keys.filter(|(key, _)| !key.is_empty()).collect();
-        // Stable, so that the first of equals stays first.
-        keys.sort_by(|a, b| a.0.cmp(b.0));
-        keys.dedup_by(|later, earlier| later.0 == earlier.0);
+        let keys = Sorted::new(keys);
         let mut trie =
             Self { nodes: Vec::new(), labels: Vec::new(), wide: Vec::new(), root: Box::new([0; 256]) };
         trie.nodes.push(Node { first_child: 0, children: 0, value: NO_VALUE, few: 0 });
         trie.labels.push(0);
         // Nodes whose children are still to be made, with their stretch of the keys, breadth first.
-        let mut level = vec![(0usize, 0usize, keys.len())];
+        let (mut level, mut below) = (vec![(0, 0, keys.values.len())], Vec::new());
         let mut depth = 0;
         while !level.is_empty() {
-            let mut below = Vec::new();
-            for (node, from, to) in level {
+            for (node, from, to) in level.drain(..) {
                 trie.add_children(&keys, (node, from, to), depth, &mut below);
             }
-            level = below;
+            std::mem::swap(&mut level, &mut below);
             depth += 1;
         }
         let first = trie.nodes.first().copied();
@@ -69,25 +65,27 @@ impl Trie {
 
     fn add_children(
         &mut self,
-        keys: &[(&[u8], u32)],
+        keys: &Sorted,
         (node, from, to): (usize, usize, usize),
         depth: usize,
         below: &mut Vec<(usize, usize, usize)>,
     ) {
         let first_child = self.nodes.len();
         let mut at = from;
-        while let Some(byte) = keys.get(at).and_then(|key| key.0.get(depth)).copied().filter(|_| at < to) {
-            let stretch = keys.get(at..to).unwrap_or(&[]);
-            let end = at + stretch.partition_point(|key| key.0.get(depth) == Some(&byte));
-            let value = keys.get(at).filter(|key| key.0.len() == depth + 1).map_or(NO_VALUE, |key| key.1);
+        while let Some(byte) = keys.byte(at, depth).filter(|_| at < to) {
+            let ends_here = keys.len(at) == depth + 1;
+            let value = keys.values.get(at).copied().filter(|_| ends_here).unwrap_or(NO_VALUE);
             let child = self.nodes.len();
             self.nodes.push(Node { first_child: 0, children: 0, value, few: 0 });
             self.labels.push(byte);
-            let inner = at + usize::from(value != NO_VALUE);
-            if inner < end {
-                below.push((child, inner, end));
+            let inner = at + usize::from(ends_here);
+            at = inner;
+            while at < to && keys.byte(at, depth) == Some(byte) {
+                at += 1;
             }
-            at = end;
+            if inner < at {
+                below.push((child, inner, at));
+            }
         }
         let labels = self.labels.get(first_child..).unwrap_or(&[]);
         let few = if labels.len() <= FEW as usize {
@@ -155,6 +153,63 @@ impl Trie {
             at += 1;
         }
         at
+    }
+}
+
+/// Keys in ascending order, one after the other in memory, and their values.
+struct Sorted {
+    bytes: Vec<u8>,
+    /// Where each key begins, and the last one ends.
+    starts: Vec<u32>,
+    values: Vec<u32>,
+}
+
+impl Sorted {
+    fn new<'k>(keys: impl Iterator<Item = (&'k [u8], u32)>) -> Self {
+        let keys: Vec<(&[u8], u32)> = keys.filter(|(key, _)| !key.is_empty()).collect();
+        let key = |index: u32| keys.get(index as usize).map_or(&[][..], |key| key.0);
+        // Most keys differ in their first bytes, which are at hand here.
+        let begin = |key: &[u8]| {
+            let mut begin = [0; 8];
+            begin.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
+            u64::from_be_bytes(begin)
+        };
+        let mut order: Vec<(u64, u32)> = keys.iter().map(|key| begin(key.0)).zip(0..).collect();
+        order.sort_unstable_by(|a, b| {
+            let begins = a.0.cmp(&b.0);
+            begins.then_with(|| key(a.1).cmp(key(b.1))).then(a.1.cmp(&b.1))
+        });
+        let mut sorted = Self {
+            bytes: Vec::with_capacity(keys.iter().map(|key| key.0.len()).sum()),
+            starts: Vec::with_capacity(keys.len() + 1),
+            values: Vec::with_capacity(keys.len()),
+        };
+        sorted.starts.push(0);
+        let mut last: &[u8] = &[];
+        for (_, index) in order {
+            let Some((key, value)) = keys.get(index as usize).filter(|(key, _)| *key != last) else {
+                continue;
+            };
+            sorted.bytes.extend_from_slice(key);
+            sorted.starts.push(sorted.bytes.len() as u32);
+            sorted.values.push(*value);
+            last = key;
+        }
+        sorted
+    }
+
+    #[inline]
+    fn len(&self, index: usize) -> usize {
+        match self.starts.get(index..).unwrap_or(&[]) {
+            [start, end, ..] => (end - start) as usize,
+            _ => 0,
+        }
+    }
+
+    #[inline]
+    fn byte(&self, index: usize, depth: usize) -> Option<u8> {
+        let (start, end) = (*self.starts.get(index)? as usize, *self.starts.get(index + 1)? as usize);
+        self.bytes.get(start..end)?.get(depth).copied()
     }
 }
 

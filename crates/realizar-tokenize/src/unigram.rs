@@ -1,10 +1,12 @@
 //! Unigram: the pieces whose scores add up to the most.
 //!
-//! Where no piece spans two words, each word can be looked at alone, and is remembered. SentencePiece adds scores in
-//! single precision from the beginning of the text on, so that rounding decides between ways that are equally good: a word
-//! is only taken from memory where its best way was better than any other by more than rounding can change.
+//! A text is cut wherever no piece goes on; each of the words between, of which a text in Chinese has many, can be looked
+//! at alone, and is remembered. Scores are added from the beginning of the text on, so that rounding decides between ways
+//! that are equally good: a word is only taken from memory where its best way was better than any other by more than
+//! rounding can change.
 
 use crate::bpe::{BpeScratch, WordCache, chars};
+use crate::lexicon::mix;
 use crate::sink::Sink;
 use crate::spm::SPACE;
 use crate::trie::Trie;
@@ -31,6 +33,7 @@ pub(crate) struct Unigram {
     bytes: Box<[Option<TokenId>; 256]>,
     /// Bytes after which no piece goes on with U+2581: a text can be cut there.
     cut_after: Box<[bool; 256]>,
+    joins: Joins,
 }
 
 /// The best way to a position.
@@ -71,22 +74,52 @@ struct State {
     run: Run,
 }
 
-/// Adds up the scores of what it passes on.
-struct Adding<'a> {
-    unigram: &'a Unigram,
-    total: &'a mut f64,
-    sink: &'a mut dyn Sink,
+/// Neighbouring characters, at least one of which is long, that some piece has: a set of hashes, so that some are in it
+/// that no piece has.
+#[derive(Debug, Clone)]
+struct Joins {
+    bits: Vec<u64>,
 }
 
-impl Sink for Adding<'_> {
-    #[inline]
-    fn token(&mut self, id: TokenId, start: usize, end: usize) {
-        if self.unigram.precision == Precision::Single {
-            let score = self.unigram.scores.get(id as usize).copied().unwrap_or(0.0);
-            *self.total = self.unigram.sum(*self.total, score);
+impl Joins {
+    fn new<'p>(pieces: impl Iterator<Item = &'p [u8]> + Clone) -> Self {
+        let bytes: usize = pieces.clone().map(<[u8]>::len).sum();
+        // A bit for each byte of a piece is some sixteen for each pair in the usual vocabularies.
+        let words = (bytes / 32).next_power_of_two().clamp(16, 1 << 15);
+        let mut joins = Self { bits: vec![0; words] };
+        for piece in pieces {
+            let mut before: Option<&[u8]> = None;
+            for char in chars(piece) {
+                if let Some(before) = before.filter(|before| is_long(before) || is_long(char)) {
+                    let (word, bit) = joins.place(before, char);
+                    if let Some(word) = joins.bits.get_mut(word) {
+                        *word |= bit;
+                    }
+                }
+                before = Some(char);
+            }
         }
-        self.sink.token(id, start, end);
+        joins
     }
+
+    #[inline]
+    fn place(&self, before: &[u8], char: &[u8]) -> (usize, u64) {
+        let number = |char: &[u8]| char.iter().fold(0u64, |number, byte| number << 8 | u64::from(*byte));
+        let hash = mix(number(before) << 32 | number(char), 0x9E37_79B9_7F4A_7C15);
+        ((hash >> 6) as usize & (self.bits.len() - 1), 1 << (hash & 63))
+    }
+
+    #[inline]
+    fn may_have(&self, before: &[u8], char: &[u8]) -> bool {
+        let (word, bit) = self.place(before, char);
+        self.bits.get(word).is_none_or(|word| word & bit != 0)
+    }
+}
+
+/// Whether a character has three bytes or more.
+#[inline]
+fn is_long(char: &[u8]) -> bool {
+    char.len() > 2
 }
 
 impl Unigram {
@@ -101,11 +134,12 @@ impl Unigram {
     ) -> Self {
         let pieces: Vec<(&[u8], TokenId)> = pieces.collect();
         let cut_after = cut_after(pieces.iter().map(|piece| piece.0));
+        let joins = Joins::new(pieces.iter().map(|piece| piece.0));
         let unknown_score = lowest - 10.0;
         let used = pieces.iter().filter_map(|piece| scores.get(piece.1 as usize));
         let steepest = used.fold(unknown_score.abs().max(32.0), |most, score| most.max(score.abs()));
         let trie = Trie::new(pieces.into_iter());
-        Self { precision, trie, scores, unknown_score, steepest, unknown, bytes, cut_after }
+        Self { precision, trie, scores, unknown_score, steepest, unknown, bytes, cut_after, joins }
     }
 
     /// Whether the text can be cut between a character that ends in `before` and U+2581.
@@ -129,17 +163,18 @@ impl Unigram {
         while start < text.len() {
             let end = self.word_end(text, start);
             let word = text.get(start..end).unwrap_or(&[]);
-            if start - state.since >= RESTART {
+            if start - state.since >= RESTART && self.precision == Precision::Single {
                 state = State { total: 0.0, since: start, ..state };
             }
-            let known = cache.margin(word).filter(|margin| *margin > self.rounding(state.total, word.len()));
-            if known.is_some() {
+            let known = cache.known(word);
+            if let Some(known) = known.filter(|known| known.margin() > self.rounding(state.total, word.len()))
+            {
                 self.emit_run(text, state.run.take(), base, with_bytes, sink);
-                cache.replay(
-                    word,
-                    base + start,
-                    &mut Adding { unigram: self, total: &mut state.total, sink },
-                );
+                known.each(base + start, |id, start, end| {
+                    let score = self.scores.get(id as usize).copied().unwrap_or(0.0);
+                    state.total = self.sum(state.total, score);
+                    sink.token(id, start, end);
+                });
             } else {
                 self.word(text, start..end, (base, with_bytes), (cache, lattice), &mut state, sink);
             }
@@ -151,14 +186,13 @@ impl Unigram {
     /// How far rounding can move the difference of two ways through a word.
     #[inline]
     fn rounding(&self, total: f64, bytes: usize) -> f32 {
-        match self.precision {
-            Precision::Double => -1.0,
-            // This bounds the sum at the word's end as well.
-            Precision::Single => {
-                let sum = total.abs() + self.steepest * bytes as f64;
-                (bytes as f64 * sum * f64::from(f32::EPSILON)) as f32
-            }
-        }
+        let step = match self.precision {
+            Precision::Single => f64::from(f32::EPSILON),
+            Precision::Double => f64::EPSILON,
+        };
+        // This bounds the sum at the word's end as well.
+        let sum = total.abs() + self.steepest * bytes as f64;
+        (bytes as f64 * sum * step) as f32
     }
 
     #[inline]
@@ -169,18 +203,34 @@ impl Unigram {
         }
     }
 
-    /// Where the word that begins at `start` ends: before the next U+2581 that no piece can hold.
+    /// Where the word that begins at `start` ends: before the next character that no piece has behind the one before it.
     #[inline]
     fn word_end(&self, text: &[u8], start: usize) -> usize {
-        let mut at = start + 1;
-        while let Some(byte) = text.get(at) {
-            if *byte == 0xE2
-                && text.get(at..at + SPACE.len()) == Some(SPACE)
-                && text.get(at - 1).is_some_and(|before| self.may_cut_after(*before))
-            {
-                return at;
+        let end_of = |at: usize| {
+            let len = text.get(at).map_or(1, |lead| unicode::promised_len(*lead));
+            (at + len).min(text.len())
+        };
+        let (mut before, mut at) = (start, end_of(start));
+        // After a mark something goes on nearly always.
+        let mut joined = text.get(start..at) == Some(SPACE);
+        while let Some(lead) = text.get(at) {
+            if lead.is_ascii() && at - before < 3 {
+                (before, at) = (at, at + 1);
+                continue;
             }
-            at += 1;
+            let end = end_of(at);
+            if end - at > 2 || at - before > 2 {
+                let (last, char) = (text.get(before..at).unwrap_or(&[]), text.get(at..end).unwrap_or(&[]));
+                let mark = char == SPACE;
+                if mark && text.get(at - 1).is_some_and(|byte| self.may_cut_after(*byte)) {
+                    return at;
+                }
+                if !joined && !self.joins.may_have(last, char) {
+                    return at;
+                }
+                joined = mark;
+            }
+            (before, at) = (at, end);
         }
         text.len()
     }
@@ -197,10 +247,7 @@ impl Unigram {
         sink: &mut dyn Sink,
     ) {
         let bytes = text.get(word.clone()).unwrap_or(&[]);
-        if self.precision == Precision::Double {
-            state.total = 0.0;
-        }
-        let rounding = self.rounding(state.total, bytes.len()).max(0.0);
+        let rounding = self.rounding(state.total, bytes.len());
         let mut from = word.start;
         while from < word.end {
             let end = self.forward(text, from, word.end, state.total, &mut lattice.best);

@@ -10,7 +10,7 @@ const SLOTS: usize = 1 << 13;
 
 /// A short word and its tokens.
 #[derive(Debug, Clone, Copy)]
-struct Entry {
+pub(crate) struct Entry {
     word: [u64; 2],
     /// 0: free.
     len: u8,
@@ -57,7 +57,7 @@ struct LongEntry {
 }
 
 impl Long {
-    fn find(&self, word: &[u8]) -> Option<(&[(TokenId, u16)], f32)> {
+    fn find(&self, word: &[u8]) -> Option<Known<'_>> {
         if self.slots.is_empty() || word.len() > LONG_BYTES {
             return None;
         }
@@ -71,7 +71,7 @@ impl Long {
             return None;
         }
         let at = entry.tokens as usize;
-        Some((self.tokens.get(at..at + entry.count as usize)?, entry.margin))
+        Some(Known::Long(self.tokens.get(at..at + entry.count as usize)?, entry.margin))
     }
 
     /// Makes room for a word; its tokens follow.
@@ -92,6 +92,39 @@ impl Long {
             self.tokens.truncate(entry.tokens as usize);
         } else if let Some(slot) = self.slots.get_mut(entry.hash as usize % LONG_SLOTS) {
             *slot = entry;
+        }
+    }
+}
+
+/// A word's tokens, and the margin with which they were recorded.
+pub(crate) enum Known<'a> {
+    Short(&'a Entry),
+    Long(&'a [(TokenId, u16)], f32),
+}
+
+impl Known<'_> {
+    #[inline]
+    pub(crate) fn margin(&self) -> f32 {
+        match self {
+            Self::Short(entry) => entry.margin,
+            Self::Long(_, margin) => *margin,
+        }
+    }
+
+    /// Calls `emit` with the id, start and end of each token of the word, which lies at `base`.
+    #[inline]
+    pub(crate) fn each(&self, base: usize, mut emit: impl FnMut(TokenId, usize, usize)) {
+        let mut start = base;
+        let mut emit = |id, len: usize| {
+            emit(id, start, start + len);
+            start += len;
+        };
+        match self {
+            Self::Short(entry) => {
+                let tokens = entry.ids.iter().zip(entry.lens).take(entry.count as usize);
+                tokens.for_each(|(id, len)| emit(*id, len as usize));
+            }
+            Self::Long(tokens, _) => tokens.iter().for_each(|(id, len)| emit(*id, *len as usize)),
         }
     }
 }
@@ -145,33 +178,19 @@ impl WordCache {
     /// Sends the tokens of a word that is known.
     #[inline]
     pub(crate) fn replay(&self, word: &[u8], base: usize, sink: &mut dyn Sink) -> bool {
-        let Some(packed) = pack(word) else {
-            let Some((tokens, _)) = self.long.find(word) else { return false };
-            let mut start = base;
-            for (id, len) in tokens {
-                sink.token(*id, start, start + *len as usize);
-                start += *len as usize;
-            }
-            return true;
-        };
-        let Some(entry) = self.slots.get(place(packed, word.len())) else { return false };
-        if entry.word != packed || entry.len as usize != word.len() {
-            return false;
+        let known = self.known(word);
+        if let Some(known) = &known {
+            known.each(base, |id, start, end| sink.token(id, start, end));
         }
-        let mut start = base;
-        for (id, len) in entry.ids.iter().zip(entry.lens).take(entry.count as usize) {
-            sink.token(*id, start, start + len as usize);
-            start += len as usize;
-        }
-        true
+        known.is_some()
     }
 
-    /// The margin with which a word was recorded, if it is known.
+    /// What is known of a word.
     #[inline]
-    pub(crate) fn margin(&self, word: &[u8]) -> Option<f32> {
-        let Some(packed) = pack(word) else { return self.long.find(word).map(|found| found.1) };
+    pub(crate) fn known(&self, word: &[u8]) -> Option<Known<'_>> {
+        let Some(packed) = pack(word) else { return self.long.find(word) };
         let entry = self.slots.get(place(packed, word.len()))?;
-        (entry.word == packed && entry.len as usize == word.len()).then_some(entry.margin)
+        (entry.word == packed && entry.len as usize == word.len()).then_some(Known::Short(entry))
     }
 
     /// A sink that remembers what it passes on to `sink` as the tokens of `word`.
@@ -295,17 +314,18 @@ mod tests {
             recorder.token(number, 0, word.len());
             recorder.finish();
             out.clear();
-            assert!(cache.margin(word.as_bytes()) == Some(0.0) && cache.replay(word.as_bytes(), 0, &mut out));
+            let margin = |word: &str| cache.known(word.as_bytes()).map(|known| known.margin());
+            assert!(margin(&word) == Some(0.0) && cache.replay(word.as_bytes(), 0, &mut out));
             assert_eq!(out, [number]);
             // One that does not end, and one with a gap.
             drop(cache.record(b"another word that is longer", 0, &mut out));
             let mut recorder = cache.record(b"another word that is longer", 0, &mut out);
             recorder.token(1, 3, 5);
             recorder.finish();
-            assert_eq!(cache.margin(b"another word that is longer"), None);
+            assert!(cache.known(b"another word that is longer").is_none());
         }
         assert!(cache.long.bytes.len() < LONG_LIMIT + 1000);
-        assert_eq!(cache.margin(&[b'x'; LONG_BYTES + 1]), None);
+        assert!(cache.known(&[b'x'; LONG_BYTES + 1]).is_none());
     }
 
     #[test]

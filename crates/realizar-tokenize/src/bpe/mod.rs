@@ -4,10 +4,14 @@ mod cache;
 pub(crate) mod merge;
 mod table;
 
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
 use crate::lexicon::{Lexicon, hash};
 use crate::sink::Sink;
 use crate::unigram::Lattice;
-use crate::{TokenId, TokenizeError, Warning, unicode};
+use crate::{TokenId, TokenizeError, Warning, bytelevel, unicode};
 pub(crate) use cache::WordCache;
 use merge::{Merger, NO_SYMBOL, Pairs};
 use table::Merges;
@@ -15,6 +19,7 @@ use table::Merges;
 /// From what a word is built up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unit {
+    /// Tokens and merges are spelt in GPT-2's alphabet.
     Byte,
     Char,
 }
@@ -98,11 +103,18 @@ pub(crate) struct Affixes {
     pub(crate) suffix: Vec<u8>,
 }
 
-/// Merges and pieces. A piece's number is its token's id; parts of merges that are no tokens follow.
+/// Merges and pieces. A token's number is its id; parts of merges that are no tokens follow.
 #[derive(Debug, Clone)]
 pub(crate) struct Bpe {
-    pieces: Lexicon,
+    /// The tokens as the file spells them.
+    texts: Arc<Lexicon>,
     tokens: u32,
+    /// Tokens that no text becomes.
+    hidden: Vec<bool>,
+    /// For hidden tokens with the text of others: the lowest of those that is not hidden.
+    instead: FxHashMap<TokenId, TokenId>,
+    /// Parts of merges that are no tokens.
+    parts: Lexicon,
     merges: Merges,
     unit: Unit,
     /// Pieces of single bytes.
@@ -112,6 +124,9 @@ pub(crate) struct Bpe {
     affixes: Affixes,
     fallback: Fallback,
 }
+
+/// A merge as the file spells it: its two sides, if they can be told apart, and the whole of it.
+pub(crate) type Merge<'m> = (Option<(&'m [u8], &'m [u8])>, &'m [u8]);
 
 impl Pairs for Bpe {
     #[inline]
@@ -126,22 +141,98 @@ pub(crate) struct BpeScratch {
     pub(crate) merger: Merger,
     pub(crate) cache: WordCache,
     pub(crate) lattice: Lattice,
+    /// A word in GPT-2's alphabet.
+    spelt: Vec<u8>,
 }
 
+/// Merges whose sides are looked up together.
+const CHUNK: usize = 64;
 /// Most merges that are accepted.
 pub(crate) const MAX_MERGES: usize = 8_388_608;
 
 impl Bpe {
-    /// `pieces` are the tokens' texts in order of their ids; a piece that is empty cannot be reached.
-    pub(crate) fn new(pieces: Lexicon, unit: Unit, fallback: Fallback) -> Self {
-        let tokens = pieces.len() as u32;
-        let mut first = Box::new([NO_SYMBOL; 256]);
-        for (byte, slot) in (0..=255u8).zip(first.iter_mut()) {
-            *slot = pieces.find(&[byte]).unwrap_or(NO_SYMBOL);
+    /// `hidden` are tokens that text does not become.
+    pub(crate) fn new(texts: Arc<Lexicon>, mut hidden: Vec<bool>, unit: Unit, fallback: Fallback) -> Self {
+        let tokens = texts.len() as u32;
+        if unit == Unit::Byte {
+            hidden.resize(tokens as usize, false);
+            for (id, hidden) in (0..tokens).zip(hidden.iter_mut()) {
+                *hidden |= !bytelevel::is_spelt(texts.text(id));
+            }
         }
-        let (merges, affixes) = (Merges::default(), Affixes::default());
-        let (ignore_merges, whole_newlines) = (false, false);
-        Self { pieces, tokens, merges, unit, first, ignore_merges, whole_newlines, affixes, fallback }
+        let mut instead = FxHashMap::default();
+        let is_hidden = |id: u32| hidden.get(id as usize) == Some(&true);
+        for id in texts.repeats().iter().filter(|id| !is_hidden(**id)) {
+            if let Some(lowest) = texts.find(texts.text(*id)).filter(|lowest| is_hidden(*lowest)) {
+                instead.entry(lowest).or_insert(*id);
+            }
+        }
+        let mut bpe = Self {
+            texts,
+            tokens,
+            hidden,
+            instead,
+            parts: Lexicon::with_capacity(0, 0),
+            merges: Merges::default(),
+            unit,
+            first: Box::new([NO_SYMBOL; 256]),
+            ignore_merges: false,
+            whole_newlines: false,
+            affixes: Affixes::default(),
+            fallback,
+        };
+        bpe.find_bytes();
+        bpe
+    }
+
+    /// Looks for the pieces of single bytes.
+    fn find_bytes(&mut self) {
+        let mut spelt = Vec::new();
+        for byte in 0..=255u8 {
+            spelt.clear();
+            match self.unit {
+                Unit::Byte => bytelevel::spell(&[byte], &mut spelt),
+                Unit::Char => spelt.push(byte),
+            }
+            let found = self.piece(&spelt);
+            if let Some(slot) = self.first.get_mut(byte as usize) {
+                *slot = found.unwrap_or(NO_SYMBOL);
+            }
+        }
+    }
+
+    /// How many bytes have no piece.
+    pub(crate) fn missing_bytes(&self) -> usize {
+        self.first.iter().filter(|piece| **piece == NO_SYMBOL).count()
+    }
+
+    /// A token that has been found by its text, if text becomes it.
+    #[inline]
+    fn shown(&self, id: TokenId) -> Option<TokenId> {
+        match self.hidden.get(id as usize) {
+            Some(true) => self.instead.get(&id).copied(),
+            _ => Some(id),
+        }
+    }
+
+    /// The piece of a text as the file spells it.
+    #[inline]
+    fn piece(&self, text: &[u8]) -> Option<u32> {
+        let token = self.texts.find(text).and_then(|id| self.shown(id));
+        token.or_else(|| self.parts.find(text).map(|part| self.tokens + part))
+    }
+
+    /// The token of a word.
+    fn token(&self, word: &[u8], spelt: &mut Vec<u8>) -> Option<TokenId> {
+        let text = match self.unit {
+            Unit::Byte => {
+                spelt.clear();
+                bytelevel::spell(word, spelt);
+                spelt.as_slice()
+            }
+            Unit::Char => word,
+        };
+        self.texts.find(text).and_then(|id| self.shown(id))
     }
 
     #[cfg(feature = "hf")]
@@ -155,10 +246,10 @@ impl Bpe {
         self.affixes = affixes;
     }
 
-    /// Adds the merges in order of their rank; `None` is one that could not be read. The first of equals counts.
+    /// Adds the merges in order of their rank. The first of equals counts.
     pub(crate) fn add_merges<'m>(
         &mut self,
-        merges: impl ExactSizeIterator<Item = (Option<(&'m [u8], &'m [u8])>, &'m [u8])>,
+        mut merges: impl ExactSizeIterator<Item = Merge<'m>>,
         warnings: &mut Vec<Warning>,
     ) -> Result<(), TokenizeError> {
         let total = merges.len();
@@ -166,33 +257,29 @@ impl Bpe {
             return Err(TokenizeError::TooMany { what: "merges", found: total, limit: MAX_MERGES });
         }
         self.merges = Merges::with_capacity(total);
-        let mut joined = Vec::new();
-        let (mut unusable, mut example, mut expected) = (0, None, 0u32);
-        for (rank, (parts, source)) in merges.enumerate() {
-            let Some((left, right)) = parts.filter(|(left, right)| !left.is_empty() && !right.is_empty())
-            else {
-                unusable += 1;
-                example.get_or_insert(source);
-                continue;
-            };
-            joined.clear();
-            joined.extend_from_slice(left);
-            joined.extend_from_slice(right.strip_prefix(self.affixes.prefix.as_slice()).unwrap_or(right));
-            // Merges mostly come in the order of the tokens that they make, some tokens several times.
-            let near =
-                [expected, expected.wrapping_sub(1)].into_iter().find(|id| self.pieces.text(*id) == joined);
-            let find = |pieces: &Lexicon, text: &[u8]| pieces.find_by_hash(hash(text), text.len());
-            let merged = near.or_else(|| find(&self.pieces, &joined));
-            let mut part = |part: &[u8]| find(&self.pieces, part).unwrap_or_else(|| self.pieces.intern(part));
-            let (left, right) = (part(left), part(right));
-            let merged = merged.unwrap_or_else(|| self.pieces.intern(&joined));
-            expected = merged + 1;
-            // Parts that are no tokens are fine where longer tokens are made of them, but rarely are.
-            if merged >= self.tokens {
-                unusable += 1;
-                example.get_or_insert(source);
+        let (mut unusable, mut example, mut rank, mut expected) = (0, None, 0, 0);
+        let mut chunk = Vec::with_capacity(CHUNK);
+        loop {
+            chunk.clear();
+            for (sides, source) in merges.by_ref().take(CHUNK) {
+                let sides = sides.filter(|(left, right)| !left.is_empty() && !right.is_empty());
+                let hashes = sides.map_or([0; 2], |(left, right)| [hash(left), hash(right)]);
+                chunk.push((sides, source, hashes, [None; 2]));
             }
-            self.merges.insert(left, right, (rank as u32, merged));
+            if chunk.is_empty() {
+                break;
+            }
+            // Each search misses the cache; those of one chunk do not wait for each other.
+            for (_, _, hashes, found) in &mut chunk {
+                *found = hashes.map(|hash| self.texts.find_by_hash(hash));
+            }
+            for (sides, source, _, found) in chunk.drain(..) {
+                if sides.and_then(|sides| self.add_merge(sides, found, rank, &mut expected)) != Some(true) {
+                    unusable += 1;
+                    example.get_or_insert(source);
+                }
+                rank += 1;
+            }
         }
         if let Some(example) = example {
             let first = String::from_utf8_lossy(example).into_owned();
@@ -201,10 +288,49 @@ impl Bpe {
             }
             warnings.push(Warning::UnusableMerges { count: unusable, total, first });
         }
-        for (byte, slot) in (0..=255u8).zip(self.first.iter_mut()) {
-            *slot = self.pieces.find(&[byte]).unwrap_or(NO_SYMBOL);
-        }
+        self.find_bytes();
         Ok(())
+    }
+
+    /// Adds one merge, of whose sides the tokens have been looked for. Whether it makes a token; nothing where a side is
+    /// outside the alphabet.
+    fn add_merge(
+        &mut self,
+        (left, right): (&[u8], &[u8]),
+        found: [Option<TokenId>; 2],
+        rank: u32,
+        expected: &mut u32,
+    ) -> Option<bool> {
+        let (left_id, right_id) = (self.side(left, found[0])?, self.side(right, found[1])?);
+        let right = right.strip_prefix(self.affixes.prefix.as_slice()).unwrap_or(right);
+        // Merges mostly come in the order of the tokens that they make, some tokens several times.
+        let is_whole = |id: &u32| {
+            let text = self.texts.text(*id);
+            text.len() == left.len() + right.len()
+                && text.starts_with(left)
+                && text.ends_with(right)
+                && self.hidden.get(*id as usize) != Some(&true)
+        };
+        let ordered = self.texts.is_unique();
+        let near = [*expected, expected.wrapping_sub(1)].into_iter().filter(|_| ordered).find(is_whole);
+        let merged = near.unwrap_or_else(|| {
+            let whole = [left, right].concat();
+            self.piece(&whole).unwrap_or_else(|| self.tokens + self.parts.intern(&whole))
+        });
+        *expected = merged.wrapping_add(1);
+        self.merges.insert(left_id, right_id, (rank, merged));
+        // Parts that are no tokens are fine where longer tokens are made of them, but rarely are.
+        Some(merged < self.tokens)
+    }
+
+    /// The piece of one side of a merge, made if need be.
+    #[inline]
+    fn side(&mut self, text: &[u8], found: Option<TokenId>) -> Option<u32> {
+        match found.and_then(|id| self.shown(id)) {
+            Some(id) => Some(id),
+            None if self.unit == Unit::Byte && !bytelevel::is_spelt(text) => None,
+            None => Some(self.tokens + self.parts.intern(text)),
+        }
     }
 
     /// Encodes one word, which lies at `base` in its text.
@@ -215,12 +341,13 @@ impl Bpe {
         scratch: &mut BpeScratch,
         sink: &mut dyn Sink,
     ) -> Result<(), TokenizeError> {
-        if scratch.cache.replay(word, base, sink) {
+        let BpeScratch { merger, cache, spelt, .. } = scratch;
+        if cache.replay(word, base, sink) {
             return Ok(());
         }
-        let mut recorder = scratch.cache.record(word, base, sink);
+        let mut recorder = cache.record(word, base, sink);
         if (self.ignore_merges || (self.whole_newlines && word.iter().all(|byte| *byte == b'\n')))
-            && let Some(id) = self.pieces.find(word).filter(|id| *id < self.tokens)
+            && let Some(id) = self.token(word, spelt)
         {
             recorder.token(id, base, base + word.len());
             recorder.finish();
@@ -241,7 +368,7 @@ impl Bpe {
             Unit::Byte => {
                 let symbols =
                     word.iter().map(|byte| (self.first.get(*byte as usize).copied().unwrap_or(NO_SYMBOL), 1));
-                scratch.merger.merge(self, symbols, word.len(), &mut emit);
+                merger.merge(self, symbols, word.len(), &mut emit);
             }
             Unit::Char => {
                 let mut at = 0;
@@ -250,7 +377,7 @@ impl Bpe {
                     at += char.len();
                     (self.symbol(char, first, last), char.len())
                 });
-                scratch.merger.merge(self, symbols, word.len(), &mut emit);
+                merger.merge(self, symbols, word.len(), &mut emit);
             }
         }
         self.fallback.flush(&mut waiting, &mut recorder);
@@ -264,18 +391,23 @@ impl Bpe {
         let prefix = if first { &[][..] } else { &self.affixes.prefix };
         let suffix = if last { self.affixes.suffix.as_slice() } else { &[] };
         let found = if prefix.is_empty() && suffix.is_empty() {
-            self.pieces.find(char)
+            self.piece(char)
         } else {
-            self.pieces.find(&[prefix, char, suffix].concat())
+            self.piece(&[prefix, char, suffix].concat())
         };
         found.unwrap_or(NO_SYMBOL)
     }
 
     /// Whether merging the text of token `id` gives the token.
     pub(crate) fn makes(&self, id: TokenId) -> bool {
-        let mut ids: Vec<TokenId> = Vec::new();
-        let text = self.pieces.text(id);
-        !text.is_empty() && self.word(text, 0, &mut BpeScratch::default(), &mut ids).is_ok() && ids == [id]
+        let (text, mut word, mut ids) = (self.texts.text(id), Vec::new(), Vec::new());
+        match self.unit {
+            Unit::Byte if !bytelevel::unspell(text, &mut word) => return false,
+            Unit::Byte => {}
+            Unit::Char => word.extend_from_slice(text),
+        }
+        let made = self.word(&word, 0, &mut BpeScratch::default(), &mut ids);
+        self.hidden.get(id as usize) != Some(&true) && made.is_ok() && ids == [id]
     }
 }
 

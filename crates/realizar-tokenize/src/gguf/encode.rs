@@ -11,46 +11,67 @@ use crate::spm::SPACE;
 use crate::text::{Prepared, Relocate};
 use crate::unicode::BertClass;
 use crate::unicode::normal::Form;
+use crate::wanted::Wanted;
 use crate::wordpiece::{bert_words, is_bert_punctuation};
-use crate::{EncodeOptions, TokenId, TokenizeError, unicode};
+use crate::{TokenId, TokenizeError, unicode};
 
 /// Every white space as a space, every word with its mark.
 fn marked_words(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len() + text.len() / 2);
-    let (mut in_word, mut at) = (false, 0);
+    let (mut word, mut at) = (0, 0);
+    let flush = |word: std::ops::Range<usize>, out: &mut Vec<u8>| {
+        if !word.is_empty() {
+            out.extend_from_slice(SPACE);
+            out.extend_from_slice(text.get(word).unwrap_or(&[]));
+        }
+    };
     while let Some(lead) = text.get(at) {
-        let len = if *lead < 0x80 { 1 } else { unicode::promised_len(*lead) };
-        if unicode::is_space(unicode::decode(text, at).0) {
+        let len = unicode::promised_len(*lead);
+        // White space outside ASCII begins with one of these.
+        let space = match lead {
+            0x21..=0x7F => false,
+            0..=0x20 | 0xC2 | 0xE1..=0xE3 => unicode::is_space(unicode::decode(text, at).0),
+            _ => false,
+        };
+        if space {
+            flush(word..at, &mut out);
             out.push(b' ');
-            in_word = false;
-        } else {
-            if !in_word {
-                out.extend_from_slice(SPACE);
-            }
-            in_word = true;
-            out.extend_from_slice(text.get(at..at + len).unwrap_or(&[]));
+            word = at + len;
         }
         at += len;
     }
+    flush(word..text.len(), &mut out);
     out
+}
+
+/// Calls `emit` with the stretches between spaces.
+fn between_spaces(text: &[u8], mut emit: impl FnMut(std::ops::Range<usize>)) {
+    let mut start = 0;
+    for part in text.split(|byte| *byte == b' ') {
+        let end = start + part.len();
+        if start < end {
+            emit(start..end);
+        }
+        start = end + 1;
+    }
 }
 
 impl GgufTokenizer {
     pub(crate) fn encode(
         &self,
         text: &[u8],
-        options: EncodeOptions,
+        wanted: Wanted<'_>,
         scratch: &mut BpeScratch,
         sink: &mut dyn Sink,
         places: bool,
     ) -> Result<(), TokenizeError> {
-        let (first, last) = self.ends(options.add_special);
+        let (first, last) = self.ends(wanted.add_special);
         if let Some(first) = first {
             sink.token(first, 0, 0);
         }
         // The beginning counts as a special token: a space is put before what follows one.
         let mut after_special = true;
-        for fragment in self.specials.cut(text, options.parse_special) {
+        for fragment in self.specials.cut(text, wanted) {
             match fragment {
                 Fragment::Token(id, place) => {
                     sink.token(id, place.start, place.end);
@@ -125,16 +146,22 @@ impl GgufTokenizer {
             Model::Unigram(model) => {
                 let original = self.is_original_on(part);
                 let text = self.unigram_text(model, part, places)?;
-                let mut sink = Relocate::new(&text, base, sink);
+                let mut relocate;
+                let sink: &mut dyn Sink = if places {
+                    relocate = Relocate::new(&text, base, sink);
+                    &mut relocate
+                } else {
+                    sink
+                };
                 if !(original && model.by_grapheme) {
-                    model.model.encode(&text.bytes, 0, original, scratch, &mut sink);
+                    model.model.encode(&text.bytes, 0, original, scratch, sink);
                     return Ok(());
                 }
-                let mut word = |range: std::ops::Range<usize>| {
+                // Only spaces are left of the white space.
+                between_spaces(&text.bytes, |range| {
                     let word = text.bytes.get(range.clone()).unwrap_or(&[]);
-                    model.model.encode(word, range.start, original, scratch, &mut sink);
-                };
-                bert_words(&text.bytes, |_| false, &mut word);
+                    model.model.encode(word, range.start, original, scratch, sink);
+                });
                 Ok(())
             }
             Model::Longest(model) => {

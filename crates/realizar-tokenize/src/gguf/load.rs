@@ -1,8 +1,9 @@
 //! From metadata to a tokenizer.
 
+use std::sync::Arc;
+
 use super::{BpeModel, Compat, Flags, GgufTokenizer, GgufVocab, Ids, Model, attr, control, models};
 use crate::bpe::{Bpe, Fallback, Unit, Unknown};
-use crate::bytelevel;
 use crate::lexicon::Lexicon;
 use crate::pattern::Dialect;
 use crate::pretokenize::{self, Flag, Passes, PreTokenizer};
@@ -46,7 +47,7 @@ impl GgufTokenizer {
         };
         let mut warnings = Vec::new();
         check_arrays(vocab)?;
-        let texts = read_texts(vocab, kind, &mut warnings)?;
+        let texts = Arc::new(read_texts(vocab, kind, &mut warnings)?);
         let mut attrs = read_attrs(vocab, &texts)?;
         let pre = pre_tokenizer(vocab, kind, &mut warnings);
         let has = |flag: Flag| pre.flags.contains(&flag);
@@ -123,10 +124,10 @@ fn read_texts(
     warnings: &mut Vec<Warning>,
 ) -> Result<Lexicon, TokenizeError> {
     let (strings, bytes) = (vocab.tokens.len(), vocab.tokens.iter().map(|token| token.len()).sum());
-    // Byte-pair encoding looks for tokens as they are spelt out, in a list of its own.
+    // The others have tries.
     let mut texts = match kind {
-        Kind::Bpe => Lexicon::unindexed(strings, bytes),
-        _ => Lexicon::with_capacity(strings, bytes),
+        Kind::Bpe | Kind::Spm => Lexicon::with_capacity(strings, bytes),
+        _ => Lexicon::unindexed(strings, bytes),
     };
     for (id, token) in vocab.tokens.iter().enumerate() {
         if token.len() > MAX_TOKEN_BYTES {
@@ -173,6 +174,7 @@ fn read_attrs(vocab: &GgufVocab<'_>, texts: &Lexicon) -> Result<Vec<u16>, Tokeni
 }
 
 /// The byte that `<0xHH>` names.
+#[inline]
 pub(crate) fn byte_token(text: &[u8]) -> Option<u8> {
     match text {
         [b'<', b'0', b'x', high, low, b'>'] => {
@@ -272,16 +274,28 @@ fn read_flags(vocab: &GgufVocab<'_>, kind: Kind, has: impl Fn(Flag) -> bool) -> 
     })
 }
 
-/// Tokens of single bytes by `<0xHH>`.
-pub(super) fn hex_byte_tokens(texts: &Lexicon) -> Box<[Option<TokenId>; 256]> {
+/// Tokens of single bytes by `<0xHH>` with capital letters; of equal ones the first.
+pub(crate) fn hex_byte_tokens(texts: &Lexicon) -> Box<[Option<TokenId>; 256]> {
     let mut bytes = Box::new([None; 256]);
-    for (byte, slot) in (0..=255u8).zip(bytes.iter_mut()) {
-        *slot = texts.find(format!("<0x{byte:02X}>").as_bytes());
+    for id in (0..texts.len() as u32).rev() {
+        let text = texts.text(id);
+        if let Some(byte) = byte_token(text)
+            && !text.iter().skip(3).any(u8::is_ascii_lowercase)
+            && let Some(slot) = bytes.get_mut(byte as usize)
+        {
+            *slot = Some(id);
+        }
     }
     bytes
 }
 
-fn spm(vocab: &GgufVocab<'_>, texts: &Lexicon, attrs: &[u16], unk: Option<TokenId>, compat: Compat) -> Spm {
+fn spm(
+    vocab: &GgufVocab<'_>,
+    texts: &Arc<Lexicon>,
+    attrs: &[u16],
+    unk: Option<TokenId>,
+    compat: Compat,
+) -> Spm {
     let mut bytes = hex_byte_tokens(texts);
     for (byte, slot) in (0..=255u8).zip(bytes.iter_mut()) {
         *slot = slot.or_else(|| texts.find(&[byte]));
@@ -302,12 +316,12 @@ fn spm(vocab: &GgufVocab<'_>, texts: &Lexicon, attrs: &[u16], unk: Option<TokenI
         let is_user = |id: u32| attrs.get(id as usize).is_some_and(|attr| *attr == attr::USER_DEFINED);
         Trie::new((0..texts.len() as u32).filter(|id| is_user(*id)).map(|id| (texts.text(id), id)))
     });
-    Spm::new(texts.clone(), priorities, user_defined, fallback)
+    Spm::new(Arc::clone(texts), priorities, user_defined, fallback)
 }
 
 fn bpe(
     vocab: &GgufVocab<'_>,
-    texts: &Lexicon,
+    texts: &Arc<Lexicon>,
     attrs: &[u16],
     pre: &PreTokenizer,
     compat: Compat,
@@ -315,58 +329,24 @@ fn bpe(
 ) -> Result<BpeModel, TokenizeError> {
     let has = |flag: Flag| pre.flags.contains(&flag);
     let raw = has(Flag::EscapeSpaces) || vocab.pre == Some("whitespace");
-    let spell = |text: &[u8], out: &mut Vec<u8>| {
-        if raw {
-            out.extend_from_slice(text);
-            true
-        } else {
-            bytelevel::unspell(text, out)
-        }
-    };
-    let mut pieces = Lexicon::with_capacity(texts.len(), vocab.tokens.iter().map(|token| token.len()).sum());
-    let mut spelt = Vec::new();
-    for id in 0..texts.len() as u32 {
-        spelt.clear();
-        let control = attrs.get(id as usize).is_some_and(|attr| attr & (attr::CONTROL | attr::UNKNOWN) != 0);
-        // To the original a control token is not text; to llama.cpp it may be.
-        if !(control && compat == Compat::Original) {
-            spell(texts.text(id), &mut spelt);
-        }
-        pieces.push(&spelt);
-    }
+    // To the original a control token is not text; to llama.cpp it may be.
+    let control = |attr: &u16| compat == Compat::Original && attr & (attr::CONTROL | attr::UNKNOWN) != 0;
+    let hidden = attrs.iter().map(control).collect();
     let bytes = if raw { hex_byte_tokens(texts) } else { Box::new([None; 256]) };
-    let missing =
-        (0..=255u8)
-            .filter(|byte| {
-                if raw { bytes.get(*byte as usize) == Some(&None) } else { pieces.find(&[*byte]).is_none() }
-            })
-            .count();
+    let missing_hex = bytes.iter().filter(|token| token.is_none()).count();
+    let fallback = Fallback { bytes, unknown: Unknown::Drop };
+    let unit = if raw { Unit::Char } else { Unit::Byte };
+    let mut bpe = Bpe::new(Arc::clone(texts), hidden, unit, fallback);
+    let missing = if raw { missing_hex } else { bpe.missing_bytes() };
     if missing > 0 {
         warnings.push(Warning::MissingBytes { count: missing });
     }
-    let fallback = Fallback { bytes, unknown: Unknown::Drop };
-    let unit = if raw { Unit::Char } else { Unit::Byte };
-    let mut bpe = Bpe::new(pieces, unit, fallback);
     bpe.ignore_merges = has(Flag::IgnoreMerges);
     bpe.whole_newlines = has(Flag::WholeNewlines);
-    let mut spelt: Vec<u8> = Vec::with_capacity(vocab.merges.iter().map(|merge| merge.len()).sum());
-    let mut parts = Vec::with_capacity(vocab.merges.len());
-    for merge in &vocab.merges {
-        let start = spelt.len();
+    let merges = vocab.merges.iter().map(|merge| {
         // A part may begin with a space, so the cut is looked for behind the first byte.
         let cut = merge.iter().skip(1).position(|byte| *byte == b' ').map(|at| at + 1);
-        let sides = cut.and_then(|cut| Some((merge.get(..cut)?, merge.get(cut + 1..)?)));
-        let usable = sides.and_then(|(left, right)| {
-            let first = spell(left, &mut spelt);
-            let middle = spelt.len();
-            (first && spell(right, &mut spelt)).then_some((start, middle, spelt.len()))
-        });
-        parts.push(usable);
-    }
-    let merges = parts.iter().zip(&vocab.merges).map(|(part, source)| {
-        let sides =
-            part.and_then(|(start, middle, end)| Some((spelt.get(start..middle)?, spelt.get(middle..end)?)));
-        (sides, *source)
+        (cut.and_then(|cut| Some((merge.get(..cut)?, merge.get(cut + 1..)?))), *merge)
     });
     bpe.add_merges(merges, warnings)?;
     let passes = match compat {
@@ -387,7 +367,7 @@ fn strip_attrs(vocab: &GgufVocab<'_>, texts: &Lexicon, attrs: &mut [u16], mask_b
     let name = vocab.name.unwrap_or("").to_ascii_lowercase();
     let architecture = vocab.architecture.unwrap_or("");
     if mask_by_pre || architecture.contains("nomic-bert-moe") || architecture.contains("jina-bert-v3") {
-        set(texts.find(b"<mask>"), attr::LSTRIP, true);
+        set(texts.find_once(b"<mask>"), attr::LSTRIP, true);
     } else if name.contains("phi-3") || name.contains("phi3") {
         for id in 0..texts.len() as u32 {
             let special = attr::CONTROL | attr::USER_DEFINED | attr::UNKNOWN;
@@ -398,14 +378,14 @@ fn strip_attrs(vocab: &GgufVocab<'_>, texts: &Lexicon, attrs: &mut [u16], mask_b
             }
         }
         let mut set = |text: &[u8], on: bool| {
-            if let Some(attr) = texts.find(text).and_then(|id| attrs.get_mut(id as usize)) {
+            if let Some(attr) = texts.find_once(text).and_then(|id| attrs.get_mut(id as usize)) {
                 *attr = if on { *attr | attr::RSTRIP } else { *attr & !attr::RSTRIP };
             }
         };
         set(b"</s>", true);
         [&b"<unk>"[..], b"<s>", b"<|endoftext|>"].into_iter().for_each(|text| set(text, false));
     } else if name.contains("modern-bert") {
-        set(texts.find(b"[MASK]"), attr::LSTRIP, true);
+        set(texts.find_once(b"[MASK]"), attr::LSTRIP, true);
     }
 }
 

@@ -6,6 +6,8 @@ mod encode;
 mod load;
 mod models;
 
+use std::sync::Arc;
+
 use crate::bpe::Bpe;
 use crate::charsmap::CharsMap;
 use crate::greedy::{Cover, Longest};
@@ -19,7 +21,7 @@ use crate::wordpiece::WordPiece;
 use crate::{TokenId, Warning};
 
 pub(crate) use control::ends_by_text as find_ends;
-pub(crate) use load::byte_token;
+pub(crate) use load::{byte_token, hex_byte_tokens};
 
 /// Whose ids a GGUF vocabulary gives where llama.cpp's port differs from the tokenizer that the model was trained
 /// with.
@@ -102,7 +104,7 @@ pub(crate) mod attr {
 #[derive(Debug)]
 pub(crate) struct GgufTokenizer {
     /// The tokens as the file spells them.
-    pub(crate) texts: Lexicon,
+    pub(crate) texts: Arc<Lexicon>,
     pub(crate) attrs: Vec<u16>,
     model: Model,
     specials: Specials,

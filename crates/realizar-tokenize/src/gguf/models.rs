@@ -111,7 +111,7 @@ pub(super) fn bpe_kind(vocab: &GgufVocab<'_>, texts: &Lexicon) -> BpeKind {
     if vocab.model != "hybriddna" {
         return BpeKind::Plain;
     }
-    let find = |text: &[u8]| texts.find(text);
+    let find = |text: &[u8]| texts.find_once(text);
     match (find(b"<dna>"), find(b"</dna>"), find(b"<oov>")) {
         (Some(begin), Some(end), Some(unknown)) => {
             let keys =

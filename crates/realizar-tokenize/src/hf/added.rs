@@ -9,6 +9,7 @@ use super::normalize::Normalizer;
 use crate::pattern::class::Class;
 use crate::pattern::word;
 use crate::trie::Trie;
+use crate::wanted::Wanted;
 use crate::{TokenId, TokenizeError, Warning, unicode};
 
 const MAX_ADDED: usize = 1_048_576;
@@ -155,7 +156,7 @@ impl AddedTokens {
         &self,
         piece: &Aligned<'_>,
         normalized: bool,
-        parse_special: bool,
+        wanted: Wanted<'_>,
         emit: &mut Emit<'_>,
     ) -> Result<(), TokenizeError> {
         let trie = if normalized { &self.normalized } else { &self.raw };
@@ -172,7 +173,14 @@ impl AddedTokens {
             };
             let before = unicode::step_back(bytes, at);
             let touches = (at > 0 && self.is_word_at(text, before)) || self.is_word_at(text, end);
-            if (token.special && !parse_special) || (token.single_word && touches) {
+            let looked_for = || match wanted.is_guarded() {
+                true => {
+                    let (start, end) = piece.place(at, end);
+                    wanted.looks_for_special_at(start, end)
+                }
+                false => wanted.looks_for_special(),
+            };
+            if (token.special && !looked_for()) || (token.single_word && touches) {
                 at = end;
                 continue;
             }

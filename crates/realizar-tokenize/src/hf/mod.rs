@@ -6,21 +6,25 @@ mod decode;
 mod encoding;
 mod generated_unscripted;
 mod json;
+mod lossy;
 mod model;
 mod normalize;
 mod post;
 mod pretokenize;
+pub(crate) mod tekken;
 mod tree;
 
 use crate::bpe::BpeScratch;
 use crate::sink::Sink;
-use crate::{EncodeOptions, TokenId, TokenizeError, Warning, bytelevel};
+use crate::wanted::Wanted;
+use crate::{TokenId, TokenizeError, Warning, bytelevel};
 use added::AddedTokens;
 use aligned::Aligned;
 use decode::Decoder;
 pub use encoding::Encoding;
 use encoding::{Padding, Truncation};
 use json::At;
+pub(crate) use lossy::Lossy;
 use model::Model;
 use normalize::Normalizer;
 use post::Post;
@@ -91,13 +95,14 @@ impl HfTokenizer {
     fn text_tokens(
         &self,
         text: &str,
-        parse_special: bool,
+        wanted: Wanted<'_>,
         places: bool,
         scratch: &mut BpeScratch,
         sink: &mut dyn Placed,
     ) -> Result<(), TokenizeError> {
-        let whole = Aligned::new(text, 0, places);
-        self.added.cut(&whole, false, parse_special, &mut |piece, id| {
+        // Where the text is guarded somebody asks for places.
+        let whole = Aligned::new(text, 0, places || wanted.is_guarded());
+        self.added.cut(&whole, false, wanted, &mut |piece, id| {
             if let Some(id) = id {
                 let place = piece.place(0, piece.text.len());
                 sink.added(id, place, &piece.text);
@@ -107,7 +112,7 @@ impl HfTokenizer {
             if let Some(normalizer) = &self.normalizer {
                 normalizer.apply(&mut piece)?;
             }
-            self.added.cut(&piece, true, parse_special, &mut |piece, id| {
+            self.added.cut(&piece, true, wanted, &mut |piece, id| {
                 if let Some(id) = id {
                     let place = piece.place(0, piece.text.len());
                     sink.added(id, place, &piece.text);
@@ -132,7 +137,7 @@ impl HfTokenizer {
     pub(crate) fn encode(
         &self,
         text: &str,
-        options: EncodeOptions,
+        wanted: Wanted<'_>,
         scratch: &mut BpeScratch,
         sink: &mut dyn Sink,
         places: bool,
@@ -141,15 +146,15 @@ impl HfTokenizer {
         let ends = self.post.as_ref().map_or(Some((Vec::new(), Vec::new())), Post::ends);
         if let Some((before, after)) = ends.filter(|_| !places) {
             let special = |ids: &[TokenId], sink: &mut dyn Sink| {
-                if options.add_special {
+                if wanted.add_special {
                     ids.iter().for_each(|id| sink.token(*id, 0, 0));
                 }
             };
             special(&before, sink);
-            self.text_tokens(text, options.parse_special, false, scratch, &mut Plain(sink))?;
+            self.text_tokens(text, wanted, false, scratch, &mut Plain(sink))?;
             special(&after, sink);
         } else {
-            let encoding = self.encoding(text, None, options, false, scratch)?;
+            let encoding = self.encoding(text, None, wanted, false, scratch)?;
             for (id, (start, end)) in encoding.ids.iter().zip(encoding.offsets) {
                 sink.token(*id, start, end);
             }
@@ -162,24 +167,24 @@ impl HfTokenizer {
         &self,
         text: &str,
         pair: Option<&str>,
-        options: EncodeOptions,
+        wanted: Wanted<'_>,
         to_length: bool,
         scratch: &mut BpeScratch,
     ) -> Result<Encoding, TokenizeError> {
         let mut parts = Vec::new();
         for (text, type_id) in std::iter::once(text).chain(pair).zip(0..) {
             let mut collect = Collect { tokenizer: self, out: Encoding::default() };
-            self.text_tokens(text, options.parse_special, true, scratch, &mut collect)?;
+            self.text_tokens(text, wanted, true, scratch, &mut collect)?;
             collect.out.set_type(type_id);
             parts.push(collect.out);
         }
         if let Some(truncation) = self.truncation.filter(|_| to_length) {
-            let wanted = self.post.as_ref().filter(|_| options.add_special);
+            let wanted = self.post.as_ref().filter(|_| wanted.add_special);
             truncation.apply(&mut parts, wanted.map_or(0, |post| post.added(pair.is_some())));
         }
         if let Some(post) = &self.post {
             let texts: Vec<&str> = std::iter::once(text).chain(pair).collect();
-            post.apply(&mut parts, &texts, options.add_special);
+            post.apply(&mut parts, &texts, wanted.add_special);
         }
         let mut encoding = post::concat(parts);
         if let Some(padding) = self.padding.filter(|_| to_length) {

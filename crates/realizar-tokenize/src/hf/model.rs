@@ -1,28 +1,31 @@
 //! Models of `tokenizer.json`.
 
+use std::sync::Arc;
+
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::aligned::Aligned;
 use super::json::At;
 use super::tree::{Json, Row};
 use crate::bpe::{Affixes, Bpe, BpeScratch, Fallback, MAX_MERGES, Unit, Unknown};
+use crate::gguf::hex_byte_tokens;
 use crate::lexicon::Lexicon;
 use crate::sink::Sink;
 use crate::trie::Trie;
 use crate::unigram::{Precision, Unigram};
 use crate::wordpiece::WordPiece;
-use crate::{TokenId, TokenizeError, Warning, bytelevel};
+use crate::{TokenId, TokenizeError, Warning};
 
 /// Most ids that are accepted.
 pub(super) const MAX_IDS: usize = 4_194_304;
-const MAX_TOKEN_BYTES: usize = 65_535;
+pub(super) const MAX_TOKEN_BYTES: usize = 65_535;
 
 /// A model and its vocabulary.
 #[derive(Debug)]
 pub(super) struct Model {
     kind: Kind,
     /// Tokens by id; a hole is empty.
-    pub(super) texts: Lexicon,
+    pub(super) texts: Arc<Lexicon>,
     /// Number of entries, holes left out.
     pub(super) entries: usize,
 }
@@ -36,7 +39,7 @@ enum Kind {
 }
 
 /// A vocabulary given as text to id.
-fn read_vocab(at: &At<'_>) -> Result<(Lexicon, usize), TokenizeError> {
+fn read_vocab(at: &At<'_>) -> Result<(Arc<Lexicon>, usize), TokenizeError> {
     let object = at.fields()?;
     if object.len() > MAX_IDS {
         return Err(TokenizeError::TooMany { what: "tokens", found: object.len(), limit: MAX_IDS });
@@ -64,21 +67,15 @@ fn read_vocab(at: &At<'_>) -> Result<(Lexicon, usize), TokenizeError> {
             *slot = text;
         }
     }
-    let mut texts = Lexicon::unindexed(by_id.len(), 8 * by_id.len());
+    let mut texts = Lexicon::with_capacity(by_id.len(), 8 * by_id.len());
     for text in by_id {
         texts.push(text.as_bytes());
     }
-    Ok((texts, object.len()))
+    Ok((Arc::new(texts), object.len()))
 }
 
 fn byte_tokens(texts: &Lexicon, wanted: bool) -> Box<[Option<TokenId>; 256]> {
-    let mut bytes = Box::new([None; 256]);
-    if wanted {
-        for (byte, slot) in (0..=255u8).zip(bytes.iter_mut()) {
-            *slot = texts.find(format!("<0x{byte:02X}>").as_bytes());
-        }
-    }
-    bytes
+    if wanted { hex_byte_tokens(texts) } else { Box::new([None; 256]) }
 }
 
 impl Model {
@@ -132,6 +129,10 @@ impl Model {
 
     /// The ids of some of its tokens, found in one pass over all of them: the index may not be there.
     pub(super) fn ids_of<'t>(&self, wanted: &FxHashSet<&'t str>) -> FxHashMap<&'t str, TokenId> {
+        if self.texts.is_unique() {
+            let find = |text: &&'t str| Some((*text, self.texts.find(text.as_bytes())?));
+            return wanted.iter().filter(|text| !text.is_empty()).filter_map(find).collect();
+        }
         let mut found = FxHashMap::default();
         let longest = wanted.iter().map(|text| text.len()).max().unwrap_or(0);
         for id in 0..self.texts.len() as u32 {
@@ -202,28 +203,6 @@ fn bpe(at: &At<'_>, byte_level: bool, warnings: &mut Vec<Warning>) -> Result<Mod
     let affixes = Affixes { prefix: prefix.as_bytes().to_vec(), suffix: suffix.as_bytes().to_vec() };
     let plain = affixes.prefix.is_empty() && affixes.suffix.is_empty() && !at.flag("byte_fallback", false)?;
     let raw = byte_level && plain;
-    let spell = |text: &[u8], out: &mut Vec<u8>| {
-        if raw {
-            bytelevel::unspell(text, out)
-        } else {
-            out.extend_from_slice(text);
-            true
-        }
-    };
-    let pieces = if raw {
-        let mut pieces = Lexicon::with_capacity(texts.len(), 8 * texts.len());
-        let mut spelt = Vec::new();
-        for id in 0..texts.len() as u32 {
-            spelt.clear();
-            spell(texts.text(id), &mut spelt);
-            pieces.push(&spelt);
-        }
-        pieces
-    } else {
-        // The first to search makes the index, for both.
-        texts.find(b"");
-        texts.clone()
-    };
     let unknown = match at.get("unk_token") {
         None => Unknown::Drop,
         Some(unk) => match texts.find(unk.text()?.as_bytes()) {
@@ -234,34 +213,25 @@ fn bpe(at: &At<'_>, byte_level: bool, warnings: &mut Vec<Warning>) -> Result<Mod
     };
     let bytes = byte_tokens(&texts, at.flag("byte_fallback", false)?);
     let unit = if raw { Unit::Byte } else { Unit::Char };
-    let mut bpe = Bpe::new(pieces, unit, Fallback { bytes, unknown });
+    let mut bpe = Bpe::new(Arc::clone(&texts), Vec::new(), unit, Fallback { bytes, unknown });
     bpe.ignore_merges = at.flag("ignore_merges", false)?;
     let merges = at.need("merges")?;
     let list = merges.rows()?;
     if list.len() > MAX_MERGES {
         return Err(TokenizeError::TooMany { what: "merges", found: list.len(), limit: MAX_MERGES });
     }
-    let mut spelt: Vec<u8> = Vec::new();
-    let mut parts = Vec::with_capacity(list.len());
-    for merge in list {
-        let sides = match merge {
-            Row::Text(line) => line.split_once(' '),
-            Row::Pair(left, right) => Some((&**left, &**right)),
-            _ => return Err(merges.error("a merge is neither a text nor a pair of texts")),
-        };
-        let start = spelt.len();
-        parts.push(sides.and_then(|(left, right)| {
-            let first = spell(left.as_bytes(), &mut spelt);
-            let middle = spelt.len();
-            (first && spell(right.as_bytes(), &mut spelt)).then_some((start, middle, spelt.len()))
-        }));
+    if list.iter().any(|row| !matches!(row, Row::Text(_) | Row::Pair(..))) {
+        return Err(merges.error("a merge is neither a text nor a pair of texts"));
     }
-    let merges = parts.iter().map(|part| {
-        let whole = part.and_then(|(start, _, end)| spelt.get(start..end)).unwrap_or(&[]);
-        (
-            part.and_then(|(start, middle, end)| Some((spelt.get(start..middle)?, spelt.get(middle..end)?))),
-            whole,
-        )
+    let merges = list.iter().map(|row| match row {
+        Row::Text(line) => {
+            let cut = line.bytes().position(|byte| byte == b' ');
+            let sides =
+                cut.and_then(|cut| Some((line.get(..cut)?.as_bytes(), line.get(cut + 1..)?.as_bytes())));
+            (sides, line.as_bytes())
+        }
+        Row::Pair(left, right) => (Some((left.as_bytes(), right.as_bytes())), left.as_bytes()),
+        _ => (None, &[][..]),
     });
     bpe.set_affixes(affixes);
     bpe.add_merges(merges, warnings)?;
@@ -307,5 +277,5 @@ fn unigram(at: &At<'_>) -> Result<Model, TokenizeError> {
         bytes,
         Precision::Double,
     );
-    Ok(Model { kind: Kind::Unigram(Box::new(model)), entries: texts.len(), texts })
+    Ok(Model { kind: Kind::Unigram(Box::new(model)), entries: texts.len(), texts: Arc::new(texts) })
 }

@@ -208,16 +208,20 @@ fn precompiled(text: &mut Aligned<'_>, map: &CharsMap) {
             last.1 += more;
         }
     };
-    unicode::each_grapheme(&text.text, |grapheme| {
-        let whole = if grapheme.len() < 6 { map.shortest(grapheme.as_bytes()) } else { None };
-        if let Some(new) = whole {
-            put(grapheme, new);
-            return;
-        }
-        for (at, char) in grapheme.char_indices() {
-            let char = grapheme.get(at..at + char.len_utf8()).unwrap_or("");
-            put(char, map.shortest(char.as_bytes()).unwrap_or(char.as_bytes()));
-        }
-    });
+    unicode::each_grapheme(
+        &text.text,
+        |_, _| false,
+        |grapheme, _| {
+            let whole = if grapheme.len() < 6 { map.shortest(grapheme.as_bytes()) } else { None };
+            if let Some(new) = whole {
+                put(grapheme, new);
+                return;
+            }
+            for (at, char) in grapheme.char_indices() {
+                let char = grapheme.get(at..at + char.len_utf8()).unwrap_or("");
+                put(char, map.shortest(char.as_bytes()).unwrap_or(char.as_bytes()));
+            }
+        },
+    );
     text.transform(changes.into_iter(), 0);
 }

@@ -33,6 +33,8 @@ pub(super) enum Row<'a> {
     Text(Cow<'a, str>),
     Pair(Cow<'a, str>, Cow<'a, str>),
     Scored(Cow<'a, str>, f64),
+    /// An object with the fields `token_bytes` and `rank`.
+    Ranked(Cow<'a, str>, u64),
     Other,
 }
 
@@ -43,7 +45,11 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Json<'_>, TokenizeError> {
         return too_many("bytes of tokenizer.json", bytes.len(), MAX_FILE);
     }
     let too_deep = Cell::new(false);
-    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let text = std::str::from_utf8(bytes).map_err(|error| TokenizeError::BadJson {
+        path: "$".to_owned(),
+        what: format!("no UTF-8 at byte {}", error.valid_up_to()),
+    })?;
+    let mut reader = serde_json::Deserializer::from_str(text);
     let value = Place { depth: 0, rows: false, too_deep: &too_deep }.deserialize(&mut reader);
     match value.and_then(|value| reader.end().map(|()| value)) {
         Ok(value) => Ok(value),
@@ -227,8 +233,17 @@ impl<'de> Visitor<'de> for RowPlace<'_> {
         Ok(Row::Other)
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<Row<'de>, A::Error> {
-        self.0.visit_map(fields).map(|_| Row::Other)
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Row<'de>, A::Error> {
+        let place = self.0.below(false)?;
+        let (mut bytes, mut rank) = (None, None);
+        while let Some(key) = fields.next_key_seed(Text)? {
+            match (&*key, fields.next_value_seed(place)?) {
+                ("token_bytes", Json::Text(text)) => bytes = Some(text),
+                ("rank", Json::Whole(number)) => rank = Some(number),
+                _ => {}
+            }
+        }
+        Ok(bytes.zip(rank).map_or(Row::Other, |(bytes, rank)| Row::Ranked(bytes, rank)))
     }
 }
 
@@ -264,7 +279,7 @@ mod tests {
             assert_eq!(parse(json.as_bytes()).unwrap(), expected, "{json}");
         }
         let rows = r#"{"vocab": ["a", "\u0061", ["a", "b"], ["a", -1.5], ["a", 2], ["a"], ["a", "b", "c"],
-            null, true, 1, -1, 1.5, {"a": 1}, [1, 2]]}"#;
+            null, true, 1, -1, 1.5, {"a": 1}, [1, 2], {"rank": 7, "x": {}, "token_bytes": "YQ=="}]}"#;
         let Json::Object(fields) = parse(rows.as_bytes()).unwrap() else { panic!() };
         let mut expected = vec![
             Row::Text("a".into()),
@@ -274,6 +289,7 @@ mod tests {
             Row::Scored("a".into(), 2.0),
         ];
         expected.resize(14, Row::Other);
+        expected.push(Row::Ranked("YQ==".into(), 7));
         assert_eq!(fields[0].1, Json::Rows(expected));
     }
 }

@@ -2,6 +2,8 @@
 
 mod proto;
 
+use std::sync::Arc;
+
 use crate::bpe::{BpeScratch, Fallback, Unknown, Waiting, chars};
 use crate::charsmap::CharsMap;
 use crate::gguf::byte_token;
@@ -12,13 +14,14 @@ use crate::spm::{SPACE, Spm, priority};
 use crate::text::{Prepared, Relocate};
 use crate::trie::Trie;
 use crate::unigram::{Precision, Unigram, user_defined_score};
-use crate::{EncodeOptions, TokenId, TokenizeError, unicode};
+use crate::wanted::Wanted;
+use crate::{TokenId, TokenizeError, unicode};
 use proto::{Kind, ModelFile, ModelKind, Piece};
 
 /// A file, ready to use.
 #[derive(Debug)]
 pub(crate) struct SentencePiece {
-    pub(crate) texts: Lexicon,
+    pub(crate) texts: Arc<Lexicon>,
     kinds: Vec<Kind>,
     model: Model,
     map: Option<CharsMap>,
@@ -30,6 +33,8 @@ pub(crate) struct SentencePiece {
     remove_extra_whitespaces: bool,
     escape_whitespaces: bool,
     whitespace_as_suffix: bool,
+    /// See [`SentencePiece::with_steady`].
+    steady: Box<[bool; 256]>,
     pub(crate) bos: Option<TokenId>,
     pub(crate) eos: Option<TokenId>,
 }
@@ -63,10 +68,15 @@ impl SentencePiece {
         if let Some((id, piece)) = (0u32..).zip(&file.pieces).find(|(_, piece)| !piece.score.is_finite()) {
             return Err(TokenizeError::BadScore { id, score: f64::from(piece.score) });
         }
-        let mut texts = Lexicon::with_capacity(file.pieces.len(), 0);
+        let bytes = file.pieces.iter().map(|piece| piece.text.len()).sum();
+        let mut texts = match file.kind {
+            ModelKind::Unigram => Lexicon::unindexed(file.pieces.len(), bytes),
+            _ => Lexicon::with_capacity(file.pieces.len(), bytes),
+        };
         for piece in &file.pieces {
             texts.push(piece.text.as_bytes());
         }
+        let texts = Arc::new(texts);
         let numbered = || (0u32..).zip(&file.pieces);
         let unknown = numbered().find(|(_, piece)| piece.kind == Kind::Unknown).map(|(id, _)| id);
         let unknown = unknown.ok_or(TokenizeError::Missing { what: "the unknown piece" })?;
@@ -81,7 +91,7 @@ impl SentencePiece {
         };
         let control_id = |text: &[u8]| {
             texts
-                .find(text)
+                .find_once(text)
                 .filter(|id| file.pieces.get(*id as usize).is_some_and(|piece| piece.kind == Kind::Control))
         };
         Ok(Self {
@@ -97,23 +107,25 @@ impl SentencePiece {
             remove_extra_whitespaces: file.remove_extra_whitespaces,
             escape_whitespaces: file.escape_whitespaces,
             whitespace_as_suffix: file.whitespace_as_suffix,
+            steady: Box::new([false; 256]),
             texts,
-        })
+        }
+        .with_steady())
     }
 
     pub(crate) fn encode(
         &self,
         text: &[u8],
-        options: EncodeOptions,
+        wanted: Wanted<'_>,
         scratch: &mut BpeScratch,
         sink: &mut dyn Sink,
         places: bool,
     ) -> Result<(), TokenizeError> {
-        if let Some(bos) = self.bos.filter(|_| options.add_special) {
+        if let Some(bos) = self.bos.filter(|_| wanted.add_special) {
             sink.token(bos, 0, 0);
         }
-        let fragments = match options.parse_special {
-            true => self.specials.cut(text, true),
+        let fragments = match wanted.looks_for_special() {
+            true => self.specials.cut(text, wanted),
             false if text.is_empty() => Vec::new(),
             false => vec![Fragment::Text(0..text.len())],
         };
@@ -122,8 +134,12 @@ impl SentencePiece {
                 Fragment::Token(id, place) => sink.token(id, place.start, place.end),
                 Fragment::Text(range) => {
                     let text = self.normalized(text.get(range.clone()).unwrap_or(&[]), places);
-                    let mut sink = Relocate::new(&text, range.start, sink);
-                    self.pieces(&text.bytes, scratch, &mut sink)?;
+                    if places {
+                        let mut sink = Relocate::new(&text, range.start, sink);
+                        self.pieces(&text.bytes, scratch, &mut sink)?;
+                    } else {
+                        self.pieces(&text.bytes, scratch, sink)?;
+                    }
                 }
             }
         }
@@ -178,38 +194,45 @@ impl SentencePiece {
         matches!(self.kinds.get(id as usize), Some(Kind::Normal | Kind::UserDefined | Kind::Unused))
     }
 
-    /// The length of a character, or of a run of ASCII characters other than spaces, that stays as it is; 0 where that
-    /// is not easily seen. The text is UTF-8.
+    /// The length of a run of characters other than spaces that stay as they are, as far as that is easily seen. The text is
+    /// UTF-8.
     #[inline]
     fn unchanged(&self, text: &[u8], at: usize) -> usize {
+        let joins = |first: u8, second: u8| self.map.as_ref().is_some_and(|map| map.may_begin(first, second));
         let mut end = at;
-        while let Some(byte) = text.get(end).filter(|byte| self.plain(**byte)) {
-            // What follows may join it.
-            if text.get(end + 1).is_some_and(|next| *next >= 0x80) {
+        while let Some(first) = text.get(end) {
+            let next = text.get(end + 1).filter(|next| !next.is_ascii());
+            if self.steady.get(*first as usize) != Some(&true)
+                || next.is_some_and(|next| joins(*first, *next))
+            {
                 break;
             }
-            if *byte == b' ' {
-                break;
-            }
-            end += 1;
+            end += unicode::promised_len(*first);
         }
-        if end > at {
-            return end - at;
-        }
-        let (Some(first), Some(second)) = (text.get(at), text.get(at + 1)) else { return 0 };
-        let joins = self.map.as_ref().is_some_and(|map| map.may_begin(*first, *second));
-        if *first < 0xC2 || joins || self.user_defined.may_start(*first) {
-            return 0;
-        }
-        unicode::promised_len(*first)
+        end - at
     }
 
-    /// Whether an ASCII character that another, or nothing, follows stays as it is.
+    /// Whether an ASCII character stays as it is where another, or nothing, follows.
     #[inline]
     fn plain(&self, byte: u8) -> bool {
         byte < 0x80
             && self.map.as_ref().is_none_or(|map| map.is_plain(byte))
             && !self.user_defined.may_start(byte)
+    }
+
+    /// Bytes that begin a character which stays as it is unless a key of the map begins with it.
+    fn with_steady(mut self) -> Self {
+        for byte in 0..=255u8 {
+            let steady = match byte {
+                b' ' => false,
+                0..0x80 => self.plain(byte),
+                _ => byte >= 0xC2 && !self.user_defined.may_start(byte),
+            };
+            if let Some(slot) = self.steady.get_mut(byte as usize) {
+                *slot = steady;
+            }
+        }
+        self
     }
 
     /// [`SentencePiece::normalized`] where nobody asks for places.
@@ -404,7 +427,7 @@ fn flush_bytes(bytes: &mut Vec<u8>, out: &mut Vec<u8>) {
     bytes.clear();
 }
 
-fn model(file: &ModelFile<'_>, texts: &Lexicon, unknown: TokenId, user_defined: &Trie) -> Model {
+fn model(file: &ModelFile<'_>, texts: &Arc<Lexicon>, unknown: TokenId, user_defined: &Trie) -> Model {
     let mut bytes = Box::new([None; 256]);
     for (id, piece) in (0u32..).zip(&file.pieces) {
         if file.byte_fallback
@@ -438,7 +461,7 @@ fn model(file: &ModelFile<'_>, texts: &Lexicon, unknown: TokenId, user_defined: 
             });
             let fallback = Fallback { bytes, unknown: Unknown::Fused(unknown) };
             Model::Bpe(Box::new(Spm::new(
-                texts.clone(),
+                Arc::clone(texts),
                 priorities.collect(),
                 Some(user_defined.clone()),
                 fallback,

@@ -22,15 +22,41 @@ fn loner(text: &[u8], at: usize) -> Option<usize> {
     }
 }
 
-/// Calls `emit` with each grapheme cluster of a text.
-pub(crate) fn each_grapheme<'t>(text: &'t str, mut emit: impl FnMut(&'t str)) {
+/// The end of the run of clusters of one loner each, all of which are `steady`, that begins at `start`.
+#[inline]
+fn loners(text: &[u8], start: usize, steady: impl Fn(&[u8], usize) -> bool) -> usize {
+    let mut at = start;
+    let mut len = loner(text, at);
+    while let Some(this) = len {
+        len = loner(text, at + this);
+        if (len.is_none() && at + this < text.len()) || !steady(text, at) {
+            break;
+        }
+        at += this;
+    }
+    at
+}
+
+/// Calls `emit` with each grapheme cluster of a text. Clusters of one character that are `steady` (it is given the text and
+/// their place) come together with their neighbours of that kind.
+pub(crate) fn each_grapheme<'t>(
+    text: &'t str,
+    steady: impl Fn(&[u8], usize) -> bool,
+    mut emit: impl FnMut(&'t str, Cluster),
+) {
     let bytes = text.as_bytes();
     let mut at = 0;
     while at < bytes.len() {
+        let run = loners(bytes, at, &steady);
+        if run > at {
+            emit(text.get(at..run).unwrap_or(""), Cluster::Steady);
+            at = run;
+            continue;
+        }
         let alone =
             loner(bytes, at).filter(|len| at + len == bytes.len() || loner(bytes, at + len).is_some());
         if let Some(len) = alone {
-            emit(text.get(at..at + len).unwrap_or(""));
+            emit(text.get(at..at + len).unwrap_or(""), Cluster::Any);
             at += len;
             continue;
         }
@@ -44,9 +70,18 @@ pub(crate) fn each_grapheme<'t>(text: &'t str, mut emit: impl FnMut(&'t str)) {
                 break;
             }
         }
-        text.get(at..end).unwrap_or("").graphemes(true).for_each(&mut emit);
+        text.get(at..end).unwrap_or("").graphemes(true).for_each(|grapheme| emit(grapheme, Cluster::Any));
         at = end;
     }
+}
+
+/// What comes out of [`each_grapheme`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cluster {
+    /// A run of clusters that are steady.
+    Steady,
+    /// One cluster.
+    Any,
 }
 
 #[cfg(test)]
@@ -78,8 +113,19 @@ mod tests {
         fn clusters_are_those_of_the_standard(parts in proptest::collection::vec(0..PARTS.len(), 0..12)) {
             let text: String = parts.into_iter().map(|part| PARTS[part]).collect();
             let mut found = Vec::new();
-            each_grapheme(&text, |grapheme| found.push(grapheme));
-            prop_assert_eq!(found, text.graphemes(true).collect::<Vec<_>>());
+            each_grapheme(&text, |_, _| false, |grapheme, _| found.push(grapheme));
+            prop_assert_eq!(&found, &text.graphemes(true).collect::<Vec<_>>());
+            let (mut apart, mut together) = (Vec::new(), String::new());
+            let steady = |text: &[u8], at: usize| text[at] != b'b';
+            each_grapheme(&text, steady, |part, cluster| {
+                together.push_str(part);
+                match cluster {
+                    Cluster::Steady => apart.extend(part.chars().map(String::from)),
+                    Cluster::Any => apart.push(part.to_owned()),
+                }
+            });
+            prop_assert_eq!(&apart, &found);
+            prop_assert_eq!(together, text);
         }
     }
 }

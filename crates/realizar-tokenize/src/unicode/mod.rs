@@ -16,7 +16,7 @@ use std::sync::OnceLock;
 use crate::TokenizeError;
 
 pub(crate) use generated_scripts::SCRIPT_NAMES;
-pub(crate) use graphemes::each_grapheme;
+pub(crate) use graphemes::{Cluster, each_grapheme};
 
 /// General categories as bit numbers, in the order of [`CATEGORY_NAMES`].
 pub(crate) const CATEGORY_NAMES: [&str; 30] = [

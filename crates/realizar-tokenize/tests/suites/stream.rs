@@ -96,11 +96,14 @@ proptest! {
             prop_assert_eq!(tokenizer.count(&text, options).unwrap(), ids.len(), "{}", &name);
             let placed = tokenizer.encode_with_offsets(&text, options).unwrap();
             prop_assert_eq!(&placed.ids, &ids, "{}", &name);
-            let valid = std::str::from_utf8(&text).is_ok();
             for (start, end) in &placed.offsets {
-                // Where the text is not UTF-8, tokenizer.json's places are those of the text with U+FFFD.
-                prop_assert!(start <= end && (!valid || *end <= text.len()), "{} {:?}", &name, &placed);
+                prop_assert!(start <= end && *end <= text.len(), "{} {:?}", &name, &placed);
             }
+            // No guarded stretch, or nothing but one.
+            let guarded = |plain: &[std::ops::Range<usize>]| tokenizer.encode_guarded(&text, plain, options);
+            prop_assert_eq!(&guarded(&[]).unwrap(), &ids, "{}", &name);
+            let typed = tokenizer.encode(&text, EncodeOptions { parse_special: false, ..options });
+            prop_assert_eq!(guarded(&[0..text.len()]), typed, "{}", &name);
             let batch = tokenizer.encode_batch(&[&text, b"x", &text], options, NonZeroUsize::new(2).unwrap()).unwrap();
             prop_assert_eq!(&batch[2], &ids, "{}", &name);
             prop_assert!(ids.iter().all(|id| (*id as usize) < tokenizer.vocab_len()), "{}", &name);

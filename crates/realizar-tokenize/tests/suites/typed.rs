@@ -39,6 +39,20 @@ fn check(name: &str, tokenizer: &Tokenizer, wrong: &mut Vec<String>) {
             }
         }
     }
+    // Between two that a template wrote.
+    let options = EncodeOptions { add_special: false, parse_special: true };
+    for (id, text) in control.iter().zip(&texts) {
+        let count = |ids: &[u32]| ids.iter().filter(|found| *found == id).count();
+        let all = format!("{text}a{text}b{text}c");
+        let start = text.len() + 1;
+        let user = start..start + text.len();
+        let asked = tokenizer.encode(all.as_bytes(), options).map(|ids| count(&ids));
+        let guarded = tokenizer.encode_guarded(all.as_bytes(), std::slice::from_ref(&user), options);
+        let guarded = guarded.map(|ids| count(&ids));
+        if asked.clone().is_ok_and(|count| count == 3) && guarded != Ok(2) {
+            wrong.push(format!("{name}: `{all}` with {user:?} guarded: {guarded:?} times {id}"));
+        }
+    }
     // When asked for, they are found.
     let options = EncodeOptions { add_special: false, parse_special: true };
     let asked = tokenizer.encode_str(&joined[1], options).unwrap();
