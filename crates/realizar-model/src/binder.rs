@@ -113,15 +113,44 @@ impl<'a> Binder<'a> {
         Ok(gain.map(|gain| gain.map(raised)))
     }
 
-    /// A small vector of floats with `len` elements in all, whatever its dimensions.
+    /// A small vector of floats with as many elements as one of `lens` says, flat or in rows of the first of them.
     pub(crate) fn vector(&mut self, name: &str, lens: &[usize]) -> Bound<Vector> {
+        let row = lens.first().copied().unwrap_or_default();
+        self.rows_of(name, row, lens)
+    }
+
+    /// A small matrix of floats, flat or in its rows.
+    pub(crate) fn table(&mut self, name: &str, [rows, row]: [usize; 2]) -> Bound<Vector> {
+        self.rows_of(name, row, &[rows * row])
+    }
+
+    /// As [`Self::table`] where the architecture says whether it is there.
+    pub(crate) fn table_if(
+        &mut self,
+        presence: Presence,
+        name: &str,
+        dims: [usize; 2],
+    ) -> Bound<Option<Vector>> {
+        match presence {
+            Presence::Never => Ok(Some(None)),
+            Presence::Optional if !self.has(name) => Ok(Some(None)),
+            _ => Ok(self.table(name, dims)?.map(Some)),
+        }
+    }
+
+    fn rows_of(&mut self, name: &str, row: usize, lens: &[usize]) -> Bound<Vector> {
         let Some(view) = self.find(name) else { return Ok(None) };
         let found: usize = view.shape.iter().product();
-        if !lens.contains(&found) {
+        let dims: Vec<usize> = view.shape.iter().copied().filter(|dim| *dim != 1).collect();
+        let turned = dims.len() > 2 || dims.len() == 2 && dims.last() != Some(&row);
+        if turned || !lens.contains(&found) {
             let expected: Vec<String> = lens.iter().map(ToString::to_string).collect();
             return Err(ModelError::TensorShape {
                 tensor: view.name,
-                expected: format!("{} elements", expected.join(" or ")),
+                expected: match turned {
+                    true => format!("rows of {row}"),
+                    false => format!("{} elements", expected.join(" or ")),
+                },
                 found: format!("{:?}", view.shape),
             });
         }

@@ -99,6 +99,7 @@ impl Config {
         let arch = dialect.arch;
         let read = FactReader::new(source, dialect);
         activation(&read)?;
+        sight(&read, arch)?;
         let blocks_in_file = read.require_count(facts::LAYERS)?;
         let drafts = read.count(facts::DRAFT_LAYERS)?.unwrap_or(0);
         if drafts >= blocks_in_file {
@@ -272,6 +273,19 @@ pub(crate) fn dialect(source: &dyn TensorSource) -> Result<Dialect, ModelError> 
         }
     }
     Dialect::of(source)
+}
+
+/// What tokens see must be what the architecture means by it.
+fn sight(read: &FactReader<'_>, arch: &ArchFacts) -> Result<(), ModelError> {
+    const CAUSAL: &str = "attention.causal";
+    if let Some(causal) = read.flag(CAUSAL)?.filter(|causal| *causal != (arch.role == Role::Decoder)) {
+        return Err(read.unsupported(format!("`{}` {causal}", read.key(CAUSAL))));
+    }
+    let slope = if arch.position == Position::Alibi { read.number(facts::ALIBI_BIAS)? } else { None };
+    match slope.filter(|slope| *slope != 8.0) {
+        None => Ok(()),
+        Some(slope) => Err(read.unsupported(format!("`{}` {slope}", read.key(facts::ALIBI_BIAS.key)))),
+    }
 }
 
 /// A checkpoint that computes something else than its class does as a rule is not taken for it.

@@ -69,7 +69,7 @@ impl StateConfig {
         Ok(Some(Self(match state.kind {
             StateKind::DeltaNet { grouped } => Shape::Delta(DeltaConfig::read(read, grouped)?),
             StateKind::KeyDelta => Shape::Delta(DeltaConfig::read_per_key(read)?),
-            StateKind::Mamba2 => Shape::Mamba2(Mamba2Config::read(read)?),
+            StateKind::Mamba2 { norm } => Shape::Mamba2(Mamba2Config::read(read, norm)?),
             StateKind::Mamba => Shape::Mamba(MambaConfig::read(read)?),
             StateKind::ShortConvolution => Shape::Short(ShortConfig::read(read, hidden)?),
             StateKind::Rwkv7 => Shape::Rwkv7(Rwkv7Config::read(read, hidden)?),

@@ -2,11 +2,11 @@
 
 use realizar_tensor::PairOrder;
 
-use super::{ArchFacts, PLAIN, Position, State, StateKind, StateLayers};
+use super::{ArchFacts, PLAIN, Position, Presence, State, StateKind, StateLayers};
 
 pub(crate) const FACTS: ArchFacts = ArchFacts {
     name: "falcon-h1",
     position: Position::Rope(PairOrder::Halves),
-    state: Some(State { kind: StateKind::Mamba2, layers: StateLayers::All }),
+    state: Some(State { kind: StateKind::Mamba2 { norm: Presence::Optional }, layers: StateLayers::All }),
     ..PLAIN
 };

@@ -204,7 +204,10 @@ pub enum StateKind {
     /// Kimi Delta Attention (arXiv:2510.26692): a decay per key dimension.
     KeyDelta,
     /// Mamba 2 (arXiv:2405.21060).
-    Mamba2,
+    Mamba2 {
+        /// Whether its result is normed, group by group.
+        norm: Presence,
+    },
     /// Mamba (arXiv:2312.00752).
     Mamba,
     /// A short convolution between two gates (LFM2).

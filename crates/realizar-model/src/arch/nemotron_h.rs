@@ -9,7 +9,10 @@ pub(crate) const FACTS: ArchFacts = ArchFacts {
     one_branch: true,
     biases: Biases { norms: Presence::Never, ..Biases::all(Presence::Optional) },
     position: Position::Unseen,
-    state: Some(State { kind: StateKind::Mamba2, layers: StateLayers::WithoutKeys }),
+    state: Some(State {
+        kind: StateKind::Mamba2 { norm: Presence::Always },
+        layers: StateLayers::WithoutKeys,
+    }),
     ffn: Ffn { activation: Gate::Relu2, gate: FfnGate::None },
     ..PLAIN
 };

@@ -37,5 +37,15 @@ pub(super) fn latent(read: &FactReader<'_>, arch: &ArchFacts) -> Result<Option<L
         let (dims, width) = ((facts::ROTARY_DIM.key, latent.rotated), (head_dim.key, latent.head_dim));
         return Err(read.disagree(dims, width, "the first must be below the second"));
     }
+    if arch.latent == Latent::Absorbed && !read.dialect.is_json() {
+        // What a file says of heads in general is what the cache holds.
+        let cached = [(facts::HEAD_DIM, latent.kv_rank + latent.rotated), (facts::VALUE_DIM, latent.kv_rank)];
+        for (fact, width) in cached {
+            if let Some(stated) = read.count(fact)?.filter(|stated| *stated != width) {
+                let rank = (facts::KV_RANK.key, latent.kv_rank);
+                return Err(read.disagree((fact.key, stated), rank, "it must be what is cached of a token"));
+            }
+        }
+    }
     Ok(Some(latent))
 }

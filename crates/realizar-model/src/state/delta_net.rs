@@ -200,7 +200,7 @@ impl Bind<'_> {
             let q = self.linear(layer, "attn_q", none, &[keys, hidden])?;
             let k = self.linear(layer, "attn_k", none, &[keys, hidden])?;
             let v = self.linear(layer, "attn_v", none, &[values, hidden])?;
-            let mut taps_of = |name: &str| self.binder.vector(&names::weight(layer, name), &[keys * taps]);
+            let mut taps_of = |name: &str| self.binder.table(&names::weight(layer, name), [keys, taps]);
             let (a, b, c) = (taps_of("ssm_conv1d_q")?, taps_of("ssm_conv1d_k")?, taps_of("ssm_conv1d_v")?);
             let joined = || Some([a?.as_slice(), b?.as_slice(), c?.as_slice()].concat());
             let convolution = joined().map(|weights| by_tap(&weights, taps));
@@ -211,7 +211,7 @@ impl Bind<'_> {
             let qkv = self.scaled(layer, "attn_qkv", none, &[channels, hidden])?;
             let gate = self.scaled(layer, "attn_gate", none, &[values, hidden])?;
             let (beta, step) = self.beta_and_step(layer, shape)?.unzip();
-            let weights = self.binder.vector(&names::weight(layer, "ssm_conv1d"), &[channels * taps])?;
+            let weights = self.binder.table(&names::weight(layer, "ssm_conv1d"), [channels, taps])?;
             let convolution = weights.map(|weights| by_tap(weights.as_slice(), taps));
             let whole = || Some(Projections::Whole { qkv: qkv?, gate: gate?, step: step? });
             (whole(), beta, convolution)

@@ -114,11 +114,13 @@ impl Bind<'_> {
         let MambaConfig { taps, inner, size, rank, normed } = *shape;
         let none = Presence::Never;
         let whole = self.linear(layer, "ssm_in", none, &[2 * inner, hidden])?;
-        let weights = self.binder.vector(&names::weight(layer, "ssm_conv1d"), &[inner * taps])?;
+        let weights = self.binder.table(&names::weight(layer, "ssm_conv1d"), [inner, taps])?;
         let bias = names::bias(layer, "ssm_conv1d");
-        let convolution_bias = self.binder.vector_if(Presence::Optional, &bias, &[inner])?;
+        let convolution_bias = self.binder.vector_if(Presence::Always, &bias, &[inner])?;
         let parts = self.linear(layer, "ssm_x", none, &[rank + 2 * size, inner])?;
-        let norms = if self.binder.has(&names::weight(layer, "ssm_dt_norm")) {
+        let part = |name| names::weight(layer, name);
+        let normed_by = ["ssm_dt_norm", "ssm_b_norm", "ssm_c_norm"];
+        let norms = if normed_by.iter().any(|name| self.binder.has(&part(name))) {
             let steps = self.rms(layer, "ssm_dt_norm", rank)?;
             let keys = self.rms(layer, "ssm_b_norm", size)?;
             let queries = self.rms(layer, "ssm_c_norm", size)?;
@@ -129,7 +131,7 @@ impl Bind<'_> {
         };
         let step = self.linear(layer, "ssm_dt", none, &[inner, rank])?;
         let step_bias = self.binder.vector(&names::bias(layer, "ssm_dt"), &[inner])?;
-        let rates = self.binder.vector(&names::bare(layer, "ssm_a"), &[inner * size])?;
+        let rates = self.binder.table(&names::bare(layer, "ssm_a"), [inner, size])?;
         let skip = self.binder.vector(&names::bare(layer, "ssm_d"), &[inner])?;
         let out = self.linear(layer, "ssm_out", none, &[hidden, inner])?;
         let built = || {

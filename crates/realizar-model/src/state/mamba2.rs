@@ -21,6 +21,8 @@ pub(crate) struct Mamba2Config {
     size: usize,
     heads: usize,
     groups: usize,
+    /// Whether the result is normed.
+    norm: Presence,
 }
 
 /// Weights of a Mamba 2 layer.
@@ -40,8 +42,9 @@ pub(crate) struct Mamba2 {
 }
 
 impl Mamba2Config {
-    pub(super) fn read(read: &FactReader<'_>) -> Result<Self, ModelError> {
+    pub(super) fn read(read: &FactReader<'_>, norm: Presence) -> Result<Self, ModelError> {
         let shape = Self {
+            norm,
             taps: read.require_count(facts::CONVOLUTION)?,
             inner: read.require_count(facts::STATE_INNER)?,
             size: read.require_count(facts::STATE_SIZE)?,
@@ -119,17 +122,18 @@ impl Mamba2 {
 impl Bind<'_> {
     pub(super) fn mamba2(&mut self, layer: usize, shape: &Mamba2Config) -> Bound<Mamba2> {
         let hidden = self.config.hidden;
-        let Mamba2Config { taps, inner, heads, .. } = *shape;
+        let Mamba2Config { taps, inner, heads, groups, .. } = *shape;
         let channels = shape.channels();
         let rows = [inner, channels, heads];
         let whole = self.linear(layer, "ssm_in", Presence::Never, &[rows.iter().sum(), hidden])?;
-        let weights = self.binder.vector(&names::weight(layer, "ssm_conv1d"), &[channels * taps])?;
+        let weights = self.binder.table(&names::weight(layer, "ssm_conv1d"), [channels, taps])?;
         let bias = names::bias(layer, "ssm_conv1d");
         let convolution_bias = self.binder.vector_if(Presence::Optional, &bias, &[channels])?;
         let step_bias = self.binder.vector(&names::bias(layer, "ssm_dt"), &[heads])?;
         let rates = self.binder.vector(&names::bare(layer, "ssm_a"), &[heads])?;
         let skip = self.binder.vector(&names::bare(layer, "ssm_d"), &[heads])?;
-        let norm = self.binder.vector_if(Presence::Optional, &names::weight(layer, "ssm_norm"), &[inner])?;
+        let norm =
+            self.binder.table_if(shape.norm, &names::weight(layer, "ssm_norm"), [groups, inner / groups])?;
         let out = self.linear(layer, "ssm_out", Presence::Never, &[hidden, inner])?;
         let built = || {
             let [gate, xbc, step] = cut(&whole?, rows)?;

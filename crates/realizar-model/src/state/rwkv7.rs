@@ -66,6 +66,8 @@ const UNIT_EPS: f32 = 1e-24;
 impl Rwkv7Config {
     pub(super) fn read(read: &FactReader<'_>, hidden: usize) -> Result<Self, ModelError> {
         let dim = read.require_count(facts::WKV_DIM)?;
+        // One for each of the two branches; other numbers mean other branches.
+        read.count(facts::TOKEN_SHIFTS)?;
         if !hidden.is_multiple_of(dim) {
             let (width, head) = ((facts::HIDDEN.key, hidden), (facts::WKV_DIM.key, dim));
             return Err(read.disagree(width, head, "the first must be a multiple of the second"));
@@ -215,8 +217,8 @@ impl Rwkv7 {
 
 impl Bind<'_> {
     pub(super) fn rwkv7(&mut self, layer: usize, shape: &Rwkv7Config) -> Bound<Rwkv7> {
-        let Rwkv7Config { hidden, ffn, ranks: [decay, rate, value, gate], .. } = *shape;
-        let fused = self.binder.vector(&names::weight(layer, "time_mix_lerp_fused"), &[6 * hidden])?;
+        let Rwkv7Config { hidden, dim, ffn, ranks: [decay, rate, value, gate], .. } = *shape;
+        let fused = self.binder.table(&names::weight(layer, "time_mix_lerp_fused"), [6, hidden])?;
         let mut square = |name: &str| self.linear(layer, name, Presence::Never, &[hidden, hidden]);
         let receptance = square("time_mix_receptance")?;
         let key = square("time_mix_key")?;
@@ -224,7 +226,9 @@ impl Bind<'_> {
         let output = square("time_mix_output")?;
         let decay = self.narrow(layer, Some("time_mix_w0"), ["time_mix_w1", "time_mix_w2"], decay)?;
         let rate = self.narrow(layer, Some("time_mix_a0"), ["time_mix_a1", "time_mix_a2"], rate)?;
-        let has_mix = self.binder.has(&names::weight(layer, "time_mix_v1"));
+        // Files may have it in the first layer too, where it is not used.
+        let mixed_by = ["time_mix_v0", "time_mix_v1", "time_mix_v2"];
+        let has_mix = mixed_by.iter().any(|name| self.binder.has(&names::weight(layer, name)));
         let value_mix = match has_mix || layer > 0 {
             true => self.narrow(layer, Some("time_mix_v0"), ["time_mix_v1", "time_mix_v2"], value)?.map(Some),
             false => Some(None),
@@ -232,8 +236,8 @@ impl Bind<'_> {
         let gate = self.narrow(layer, None, ["time_mix_g1", "time_mix_g2"], gate)?;
         let mut list = |name: &str| self.binder.vector(&names::weight(layer, name), &[hidden]);
         let (unit_gain, rate_gain) = (list("time_mix_k_k")?, list("time_mix_k_a")?);
-        let (bonus, norm, channel_share) =
-            (list("time_mix_r_k")?, list("time_mix_ln")?, list("channel_mix_lerp_k")?);
+        let (norm, channel_share) = (list("time_mix_ln")?, list("channel_mix_lerp_k")?);
+        let bonus = self.binder.table(&names::weight(layer, "time_mix_r_k"), [hidden / dim, dim])?;
         let norm_bias = self.binder.vector(&names::bias(layer, "time_mix_ln"), &[hidden])?;
         let before_channels = self.norm_at(Some(layer), Some("attn_norm_2"))?;
         let channel_key = self.linear(layer, "channel_mix_key", Presence::Never, &[ffn, hidden])?;

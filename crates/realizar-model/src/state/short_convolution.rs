@@ -59,7 +59,7 @@ impl Bind<'_> {
         let ShortConfig { taps, hidden } = *shape;
         let none = Presence::Never;
         let whole = self.scaled(layer, "shortconv.in_proj", none, &[3 * hidden, hidden])?;
-        let weights = self.binder.vector(&names::weight(layer, "shortconv.conv"), &[hidden * taps])?;
+        let weights = self.binder.table(&names::weight(layer, "shortconv.conv"), [hidden, taps])?;
         let out = self.scaled(layer, "shortconv.out_proj", none, &[hidden, hidden])?;
         let built = || {
             Some(ShortConvolution {

@@ -90,6 +90,13 @@ impl Bind<'_> {
                 let normed = rotates && moe.is_none_or(|moe| moe.experts != but_with_experts);
                 return Ok(Some(normed.then(|| NormWeights::weightless(head_dim))));
             }
+            // Queries and keys are normed both or not at all.
+            QkNorm::PerHead(kind, Presence::Optional) => {
+                let parts = ["attn_q_norm", "attn_k_norm"];
+                let any = parts.iter().any(|part| self.binder.has(&names::weight(layer, part)));
+                let presence = if any { Presence::Always } else { Presence::Never };
+                (kind, presence, vec![head_dim, heads * head_dim])
+            }
             QkNorm::PerHead(kind, presence) => (kind, presence, vec![head_dim, heads * head_dim]),
             QkNorm::Whole => (norm, Presence::Always, vec![heads * head_dim]),
         };

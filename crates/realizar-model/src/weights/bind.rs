@@ -4,7 +4,7 @@ use realizar_format::TensorSource;
 use realizar_tensor::{QMatrix, Vector};
 
 use super::{FfnWeights, Layer, LayerNorms, Linear, NormWeights, RopeFactors, Weights};
-use crate::arch::{Position, Presence};
+use crate::arch::{Position, Presence, Residual};
 use crate::binder::{Binder, Bound};
 use crate::config::{Config, FfnKind};
 use crate::dialect::Dialect;
@@ -119,6 +119,11 @@ impl Bind<'_> {
         let Some(rope) = &self.config.rope else { return Ok(RopeFactors::default()) };
         // Files of models that rotate a part of the head on some layers have factors for the whole.
         let lens = [rope.dim / 2, self.config.widest(|block| block.head_dim) / 2];
+        let pair = [names::ROPE_FACTORS_LONG, names::ROPE_FACTORS_SHORT];
+        if let [true, false] | [false, true] = pair.map(|name| self.binder.has(name)) {
+            let names = pair.into_iter().filter(|name| !self.binder.has(name)).map(str::to_owned).collect();
+            return Err(ModelError::MissingTensors { names, more: 0 });
+        }
         Ok(RopeFactors {
             all: self.binder.factors(names::ROPE_FACTORS, "", &lens)?,
             long: self.binder.factors(names::ROPE_FACTORS_LONG, "rope.scaling.long_factor", &lens[..1])?,
@@ -181,7 +186,8 @@ impl Bind<'_> {
         let own = places.attention_only.filter(|name| has(self, name));
         let attention_only = self.norm_at(first, own)?;
         let after_attention = self.norm_at(first, places.after_attention.filter(|_| mixes))?;
-        let shared = parallel && places.before_ffn.is_some_and(|name| !has(self, name));
+        let may_share = parallel && arch.residual == Residual::ParallelWithoutFfnNorm;
+        let shared = may_share && places.before_ffn.is_some_and(|name| !has(self, name));
         let input = if arch.one_branch { places.before_attention } else { places.before_ffn };
         let before_ffn = self.norm_at(first, input.filter(|_| !shared && feeds))?;
         let after = match (places.after_ffn, places.after_ffn_otherwise) {
@@ -250,9 +256,13 @@ impl Bind<'_> {
         bias: Presence,
         dims: &[usize],
     ) -> Bound<Linear> {
-        let outputs = dims.iter().rev().skip(1).product();
+        // One matrix, or a stack of them.
+        let (stack, outputs) = match *dims {
+            [stack, outputs, _] => (stack, outputs),
+            _ => (1, dims.first().copied().unwrap_or(1)),
+        };
         let weight = self.binder.matrix(&names::weight(layer, name), dims)?;
-        let bias = self.binder.vector_if(bias, &names::bias(layer, name), &[outputs])?;
+        let bias = self.binder.table_if(bias, &names::bias(layer, name), [stack, outputs])?;
         Ok(weight.zip(bias).map(|(weight, bias)| Linear { weight, bias, scale: 1.0 }))
     }
 

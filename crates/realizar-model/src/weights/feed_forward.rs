@@ -98,7 +98,8 @@ impl Bind<'_> {
             return Ok(Some((None, None)));
         }
         if kind == SharedExpert::Branch {
-            return match self.binder.has(&names::weight(layer, "ffn_down")) {
+            let parts = ["ffn_gate", "ffn_up", "ffn_down"];
+            return match parts.iter().any(|part| self.binder.has(&names::weight(layer, part))) {
                 true => Ok(self.dense(layer)?.map(|dense| (Some(dense), None))),
                 false => Ok(Some((None, None))),
             };

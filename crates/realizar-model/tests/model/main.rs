@@ -5,6 +5,7 @@ mod bad_input;
 mod bad_states;
 mod determinism;
 mod encoders;
+mod every_key;
 mod file;
 mod golden;
 mod minilm;

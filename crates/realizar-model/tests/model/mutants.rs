@@ -76,7 +76,7 @@ fn mutate(file: &mut ModelFile, dice: &mut Dice) -> String {
 }
 
 /// Runs two steps of whatever has loaded.
-fn run(model: Model) {
+pub(crate) fn run(model: Model) {
     let model = Arc::new(model);
     let pool = Pool::new(1).unwrap();
     let kernels = Kernels::detect();
