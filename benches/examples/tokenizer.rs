@@ -6,7 +6,8 @@
 //! - `tokenizer answers FILE [PATTERN]`: for each line `{"text":..}` of standard input a line with ids, offsets and the
 //!   decoded text.
 //!
-//! FILE is a GGUF file, a `tokenizer.json`, a SentencePiece `.model`, or a tiktoken rank file with its PATTERN.
+//! FILE is a GGUF file, a `tokenizer.json`, a `tekken.json` (any file whose name begins so), a SentencePiece `.model`, or a
+//! tiktoken rank file with its PATTERN.
 
 #![expect(clippy::print_stdout, reason = "one line of JSON is the result")]
 
@@ -40,8 +41,10 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn load(path: &str, bytes: Vec<u8>, pattern: Option<&str>) -> Result<Tokenizer, Box<dyn Error>> {
     let ending = Path::new(path).extension().and_then(|ending| ending.to_str());
+    let name = Path::new(path).file_name().and_then(|name| name.to_str()).unwrap_or_default();
     Ok(match (pattern, ending) {
         (Some(pattern), _) => Tokenizer::from_tiktoken(&bytes, pattern, &[])?,
+        (None, Some("json")) if name.starts_with("tekken") => Tokenizer::from_tekken(&bytes)?,
         (None, Some("json")) => Tokenizer::from_json(&bytes)?,
         (None, Some("model")) => Tokenizer::from_sentencepiece(&bytes)?,
         _ => realizar_engine::tokenizer(&*realizar_format::parse(Bytes::from(bytes))?, Compat::Original)?,

@@ -5,8 +5,9 @@
     cargo build --release -p realizar-benches --example tokenizer
     python3 benches/tokenizers/differential.py --program target/release/examples/tokenizer FILE...
 
-FILE is a tokenizer.json, a SentencePiece .model, or a GGUF vocabulary of a kind that `sources.py` can rewrite. Ids are
-compared for each text, places and decoded text too where the library gives them. The exit code is 1 if anything differs.
+FILE is a tokenizer.json, a tekken.json (any file whose name begins so), a SentencePiece .model, or a GGUF vocabulary of
+a kind that `sources.py` can rewrite. Ids are compared for each text, places and decoded text too where the library gives
+them. The exit code is 1 if anything differs.
 """
 import argparse
 import json
@@ -119,6 +120,23 @@ def of_ranks(meta):
             sources.tiktoken_file(ranks), pattern)
 
 
+def of_tekken(data):
+    """As Mistral's library does it: tiktoken with the file's first ranks, whose ids come after the special tokens."""
+    import base64
+    import tiktoken
+    config = data["config"]
+    special = config["default_num_special_tokens"]
+    ranks = {base64.b64decode(row["token_bytes"]): row["rank"]
+             for row in data["vocab"][:config["default_vocab_size"] - special]}
+    library = tiktoken.Encoding("x", pat_str=config["pattern"], mergeable_ranks=ranks, special_tokens={})
+
+    def answer(text):
+        ids = library.encode_ordinary(text)
+        return {"ids": [id + special for id in ids], "decode": library.decode(ids)}
+
+    return f"tiktoken {getattr(tiktoken, '__version__', '')}", answer, {}
+
+
 def compare(args, name, file, peer, answer, options, *pattern):
     rng = random.Random(args.seed)
     lines = [{"text": random_text(rng), **options} for _ in range(args.count)]
@@ -148,6 +166,10 @@ def main():
     differences = 0
     with tempfile.TemporaryDirectory() as folder:
         for file in args.files:
+            if file.name.startswith("tekken"):
+                data = json.loads(file.read_text(encoding="utf-8"))
+                differences += compare(args, file.stem, file, *of_tekken(data))
+                continue
             if file.suffix == ".json":
                 differences += compare(args, file.stem, file, *of_json(file.read_text(encoding="utf-8")))
                 continue

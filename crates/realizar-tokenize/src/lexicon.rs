@@ -126,6 +126,29 @@ impl Lexicon {
         &self.repeats
     }
 
+    /// Whether string `number` is that of two parts together. `line`: the parts with a byte between them, where they lie so.
+    #[inline]
+    pub(crate) fn is_joined(&self, number: u32, (left, right): (&[u8], &[u8]), line: &[u8]) -> bool {
+        let text = self.text(number);
+        if text.len() != left.len() + right.len() {
+            return false;
+        }
+        // Parts are short, and a comparison byte by byte or by a call takes as long as all the rest: most of them are compared
+        // as the beginning and the end of eight bytes that go on behind and before them.
+        let eight = u64::from_le_bytes;
+        if left.len() <= 8
+            && right.len() <= 8
+            && line.len() == text.len() + 1
+            && let (Some(first), Some(last)) = (line.first_chunk(), line.last_chunk())
+            && let (Some(text_first), Some(text_last)) = (text.first_chunk(), text.last_chunk())
+        {
+            let left_differs = (eight(*first) ^ eight(*text_first)) << (64 - 8 * left.len());
+            let right_differs = (eight(*last) ^ eight(*text_last)) >> (64 - 8 * right.len());
+            return left_differs | right_differs == 0;
+        }
+        text.starts_with(left) && text.ends_with(right)
+    }
+
     /// Adds a string under the next number, even if it is there already. Where there is an index: whether it was new.
     pub(crate) fn push(&mut self, text: &[u8]) -> bool {
         let number = self.ends.len() as u32;
@@ -258,6 +281,30 @@ mod tests {
         assert_eq!((late.find(b"x"), late.find(b"y"), late.find(b"z")), (Some(0), Some(1), None));
         assert!(!late.push(b"y") && late.push(b"z"));
         assert_eq!(late.repeats(), [3]);
+    }
+
+    #[test]
+    fn parts_are_compared_with_the_whole() {
+        let mut lexicon = Lexicon::with_capacity(0, 0);
+        let texts = ["ab", "abcdefgh", "abcdefghijkl", "abcdefghijklmnop", "abcdefghijklmnopqrs"];
+        texts.iter().for_each(|text| assert!(lexicon.push(text.as_bytes())));
+        for (number, text) in (0..).zip(texts) {
+            for cut in 1..text.len() {
+                let line = [&text[..cut], " ", &text[cut..]].concat().into_bytes();
+                for at in (0..line.len()).filter(|at| *at != cut).map(Some).chain([None]) {
+                    let mut line = line.clone();
+                    at.into_iter().for_each(|at| line[at] ^= 1);
+                    let sides = (&line[..cut], &line[cut + 1..]);
+                    assert_eq!(lexicon.is_joined(number, sides, &line), at.is_none(), "{text} {cut} {at:?}");
+                    assert_eq!(
+                        lexicon.is_joined(number, sides, sides.0),
+                        at.is_none(),
+                        "{text} {cut} {at:?}"
+                    );
+                    assert!(!lexicon.is_joined(number, (sides.0, &line), &line), "{text} {cut}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -23,8 +23,8 @@
 //! ```
 //!
 //! Sources: GGUF metadata through a plain struct, SentencePiece `.model` files, tiktoken rank files, and, with the
-//! feature `hf`, Hugging Face `tokenizer.json` files. Models: byte-pair encoding in its three kinds, Unigram, WordPiece,
-//! whole words and characters, RWKV, PLaMo 2.
+//! feature `hf`, Hugging Face `tokenizer.json` and Mistral `tekken.json` files. Models: byte-pair encoding in its three
+//! kinds, Unigram, WordPiece, whole words and characters, RWKV, PLaMo 2.
 //!
 //! The crate reads no files and knows no container formats; it has no chat templates; it trains nothing.
 #![forbid(unsafe_code)]

@@ -139,6 +139,7 @@ fn is_c_space(byte: &u8) -> bool {
 }
 
 #[cfg(test)]
+#[expect(clippy::single_range_in_vec_init, reason = "lists of ranges, some with one")]
 mod tests {
     use super::*;
     use crate::EncodeOptions;

@@ -167,9 +167,10 @@ impl Unigram {
                 state = State { total: 0.0, since: start, ..state };
             }
             let known = cache.known(word);
-            if let Some(known) = known.filter(|known| known.margin() > self.rounding(state.total, word.len()))
-            {
-                self.emit_run(text, state.run.take(), base, with_bytes, sink);
+            if let Some(known) = known.filter(|known| known.margin() > self.rounding(state.total, word)) {
+                if state.run.is_some() {
+                    self.emit_run(text, state.run.take(), base, with_bytes, sink);
+                }
                 known.each(base + start, |id, start, end| {
                     let score = self.scores.get(id as usize).copied().unwrap_or(0.0);
                     state.total = self.sum(state.total, score);
@@ -185,14 +186,15 @@ impl Unigram {
 
     /// How far rounding can move the difference of two ways through a word.
     #[inline]
-    fn rounding(&self, total: f64, bytes: usize) -> f32 {
+    fn rounding(&self, total: f64, word: &[u8]) -> f32 {
         let step = match self.precision {
             Precision::Single => f64::from(f32::EPSILON),
             Precision::Double => f64::EPSILON,
         };
-        // This bounds the sum at the word's end as well.
-        let sum = total.abs() + self.steepest * bytes as f64;
-        (bytes as f64 * sum * step) as f32
+        // A way has at most one piece for each character. The sum bounds that at the word's end as well.
+        let pieces = word.iter().filter(|byte| *byte & 0xC0 != 0x80).count().max(1);
+        let sum = total.abs() + self.steepest * word.len() as f64;
+        (pieces as f64 * sum * step) as f32
     }
 
     #[inline]
@@ -247,7 +249,7 @@ impl Unigram {
         sink: &mut dyn Sink,
     ) {
         let bytes = text.get(word.clone()).unwrap_or(&[]);
-        let rounding = self.rounding(state.total, bytes.len());
+        let rounding = self.rounding(state.total, bytes);
         let mut from = word.start;
         while from < word.end {
             let end = self.forward(text, from, word.end, state.total, &mut lattice.best);
@@ -295,6 +297,7 @@ impl Unigram {
     fn forward(&self, text: &[u8], from: usize, to: usize, total: f64, best: &mut Vec<Best>) -> usize {
         best.clear();
         best.push(Best { score: total, ..UNREACHED });
+        best.resize((to - from).min(BLOCK) + 1, UNREACHED);
         let text = text.get(..to).unwrap_or(&[]);
         let mut at = from;
         // The farthest position that something before `at` reaches.

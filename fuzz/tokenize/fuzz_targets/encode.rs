@@ -60,6 +60,12 @@ fuzz_target!(|bytes: &[u8]| {
         let around = tokenizer.count(b"", options).unwrap();
         assert!(ids.iter().filter(|id| control.contains(id)).count() <= around, "{ids:?}");
     }
+    let guarded = |plain: std::ops::Range<usize>| {
+        tokenizer.encode_guarded(text, std::slice::from_ref(&plain), options).unwrap()
+    };
+    let typed = EncodeOptions { parse_special: false, ..options };
+    assert_eq!(guarded(0..text.len()), tokenizer.encode(text, typed).unwrap());
+    guarded(text.len() / 3..text.len() / 2);
     // The second time words come from memory.
     let encoded = tokenizer.encode_with_offsets(text, options).unwrap();
     assert_eq!(encoded.ids, ids);

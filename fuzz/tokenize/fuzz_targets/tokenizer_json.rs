@@ -1,11 +1,13 @@
-//! Any bytes as a `tokenizer.json`; what loads encodes and decodes.
+//! Any bytes as a `tokenizer.json` or a `tekken.json`; what loads encodes and decodes.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use realizar_tokenize::{DecodeOptions, EncodeOptions, Tokenizer};
 
 fuzz_target!(|bytes: &[u8]| {
-    let Ok(tokenizer) = Tokenizer::from_json(bytes) else { return };
+    let Ok(tokenizer) = Tokenizer::from_json(bytes).or_else(|_| Tokenizer::from_tekken(bytes)) else {
+        return;
+    };
     let decode = DecodeOptions { keep_special: true, clean_spaces: true, strip_ends: true };
     for parse_special in [false, true] {
         let options = EncodeOptions { add_special: parse_special, parse_special };

@@ -6,7 +6,8 @@ use crate::sink::Sink;
 
 const WORD_BYTES: usize = 16;
 const TOKENS: usize = 6;
-const SLOTS: usize = 1 << 13;
+/// So many that few of some thousand words share one.
+const SLOTS: usize = 1 << 15;
 
 /// A short word and its tokens.
 #[derive(Debug, Clone, Copy)]

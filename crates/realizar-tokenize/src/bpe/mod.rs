@@ -274,7 +274,9 @@ impl Bpe {
                 *found = hashes.map(|hash| self.texts.find_by_hash(hash));
             }
             for (sides, source, _, found) in chunk.drain(..) {
-                if sides.and_then(|sides| self.add_merge(sides, found, rank, &mut expected)) != Some(true) {
+                if sides.and_then(|sides| self.add_merge(sides, source, found, rank, &mut expected))
+                    != Some(true)
+                {
                     unusable += 1;
                     example.get_or_insert(source);
                 }
@@ -297,19 +299,19 @@ impl Bpe {
     fn add_merge(
         &mut self,
         (left, right): (&[u8], &[u8]),
+        line: &[u8],
         found: [Option<TokenId>; 2],
         rank: u32,
         expected: &mut u32,
     ) -> Option<bool> {
         let (left_id, right_id) = (self.side(left, found[0])?, self.side(right, found[1])?);
-        let right = right.strip_prefix(self.affixes.prefix.as_slice()).unwrap_or(right);
+        let right = match self.affixes.prefix.as_slice() {
+            [] => right,
+            prefix => right.strip_prefix(prefix).unwrap_or(right),
+        };
         // Merges mostly come in the order of the tokens that they make, some tokens several times.
         let is_whole = |id: &u32| {
-            let text = self.texts.text(*id);
-            text.len() == left.len() + right.len()
-                && text.starts_with(left)
-                && text.ends_with(right)
-                && self.hidden.get(*id as usize) != Some(&true)
+            self.texts.is_joined(*id, (left, right), line) && self.hidden.get(*id as usize) != Some(&true)
         };
         let ordered = self.texts.is_unique();
         let near = [*expected, expected.wrapping_sub(1)].into_iter().filter(|_| ordered).find(is_whole);

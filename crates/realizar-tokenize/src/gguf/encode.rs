@@ -145,7 +145,7 @@ impl GgufTokenizer {
             }
             Model::Unigram(model) => {
                 let original = self.is_original_on(part);
-                let text = self.unigram_text(model, part, places)?;
+                let text = self.unigram_text(model, part, original, places);
                 let mut relocate;
                 let sink: &mut dyn Sink = if places {
                     relocate = Relocate::new(&text, base, sink);
@@ -244,17 +244,18 @@ impl GgufTokenizer {
         &self,
         model: &UnigramModel,
         part: &'t [u8],
+        original: bool,
         places: bool,
-    ) -> Result<Prepared<'t>, TokenizeError> {
+    ) -> Prepared<'t> {
         let mut text = Prepared::raw(part, places);
-        if model.by_grapheme && self.is_original_on(part) {
+        if model.by_grapheme && original {
             if let Some(map) = &model.map {
                 text.map_graphemes(map);
             }
             // White space separates words, each of which gets its mark.
             let mut in_word = false;
             if !places {
-                return Ok(Prepared::owned(marked_words(&text.bytes)));
+                return Prepared::owned(marked_words(&text.bytes));
             }
             text.rewrite(|code, out| {
                 let space = unicode::is_space(code);
@@ -264,7 +265,7 @@ impl GgufTokenizer {
                 in_word = !space;
                 unicode::push_code(out, if space { 0x20 } else { code });
             });
-            return Ok(text);
+            return text;
         }
         text.rewrite_stretches(|text, at, out| {
             let walked = model.user_defined.walk(text, at);
@@ -304,7 +305,7 @@ impl GgufTokenizer {
             out.push(byte);
             1
         });
-        Ok(text)
+        text
     }
 
     /// The words that a text without special tokens is cut into.

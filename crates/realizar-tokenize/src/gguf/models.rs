@@ -31,8 +31,9 @@ pub(super) fn bert(
     let keys = || (0..texts.len() as u32).map(|id| (texts.text(id), id));
     // Pieces that begin a word are marked by U+2581; llama.cpp lets the others begin one too, behind the mark alone.
     let first = Trie::new(keys().filter_map(|(text, id)| Some((text.strip_prefix(SPACE)?, id))));
-    let rest = Trie::new(keys());
-    let max_chars = if compat == Compat::Original { BERT_MAX_CHARS } else { usize::MAX };
+    let original = compat == Compat::Original;
+    let rest = Trie::new(keys().filter(|(text, _)| !(original && text.starts_with(SPACE))));
+    let max_chars = if original { BERT_MAX_CHARS } else { usize::MAX };
     let lowercase = vocab.lowercase.unwrap_or(true);
     Ok(Model::WordPiece(BertModel {
         model: WordPiece::new(first, rest, unknown, max_chars),

@@ -8,6 +8,8 @@ use crate::special::Special;
 use crate::tiktoken::Tiktoken;
 use crate::{TokenId, TokenizeError, base64};
 
+/// Most special tokens that are accepted: most of them are not in the file.
+const MAX_SPECIAL: usize = 65_536;
 /// The special tokens of files that list none.
 const UNLISTED: [&str; 20] = [
     "<unk>",
@@ -45,6 +47,9 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Tiktoken, TokenizeError> {
         Ok(found)
     };
     let (vocab, reserved) = (count("default_vocab_size")?, count("default_num_special_tokens")?);
+    if reserved > MAX_SPECIAL {
+        return Err(TokenizeError::TooMany { what: "special tokens", found: reserved, limit: MAX_SPECIAL });
+    }
     let listed = special_texts(&root)?;
     // The file holds more ranks than the model has tokens.
     let ranks =
@@ -170,6 +175,7 @@ mod tests {
             ("no ranks", sizes("23", "23"), "no tokens"),
             ("less than no ranks", sizes("20", "23"), "no tokens"),
             ("too many", sizes("4194305", "23"), "ids counts"),
+            ("too many special tokens", sizes("100000", "65537"), "special tokens counts"),
             ("too large a number", sizes("18446744073709551615", "23"), "ids counts"),
             ("no numbers", sizes("\"x\"", "23"), "whole number"),
             ("a rank elsewhere", vocab(r#""rank": 3,"#, r#""rank": 4,"#), "entry 3: the rank"),

@@ -136,6 +136,17 @@ fn broken_vocabularies_are_refused() {
 }
 
 #[test]
+fn byte_tokens_have_two_hexadecimal_digits() {
+    for text in ["<0xZZ>", "<0x-1>", "<0x+1>", "<0x1>", "<0x123>", "<0x1G", "0x10"] {
+        let tokens: Vec<&[u8]> = vec![b"a", b"b", text.as_bytes(), b"c", b"d"];
+        let vocab = GgufVocab { tokens, types: Some(vec![1, 1, 6, 3, 1]), ..byte_level() };
+        let error = load(&vocab).map(|_| ()).unwrap_err();
+        let expected = format!("token 2 is marked as a byte but is named `{text}`, expected `<0xHH>`");
+        assert_eq!(error.to_string(), expected);
+    }
+}
+
+#[test]
 fn odd_vocabularies_load_with_a_warning() {
     let warned = |vocab: &GgufVocab<'_>, wanted: fn(&Warning) -> bool| {
         let tokenizer = load(vocab).unwrap();

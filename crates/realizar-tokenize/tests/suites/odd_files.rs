@@ -197,3 +197,24 @@ fn padding_without_end_is_refused() {
         );
     }
 }
+
+/// The longest at each place, found by one walk; a hundred thousand of them take no time.
+#[test]
+fn many_added_tokens_some_of_which_begin_others() {
+    let added =
+        |id: usize, content: String| json!({"id": id, "content": content, "special": id.is_multiple_of(2)});
+    let begin = (1..=300).map(|len| added(len, "x".repeat(len)));
+    let others = (301..100_001).map(|id| added(id, format!("<{id}>")));
+    let file = json!({
+        "model": {"type": "WordLevel", "vocab": {"<unk>": 0}, "unk_token": "<unk>"},
+        "added_tokens": begin.chain(others).collect::<Vec<_>>(),
+    });
+    let tokenizer = Tokenizer::from_json(file.to_string().as_bytes()).unwrap();
+    let asked = EncodeOptions { add_special: false, parse_special: true };
+    let text = format!("{}<100000>y<1000000>", "x".repeat(750));
+    assert_eq!(ids("many", &tokenizer, &text, asked), [300, 300, 150, 100_000, 0]);
+    let long = "x".repeat(1 << 20);
+    let started = std::time::Instant::now();
+    assert_eq!(ids("long", &tokenizer, &long, asked).len(), (1 << 20) / 300 + 1);
+    assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
+}
