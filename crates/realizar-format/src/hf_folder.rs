@@ -227,6 +227,11 @@ fn weight_map(bytes: &[u8]) -> Result<WeightMap, FormatError> {
         let at = Place::new("weight_map", 0);
         return Err(FormatError::invalid(at, "no object of that name", "an object of tensors and files"));
     };
+    // Files that are there would not be looked at.
+    if map.is_empty() {
+        let at = Place::new("weight_map", 0);
+        return Err(FormatError::invalid(at, "no tensors", "an object of tensors and files"));
+    }
     map.into_iter()
         .map(|(tensor, file)| match file {
             Json::Text(file) => Ok((tensor, file)),

@@ -223,6 +223,7 @@ fn row_084_index_and_shards_that_disagree() {
     for index in ["{}", r#"{"weight_map":[]}"#, r#"{"weight_map":null}"#] {
         refuse(sharded(index).path(), "weight_map", INDEX, "an object of tensors and files");
     }
+    refuse(sharded(r#"{"weight_map":{}}"#).path(), "weight_map", INDEX, "found no tensors");
     refuse(sharded("[]").path(), "index", INDEX, "expected an object");
     refuse(sharded("{").path(), "index", INDEX, "line 1 column 1");
     refuse(sharded(r#"{"a":1,"a":2}"#).path(), "index", INDEX, "duplicate key `a`");
