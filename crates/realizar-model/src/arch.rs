@@ -100,8 +100,8 @@ pub(crate) use self::missing::MISSING;
 
 pub use self::kinds::{
     AttentionGate, AttentionScale, Biases, EmbeddingScale, Ffn, FfnGate, GateNumbers, Latent, LogitScale,
-    Moe, MoeLayers, Norm, NormPlaces, PerLayer, Position, Presence, QkNorm, Residual, ResidualScale, Role,
-    RopeLayers, SharedExpert, SharedKv, Softcaps, State, StateKind, StateLayers, Streams, Temperature,
+    Moe, MoeLayers, Norm, NormPlaces, PerLayer, Position, Presence, QkNorm, Rank, Residual, ResidualScale,
+    Role, RopeLayers, SharedExpert, SharedKv, Softcaps, State, StateKind, StateLayers, Streams, Temperature,
     WindowRope, Windows,
 };
 
@@ -279,6 +279,8 @@ pub struct ArchFacts {
     pub block_scale: bool,
     /// Factor on both branches.
     pub residual_scale: ResidualScale,
+    /// How a reranker's head reads the text.
+    pub rank: Rank,
     /// What `logit_scale` does.
     pub logit_scale: LogitScale,
 }
@@ -333,6 +335,7 @@ const PLAIN: ArchFacts = ArchFacts {
     streams: None,
     block_scale: false,
     residual_scale: ResidualScale::One,
+    rank: Rank::End,
     logit_scale: LogitScale::Unused,
 };
 

@@ -81,6 +81,8 @@ pub struct Config {
     pub indexer: Option<IndexerConfig>,
     /// How the file wants token vectors joined into one.
     pub pooling: Option<Pooling>,
+    /// The file is a reranker's: it scores texts instead.
+    pub ranks: bool,
 }
 
 impl Config {
@@ -172,6 +174,7 @@ impl Config {
                 latent.map_or((0, 0), |latent| (latent.q_rank, latent.rotated)),
             )?,
             pooling: pooling(&read)?,
+            ranks: read.count(facts::POOLING)? == Some(RANKS),
         };
         config.set_scales(&read)?;
         Ok(config)
@@ -379,6 +382,9 @@ fn parallel(source: &dyn TensorSource, read: &FactReader<'_>, arch: &ArchFacts) 
     })
 }
 
+/// The value of `pooling_type` that rerankers have.
+const RANKS: usize = 4;
+
 fn pooling(read: &FactReader<'_>) -> Result<Option<Pooling>, ModelError> {
     const WAYS: [(&str, Option<Pooling>); 6] = [
         ("cls_token", Some(Pooling::Cls)),
@@ -400,12 +406,7 @@ fn pooling(read: &FactReader<'_>) -> Result<Option<Pooling>, ModelError> {
         Some(1) => Some(Pooling::Mean),
         Some(2) => Some(Pooling::Cls),
         Some(3) => Some(Pooling::Last),
-        Some(other) => {
-            return Err(out_of_range(
-                read.key(facts::POOLING.key),
-                other,
-                "0..=3; rerankers are not supported".into(),
-            ));
-        }
+        // A reranker pools as its head does.
+        Some(_) => None,
     })
 }

@@ -8,6 +8,7 @@ use realizar_tensor::{
 
 use crate::cache::{CachePlan, MOST_STORES};
 use crate::error::ModelError;
+use crate::logits::Logits;
 use crate::model::Model;
 use crate::plan::{Sizes, at_least_one, check_positions};
 use crate::pooling::{Pooling, normalise, pool};
@@ -76,6 +77,67 @@ impl Encoder {
         pooling: Pooling,
         unit_length: bool,
     ) -> Result<Vec<f32>, ModelError> {
+        self.run(tokens)?;
+        self.pass.norm_output(&self.model);
+        let mut width = self.model.config().hidden;
+        let mut vectors = pool(self.pass.buffers.x.read(), width, pooling);
+        for weight in self.model.weights.pooled.iter().filter(|_| pooling != Pooling::None) {
+            let (mut x, mut out) = (Rows::with_capacity(1, width), Rows::with_capacity(1, weight.rows()));
+            x.write(&vectors);
+            self.pass.compute.matmul(&x, &mut [Product { weight, bias: None, out: &mut out }]);
+            (vectors, width) = (out.read().to_vec(), weight.rows());
+        }
+        if let Some(row) = vectors.chunks_exact(width).position(|row| row.iter().any(|x| !x.is_finite())) {
+            return Err(ModelError::NotFinite { row });
+        }
+        if unit_length {
+            normalise(&mut vectors, width);
+        }
+        Ok(vectors)
+    }
+
+    /// How well the second part of a text answers the first, by the head of a reranker; larger is better, and the scale is
+    /// the model's own.
+    ///
+    /// # Errors
+    ///
+    /// The model has no such head; or as [`Self::encode`].
+    pub fn score(&mut self, tokens: &[u32]) -> Result<f32, ModelError> {
+        let (model, config) = (self.model.clone(), self.model.config().clone());
+        let Some(head) = &model.weights.rank else {
+            return Err(ModelError::WrongRole {
+                architecture: config.arch.name,
+                role: "without a reranker's head",
+            });
+        };
+        self.run(tokens)?;
+        self.pass.norm_output(&model);
+        let compute = &mut self.pass.compute;
+        let how = (config.arch.rank, config.causal(), config.norm_eps);
+        let score = head.score(compute, how, self.pass.buffers.x.read(), config.hidden);
+        if score.is_finite() { Ok(score) } else { Err(ModelError::NotFinite { row: 0 }) }
+    }
+
+    /// The logits after the last token.
+    ///
+    /// # Errors
+    ///
+    /// The model is an encoder; or as [`Self::encode`].
+    pub fn last_logits(&mut self, tokens: &[u32]) -> Result<&[f32], ModelError> {
+        let config = self.model.config();
+        if !config.causal() {
+            return Err(ModelError::WrongRole { architecture: config.arch.name, role: "an encoder" });
+        }
+        let vocab = config.vocab;
+        self.run(tokens)?;
+        self.pass.logits(&self.model, &[tokens.len() - 1]);
+        let logits = self.pass.buffers.logits.read();
+        Logits::new(logits, vocab).check(0)?;
+        Ok(logits)
+    }
+
+    /// Runs a text; the stream is left in the pass.
+    fn run(&mut self, tokens: &[u32]) -> Result<(), ModelError> {
         let vocab = self.model.config().vocab;
         if tokens.is_empty() {
             return Err(ModelError::NoTokens { seq: 0 });
@@ -101,22 +163,7 @@ impl Encoder {
         let states = self.state.map(|state| StateSpan { rows: 0..tokens.len(), state });
         let step = Step { ids: tokens, positions: &positions, paging: &paging, states: states.as_slice() };
         self.pass.run(&self.model, step);
-        self.pass.norm_output(&self.model);
-        let mut width = self.model.config().hidden;
-        let mut vectors = pool(self.pass.buffers.x.read(), width, pooling);
-        for weight in self.model.weights.pooled.iter().filter(|_| pooling != Pooling::None) {
-            let (mut x, mut out) = (Rows::with_capacity(1, width), Rows::with_capacity(1, weight.rows()));
-            x.write(&vectors);
-            self.pass.compute.matmul(&x, &mut [Product { weight, bias: None, out: &mut out }]);
-            (vectors, width) = (out.read().to_vec(), weight.rows());
-        }
-        if let Some(row) = vectors.chunks_exact(width).position(|row| row.iter().any(|x| !x.is_finite())) {
-            return Err(ModelError::NotFinite { row });
-        }
-        if unit_length {
-            normalise(&mut vectors, width);
-        }
-        Ok(vectors)
+        Ok(())
     }
 }
 

@@ -52,6 +52,7 @@ mod pass;
 mod per_layer;
 mod plan;
 mod pooling;
+mod rank;
 mod rope_scaling;
 mod sequences;
 mod session;
@@ -63,7 +64,7 @@ mod weights;
 pub use arch::{
     ARCHITECTURES, ArchFacts, AttentionGate, AttentionScale, Biases, EmbeddingScale, Ffn, FfnGate,
     GateNumbers, Latent, LogitScale, Moe, MoeLayers, Norm, NormPlaces, PerLayer, Position, Presence, QkNorm,
-    Residual, ResidualScale, Role, RopeLayers, SharedExpert, SharedKv, Softcaps, State, StateKind,
+    Rank, Residual, ResidualScale, Role, RopeLayers, SharedExpert, SharedKv, Softcaps, State, StateKind,
     StateLayers, Streams, Temperature, WindowRope, Windows,
 };
 pub use config::{BlockConfig, Config, FfnKind, LatentConfig, MoeConfig, QueryTemperature};

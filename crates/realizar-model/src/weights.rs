@@ -11,6 +11,7 @@ pub(crate) use self::bind::{Bind, cut};
 use crate::arch::Norm;
 use crate::indexer::IndexerWeights;
 use crate::per_layer::{PerLayerTables, PerLayerWeights};
+use crate::rank::RankWeights;
 use crate::state::StateWeights;
 use crate::streams::{StreamTables, StreamWeights};
 
@@ -33,6 +34,7 @@ pub(crate) struct Weights {
     pub(crate) output_bias: Option<Vector>,
     /// What a text's vector goes through after pooling.
     pub(crate) pooled: Vec<QMatrix>,
+    pub(crate) rank: Option<RankWeights>,
     pub(crate) rope_factors: RopeFactors,
 }
 

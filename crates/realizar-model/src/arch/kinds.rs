@@ -454,6 +454,15 @@ pub enum ResidualScale {
     Depth(f32),
 }
 
+/// How a reranker's head reads the text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rank {
+    /// The first token's vector, in a decoder the last one's; tanh behind the first matrix.
+    End,
+    /// The mean of all; GELU behind the first matrix.
+    Mean,
+}
+
 /// What the key `logit_scale` does.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum LogitScale {

@@ -2,7 +2,7 @@
 
 use realizar_tensor::{Gate, PairOrder};
 
-use super::{ArchFacts, Ffn, FfnGate, Norm, NormPlaces, PLAIN, Position, Role, WindowRope, Windows};
+use super::{ArchFacts, Ffn, FfnGate, Norm, NormPlaces, PLAIN, Position, Rank, Role, WindowRope, Windows};
 
 pub(crate) const FACTS: ArchFacts = ArchFacts {
     name: "modern-bert",
@@ -12,6 +12,7 @@ pub(crate) const FACTS: ArchFacts = ArchFacts {
     position: Position::Rope(PairOrder::Halves),
     windows: Windows::FirstFull(3),
     window_rope: WindowRope::OwnBase,
+    rank: Rank::Mean,
     ffn: Ffn { activation: Gate::GeluTanh, gate: FfnGate::Fused },
     ..PLAIN
 };

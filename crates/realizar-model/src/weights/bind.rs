@@ -71,6 +71,7 @@ impl Bind<'_> {
         let output_bias = self.binder.vector_if(arch.biases.output, names::OUTPUT_BIAS, &[vocab])?;
         let rope_factors = self.rope_factors()?;
         let pooled = self.pooled()?;
+        let rank = self.rank()?;
         let built = || {
             Some(Weights {
                 embedding: embedding?,
@@ -84,6 +85,7 @@ impl Bind<'_> {
                 output: output?,
                 output_bias: output_bias?,
                 pooled: pooled?,
+                rank: rank?,
                 rope_factors,
             })
         };

@@ -286,7 +286,7 @@ const NUMBERS: &[Case] = &[
         "`tokenizer.ggml.tokens` is 273, but `token_embd.weight` is a matrix of 272 rows",
     ),
     ("57 vocabulary", |f| set(f, "vocab_size", 300), "`llama.vocab_size` is 300, but `token_embd.weight`"),
-    ("pooling", |f| set(f, "pooling_type", 4), "`llama.pooling_type` is 4"),
+    ("pooling", |f| set(f, "pooling_type", 5), "`llama.pooling_type` is 5"),
 ];
 
 #[test]

@@ -10,6 +10,7 @@ mod file;
 mod golden;
 mod minilm;
 mod mutants;
+mod rerank;
 mod sequences;
 mod sources;
 mod strangers;
