@@ -99,50 +99,132 @@ fn zero_stays_zero() {
     }
 }
 
-/// Formats that treat a number and its negative alike (not `Q3_K`, which refines only one sign; the grids have no zero).
-const MIRRORED: &[DType] = &[
-    DType::F16,
-    DType::BF16,
-    DType::Q4_0,
-    DType::Q5_0,
-    DType::Q8_0,
-    DType::Q8_1,
-    DType::Q8_K,
-    DType::Q6_K,
-    DType::TQ1_0,
-    DType::TQ2_0,
-    DType::MXFP4,
-    DType::NVFP4,
+/// What a property means for a format.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Holds {
+    /// For every row.
+    Always,
+    /// For rows without zeros.
+    WithoutZeros,
+    /// Not by its nature: `COUNTER_EXAMPLE` shows it.
+    Never(&'static str),
+}
+use Holds::{Always, Never, WithoutZeros};
+
+const SIGNS_ONLY: Holds = Never("a bit says plus or minus, and zero becomes plus");
+const MINIMUM: Holds = Never(
+    "a weight is a minimum and steps above it: zero lies between steps, and negatives have another minimum",
+);
+const GRID: Holds = Never("the values of the grid are odd numbers, none of which is zero");
+const TABLE: Holds = Never("the table of sixteen values has none that is zero");
+const SHIFTED: Holds = Never("all values of a group are shifted by one eighth of a step, up or down");
+const SEARCHED: Holds = Never("the search weighs large values more, and finds other scales for rounded ones");
+
+/// What holds for a format.
+struct Properties {
+    dtype: DType,
+    /// Largest error of an element, as a share of the largest magnitude in its block.
+    each: f32,
+    /// Root mean square of the errors of a block, as the same share.
+    together: f32,
+    /// A zero among other numbers stays zero.
+    zero: Holds,
+    /// The negatives of numbers become the negatives.
+    mirrored: Holds,
+    /// What was decoded is made into the same values again.
+    idempotent: Holds,
+}
+
+#[rustfmt::skip]
+const fn of(dtype: DType, each: f32, together: f32, zero: Holds, mirrored: Holds, idempotent: Holds) -> Properties {
+    Properties { dtype, each, together, zero, mirrored, idempotent }
+}
+
+/// Every format that can be made. Where the encoder rounds, the bound of each element follows from half a step; where it
+/// searches for the least sum of squares, single elements may lie far off while the sum does not.
+#[rustfmt::skip]
+const PROPERTIES: &[Properties] = &[
+    of(DType::F64,     0.0,     0.0,    Always,     Always,              Always),
+    of(DType::F32,     0.0,     0.0,    Always,     Always,              Always),
+    of(DType::F16,     0.0005,  0.0005, Always,     Always,              Always),
+    of(DType::BF16,    0.004,   0.004,  Always,     Always,              Always),
+    of(DType::Q1_0,    1.0,     0.5,    SIGNS_ONLY, WithoutZeros,        Always),
+    of(DType::Q2_0,    0.501,   0.4,    Always,     Always,              Always),
+    of(DType::Q4_0,    0.127,   0.08,   Always,     Always,              Always),
+    of(DType::Q4_1,    0.07,    0.07,   MINIMUM,    MINIMUM,             Always),
+    of(DType::Q5_0,    0.064,   0.035,  Always,     Always,              Always),
+    of(DType::Q5_1,    0.036,   0.036,  MINIMUM,    MINIMUM,             Always),
+    of(DType::Q8_0,    0.0045,  0.004,  Always,     Always,              Always),
+    of(DType::Q8_1,    0.0045,  0.004,  Always,     Always,              Always),
+    of(DType::Q2_K,    0.55,    0.18,   MINIMUM,    MINIMUM,             SEARCHED),
+    of(DType::Q3_K,    0.35,    0.1,    Always,     Never("the search for scales starts from the value of largest magnitude, and refines only one sign"), SEARCHED),
+    of(DType::Q4_K,    0.13,    0.04,   MINIMUM,    MINIMUM,             SEARCHED),
+    of(DType::Q5_K,    0.065,   0.025,  MINIMUM,    MINIMUM,             SEARCHED),
+    of(DType::Q6_K,    0.03,    0.01,   Always,     Always,              SEARCHED),
+    of(DType::Q8_K,    0.0045,  0.003,  Always,     Always,              Never("the scale is a quotient in f32, whose last bit may change")),
+    of(DType::IQ1_S,   2.0,     0.42,   SHIFTED,    SHIFTED,             SEARCHED),
+    of(DType::IQ1_M,   3.0,     0.5,    SHIFTED,    SHIFTED,             SEARCHED),
+    of(DType::IQ2_XXS, 1.8,     0.42,   GRID,       WithoutZeros,        SEARCHED),
+    of(DType::IQ2_XS,  1.7,     0.33,   GRID,       WithoutZeros,        SEARCHED),
+    of(DType::IQ2_S,   1.0,     0.28,   GRID,       WithoutZeros,        SEARCHED),
+    of(DType::IQ3_XXS, 1.6,     0.26,   GRID,       WithoutZeros,        SEARCHED),
+    of(DType::IQ3_S,   0.7,     0.18,   GRID,       WithoutZeros,        SEARCHED),
+    of(DType::IQ4_NL,  0.16,    0.065,  TABLE,      Always,              SEARCHED),
+    of(DType::IQ4_XS,  0.18,    0.05,   TABLE,      Always,              SEARCHED),
+    of(DType::TQ1_0,   0.501,   0.4,    Always,     Always,              Always),
+    of(DType::TQ2_0,   0.501,   0.4,    Always,     Always,              Always),
+    of(DType::MXFP4,   0.26,    0.15,   Always,     Always,              Always),
+    of(DType::NVFP4,   0.34,    0.13,   Always,     Always,              Never("the scale is the largest value over 6, rounded: a largest value that was rounded to 4 makes another")),
 ];
 
-/// Formats whose decoded rows encode to the same values again.
-const IDEMPOTENT: &[DType] = &[
-    DType::F16,
-    DType::BF16,
-    DType::Q4_0,
-    DType::Q5_0,
-    DType::Q8_0,
-    DType::Q8_1,
-    DType::Q2_0,
-    DType::TQ1_0,
-    DType::TQ2_0,
-];
+fn properties() -> impl Iterator<Item = (&'static Properties, &'static Codec)> {
+    PROPERTIES.iter().filter_map(|row| Some((row, Codec::of(row.dtype)?)))
+}
 
-/// Format, largest error as a share of the largest magnitude in a block. (`NVFP4` has none: its scales end at 2^-10.)
-const BOUNDS: &[(DType, f32)] = &[
-    (DType::BF16, 0.004),
-    (DType::Q8_0, 0.0045),
-    (DType::Q8_1, 0.0045),
-    (DType::Q8_K, 0.009),
-    (DType::Q5_1, 0.036),
-    (DType::Q5_0, 0.064),
-    (DType::Q4_1, 0.07),
-    (DType::Q4_0, 0.127),
-    (DType::MXFP4, 0.26),
-    (DType::TQ1_0, 0.501),
-    (DType::TQ2_0, 0.501),
-    (DType::Q2_0, 0.501),
-];
+fn negated(row: &[f32]) -> Vec<f32> {
+    row.iter().map(|x| -x).collect()
+}
+
+fn zero_stays(codec: &Codec, row: &[f32]) -> bool {
+    row.iter().zip(round_trip(codec, row)).all(|(&x, y)| x != 0.0 || y == 0.0)
+}
+
+fn mirrors(codec: &Codec, row: &[f32]) -> bool {
+    negated(&round_trip(codec, &negated(row))) == round_trip(codec, row)
+}
+
+fn repeats(codec: &Codec, row: &[f32]) -> bool {
+    let once = round_trip(codec, row);
+    round_trip(codec, &once) == once
+}
+
+#[test]
+fn every_format_that_can_be_made_has_its_properties() {
+    let made: Vec<DType> = encodable().map(|codec| codec.dtype).collect();
+    let listed: Vec<DType> = PROPERTIES.iter().map(|row| row.dtype).collect();
+    assert_eq!(listed, made);
+}
+
+/// Rows of gaussian numbers and of their powers, some of them zero: where a property does not hold, one of them shows it.
+#[test]
+fn what_a_format_cannot_do_is_shown() {
+    let mut rows: Vec<Vec<f32>> = gaussian(128 * 256).chunks(256).map(<[f32]>::to_vec).collect();
+    for (number, row) in rows.iter_mut().enumerate() {
+        row.iter_mut().for_each(|x| *x = 64.0 * (*x / 4.0).powi([1, 3, 5, 9][number % 4]));
+        row.iter_mut().step_by(3 + number % 7).for_each(|x| *x = 0.0);
+    }
+    for (of, codec) in properties() {
+        let checks: [(&str, Holds, fn(&Codec, &[f32]) -> bool); 3] = [
+            ("zero", of.zero, zero_stays),
+            ("mirrored", of.mirrored, mirrors),
+            ("idempotent", of.idempotent, repeats),
+        ];
+        for (property, holds, check) in checks {
+            let counter_example = rows.iter().any(|row| !check(codec, row));
+            assert_eq!(counter_example, holds != Always, "{}: {property} {holds:?}", of.dtype);
+        }
+    }
+}
 
 /// Rows of ordinary weights: all sizes, with runs of zeros.
 fn weights(exponents: Range<i32>) -> impl Strategy<Value = Vec<f32>> {
@@ -161,35 +243,47 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn errors_stay_within_the_formats_bound(row in weights(0..8)) {
-        // Smaller weights have scales below the normal halves.
-        for &(dtype, share) in BOUNDS {
-            let Some(codec) = Codec::of(dtype) else { continue };
+    fn errors_stay_within_the_formats_bound(row in weights(0..6)) {
+        // Smaller weights have scales below the normal halves, and larger ones scales above those of `NVFP4`.
+        for (of, codec) in properties() {
             let back = round_trip(codec, &row);
-            let block = dtype.block_elems();
+            let block = of.dtype.block_elems().max(32);
             for (row, back) in row.chunks(block).zip(back.chunks(block)) {
                 let largest = row.iter().fold(0.0f32, |max, x| max.max(x.abs()));
                 for (x, y) in row.iter().zip(back) {
-                    prop_assert!((x - y).abs() <= share * largest, "{dtype}: {x} became {y} below {largest}");
+                    prop_assert!((x - y).abs() <= of.each * largest, "{}: {x} became {y} below {largest}", of.dtype);
                 }
+                let squares: f64 = row.iter().zip(back).map(|(x, y)| f64::from(x - y).powi(2)).sum();
+                let rms = (squares / block as f64).sqrt();
+                prop_assert!(rms <= f64::from(of.together * largest), "{}: {rms} below {largest}", of.dtype);
             }
         }
     }
 
     #[test]
+    fn zero_stays_zero_among_others(row in weights(-8..8)) {
+        for (of, codec) in properties().filter(|(of, _)| of.zero == Always) {
+            prop_assert!(zero_stays(codec, &row), "{}", of.dtype);
+        }
+    }
+
+    #[test]
     fn signs_mirror(row in weights(-8..8)) {
-        let mirrored: Vec<f32> = row.iter().map(|x| -x).collect();
-        for codec in MIRRORED.iter().copied().filter_map(Codec::of) {
-            let back: Vec<f32> = round_trip(codec, &mirrored).iter().map(|x| -x).collect();
-            prop_assert_eq!(round_trip(codec, &row), back, "{}", codec.dtype);
+        let full: Vec<f32> = row.iter().map(|&x| if x == 0.0 { 0.25 } else { x }).collect();
+        for (of, codec) in properties() {
+            let row = match of.mirrored {
+                Always => &row,
+                WithoutZeros => &full,
+                Never(_) => continue,
+            };
+            prop_assert!(mirrors(codec, row), "{}", of.dtype);
         }
     }
 
     #[test]
     fn decoded_rows_encode_to_themselves(row in weights(-8..8)) {
-        for codec in IDEMPOTENT.iter().copied().filter_map(Codec::of) {
-            let once = round_trip(codec, &row);
-            prop_assert_eq!(round_trip(codec, &once), once, "{}", codec.dtype);
+        for (of, codec) in properties().filter(|(of, _)| of.idempotent == Always) {
+            prop_assert!(repeats(codec, &row), "{}", of.dtype);
         }
     }
 
