@@ -221,7 +221,19 @@ fn check_footer(bytes: &[u8], data_end: u64, warnings: &mut Vec<String>) -> Resu
     let start = usize::try_from(at).unwrap_or(usize::MAX);
     let (covered, _) = bytes.split_at_checked(start).unwrap_or_default();
     let stored = Cursor::at(bytes, start, Order::Little).u32("footer_crc32")?;
-    header::check("footer_crc32", at, stored, crc32fast::hash(covered))
+    header::check("footer_crc32", at, stored, checksum(covered))
+}
+
+/// CRC-32 of all of this, of which no more than a piece stays in memory if it is a mapped file.
+fn checksum(bytes: &[u8]) -> u32 {
+    /// A whole number of pages, whatever their size.
+    const PIECE: usize = 4 << 20;
+    let mut hasher = crc32fast::Hasher::new();
+    for piece in bytes.chunks(PIECE) {
+        hasher.update(piece);
+        map::release_pages(piece);
+    }
+    hasher.finalize()
 }
 
 impl TensorSource for Apr {
