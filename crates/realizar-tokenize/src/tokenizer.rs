@@ -432,7 +432,8 @@ impl Tokenizer {
             Inner::Gguf(inner) => inner.ids.bos,
             Inner::SentencePiece(inner, _) => inner.bos,
             Inner::Tiktoken(inner, _) => inner.bos,
-            _ => None,
+            #[cfg(feature = "hf")]
+            Inner::Hf(..) => None,
         }
     }
 
@@ -443,7 +444,8 @@ impl Tokenizer {
             Inner::Gguf(inner) => inner.ids.eos,
             Inner::SentencePiece(inner, _) => inner.eos,
             Inner::Tiktoken(inner, _) => inner.eos,
-            _ => None,
+            #[cfg(feature = "hf")]
+            Inner::Hf(..) => None,
         }
     }
 
@@ -463,7 +465,8 @@ impl Tokenizer {
             Inner::Gguf(inner) => inner.adds_bos(),
             Inner::SentencePiece(inner, _) => inner.bos.is_some(),
             Inner::Tiktoken(inner, _) => inner.bos.is_some(),
-            _ => false,
+            #[cfg(feature = "hf")]
+            Inner::Hf(..) => false,
         }
     }
 

@@ -135,7 +135,10 @@ impl Unigram {
         let pieces: Vec<(&[u8], TokenId)> = pieces.collect();
         let cut_after = cut_after(pieces.iter().map(|piece| piece.0));
         let joins = Joins::new(pieces.iter().map(|piece| piece.0));
-        let unknown_score = lowest - 10.0;
+        let unknown_score = match precision {
+            Precision::Single => f64::from((lowest - 10.0) as f32),
+            Precision::Double => lowest - 10.0,
+        };
         let used = pieces.iter().filter_map(|piece| scores.get(piece.1 as usize));
         let steepest = used.fold(unknown_score.abs().max(32.0), |most, score| most.max(score.abs()));
         let trie = Trie::new(pieces.into_iter());

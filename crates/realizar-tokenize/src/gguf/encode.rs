@@ -15,33 +15,32 @@ use crate::wanted::Wanted;
 use crate::wordpiece::{bert_words, is_bert_punctuation};
 use crate::{TokenId, TokenizeError, unicode};
 
-/// Every white space as a space, every word with its mark.
-fn marked_words(text: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(text.len() + text.len() / 2);
-    let (mut word, mut at) = (0, 0);
-    let flush = |word: std::ops::Range<usize>, out: &mut Vec<u8>| {
+/// Calls `emit` with each word between white space, behind a mark.
+fn each_marked_word(text: &[u8], mut emit: impl FnMut(&[u8])) {
+    let mut marked = Vec::new();
+    let mut flush = |word: std::ops::Range<usize>| {
         if !word.is_empty() {
-            out.extend_from_slice(SPACE);
-            out.extend_from_slice(text.get(word).unwrap_or(&[]));
+            marked.clear();
+            marked.extend_from_slice(SPACE);
+            marked.extend_from_slice(text.get(word).unwrap_or(&[]));
+            emit(&marked);
         }
     };
+    let (mut word, mut at) = (0, 0);
     while let Some(lead) = text.get(at) {
-        let len = unicode::promised_len(*lead);
-        // White space outside ASCII begins with one of these.
-        let space = match lead {
-            0x21..=0x7F => false,
-            0..=0x20 | 0xC2 | 0xE1..=0xE3 => unicode::is_space(unicode::decode(text, at).0),
-            _ => false,
+        let len = match lead {
+            0x21..=0x7F => 1,
+            // White space outside ASCII begins with one of these.
+            0..=0x20 | 0xC2 | 0xE1..=0xE3 if unicode::is_space(unicode::decode(text, at).0) => {
+                flush(word..at);
+                word = at + unicode::promised_len(*lead);
+                word - at
+            }
+            _ => unicode::promised_len(*lead),
         };
-        if space {
-            flush(word..at, &mut out);
-            out.push(b' ');
-            word = at + len;
-        }
         at += len;
     }
-    flush(word..text.len(), &mut out);
-    out
+    flush(word..text.len());
 }
 
 /// Calls `emit` with the stretches between spaces.
@@ -145,6 +144,14 @@ impl GgufTokenizer {
             }
             Model::Unigram(model) => {
                 let original = self.is_original_on(part);
+                if original && model.by_grapheme && !places {
+                    let mut text = Prepared::raw(part, false);
+                    if let Some(map) = &model.map {
+                        text.map_graphemes(map);
+                    }
+                    each_marked_word(&text.bytes, |word| model.model.encode(word, 0, true, scratch, sink));
+                    return Ok(());
+                }
                 let text = self.unigram_text(model, part, original, places);
                 let mut relocate;
                 let sink: &mut dyn Sink = if places {
@@ -254,9 +261,6 @@ impl GgufTokenizer {
             }
             // White space separates words, each of which gets its mark.
             let mut in_word = false;
-            if !places {
-                return Prepared::owned(marked_words(&text.bytes));
-            }
             text.rewrite(|code, out| {
                 let space = unicode::is_space(code);
                 if !space && !in_word {

@@ -21,7 +21,9 @@ use crate::wordpiece::WordPiece;
 use crate::{TokenId, Warning};
 
 pub(crate) use control::ends_by_text as find_ends;
-pub(crate) use load::{byte_token, hex_byte_tokens};
+pub(crate) use load::byte_token;
+#[cfg(feature = "hf")]
+pub(crate) use load::hex_byte_tokens;
 
 /// Whose ids a GGUF vocabulary gives where llama.cpp's port differs from the tokenizer that the model was trained
 /// with.

@@ -5,7 +5,7 @@ use unicode_segmentation::UnicodeSegmentation as _;
 use super::promised_len;
 
 /// The length of the character at `at` if it is one that joins no other of its kind: ASCII without line ends, ideographs
-/// and their punctuation.
+/// and their punctuation, pictures that change no other.
 #[inline]
 fn loner(text: &[u8], at: usize) -> Option<usize> {
     let second =
@@ -18,6 +18,12 @@ fn loner(text: &[u8], at: usize) -> Option<usize> {
         0xE3 if second(0x80..=0x80) && matches!(text.get(at + 2), Some(0x81..=0xA0)) => Some(3),
         // U+FF00 to U+FF7F.
         0xEF if second(0xBC..=0xBD) => Some(3),
+        // U+1F300 to U+1F3BF, U+1F400 to U+1F6FF, U+1F900 to U+1F9FF.
+        0xF0 if second(0x9F..=0x9F)
+            && matches!(text.get(at + 2), Some(0x8C..=0x8E | 0x90..=0x9B | 0xA4..=0xA7)) =>
+        {
+            Some(4)
+        }
         _ => None,
     }
 }
