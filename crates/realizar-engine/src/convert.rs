@@ -3,6 +3,8 @@
 mod error;
 mod folder;
 mod json;
+mod keys;
+mod probes;
 mod tokenizer_json;
 mod vocabulary;
 mod write;
@@ -23,8 +25,12 @@ pub use write::{Converted, Progress};
 pub fn gguf_view(source: &dyn TensorSource) -> Result<GgufView<'_>, ConvertError> {
     let has_own =
         ["general.architecture", "tokenizer.ggml.model"].iter().any(|key| source.metadata(key).is_some());
-    let vocabulary = if has_own { Vec::new() } else { vocabulary::of(source)? };
-    Ok(GgufView::new(source, vocabulary)?)
+    let mut view = GgufView::new(source)?;
+    if !has_own {
+        let vocabulary = vocabulary::of(source, &view)?;
+        view.add(vocabulary);
+    }
+    Ok(view)
 }
 
 /// Writes a model in the format that the name of `output` asks for: `.gguf`, `.apr`, `.safetensors`, or a folder as

@@ -4,6 +4,8 @@
 
 mod raw;
 
+use std::time::{Duration, Instant};
+
 use allocation_counter::{AllocationInfo, measure};
 use bytes::Bytes;
 use raw::{ARRAY, F32, I32, Raw, STRING};
@@ -54,6 +56,37 @@ fn a_vocabulary_costs_nothing_per_token() {
         );
     }
     assert!(small.bytes_total < 4_096, "{small:?}");
+}
+
+/// The limits on opening: 5 ms with 32,000 tokens, 15 ms with 256,000, and 2 MiB. The weights are a hole in the file.
+#[test]
+fn a_file_of_a_gigabyte_opens_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("large.gguf");
+    for (tokens, limit_ms) in [(32_000, 5), (256_000, 15)] {
+        let head = vocabulary(tokens);
+        let head = &head[..head.len() - 32];
+        // The tensor of the vocabulary's file has 8 elements; this one has 2^28.
+        let dim = head.windows(8).rposition(|bytes| bytes == 8_u64.to_le_bytes()).unwrap();
+        let mut head = head.to_vec();
+        head[dim..dim + 8].copy_from_slice(&(1_u64 << 28).to_le_bytes());
+        std::fs::write(&path, &head).unwrap();
+        let file = std::fs::File::options().write(true).open(&path).unwrap();
+        file.set_len(head.len() as u64 + (1 << 30)).unwrap();
+        let mut fastest = Duration::MAX;
+        for _ in 0..10 {
+            let info = measure(|| {
+                let start = Instant::now();
+                let model = realizar_format::open(&path).unwrap();
+                fastest = fastest.min(start.elapsed());
+                assert_eq!(model.tensor("t").unwrap().data.len(), 1 << 30);
+            });
+            assert!(info.bytes_total < 2 * MIB, "{tokens} tokens: {info:?}");
+        }
+        // What is not optimised takes its time.
+        let limit = Duration::from_millis(if cfg!(debug_assertions) { 4 * limit_ms } else { limit_ms });
+        assert!(fastest <= limit, "{tokens} tokens: {fastest:?}, the limit is {limit:?}");
+    }
 }
 
 #[test]

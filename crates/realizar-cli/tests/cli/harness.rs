@@ -75,10 +75,10 @@ pub(crate) fn run_with_stdin(args: &[&str], stdin: &[u8]) -> Run {
     output.into()
 }
 
-/// A folder of the shared golden data, or `None` with a note when this checkout has none.
+/// A folder or file of the shared golden data, or `None` with a note when this checkout has none.
 pub(crate) fn shared(folder: &str, suite: &str) -> Option<PathBuf> {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data").join(folder);
-    if path.is_dir() {
+    if path.exists() {
         return Some(path);
     }
     eprintln!("SKIPPED (no shared/data): {suite}");

@@ -1,5 +1,7 @@
 //! `info`: what a file holds.
 
+use std::path::{Path, PathBuf};
+
 use serde_json::json;
 
 use crate::harness::{data, run, shared};
@@ -133,4 +135,46 @@ fn a_model_folder() {
     {
         assert_eq!(info[field], expected, "{field}");
     }
+}
+
+/// Files under a folder, links left out.
+fn files_below(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let entry = entry.expect("an entry");
+        let kind = entry.file_type().expect("a kind");
+        if kind.is_dir() {
+            files_below(&entry.path(), found);
+        } else if kind.is_file() {
+            found.push(entry.path());
+        }
+    }
+}
+
+/// Models, vocabularies, texts, weights without a name: each is told, or refused on one line.
+#[test]
+fn every_file_of_the_shared_data_is_told_or_refused() {
+    let Some(folder) = shared("", "info of all files") else { return };
+    let mut files = Vec::new();
+    files_below(&folder, &mut files);
+    files.sort();
+    let (mut told, mut refused) = (0, 0);
+    for path in &files {
+        // One of a hundred texts is like the other.
+        let is_model =
+            path.extension().is_some_and(|e| ["gguf", "safetensors", "apr"].iter().any(|known| e == *known));
+        if !is_model && refused >= 150 {
+            continue;
+        }
+        let name = path.to_str().expect("UTF-8");
+        let result = run(&["info", name, "-q"]);
+        if result.code == Some(0) {
+            told += 1;
+            assert!(result.text().starts_with("format: "), "{name}: {}", result.text());
+        } else {
+            refused += 1;
+            result.refused(name, 1, &[]);
+            assert!(!is_model, "{name}: {}", result.stderr);
+        }
+    }
+    assert!(told > 150 && refused >= 150, "{told} told, {refused} refused");
 }

@@ -19,4 +19,5 @@ mod perplexity;
 mod quantize;
 mod run;
 mod tokenize;
+mod torn;
 mod usage;

@@ -119,8 +119,10 @@ pub(super) fn write(
     }
     if source.companion("tokenizer.json").is_none() && tokenizer_json::is_there(view) {
         match tokenizer_json::of(view) {
-            Some(text) => folder.write("tokenizer.json", text.as_bytes())?,
-            None => warnings.push("no tokenizer.json is written: the vocabulary is in gguf.json".to_owned()),
+            Ok(text) => folder.write("tokenizer.json", text.as_bytes())?,
+            Err(why) => {
+                warnings.push(format!("no tokenizer.json is written, the vocabulary is in gguf.json: {why}"));
+            }
         }
     }
     folder.place()?;

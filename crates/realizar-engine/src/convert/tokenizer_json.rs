@@ -1,142 +1,128 @@
-//! A vocabulary with scores, as GGUF has it, as the `tokenizer.json` that other programs read.
+//! A vocabulary, as GGUF has it, as the `tokenizer.json` that other programs read.
+//!
+//! What GGUF says by a tokenizer model and a name for the cutting, the file says by steps. Several may do; the first that
+//! gives the same ids for every probe is taken.
 
-use std::collections::HashMap;
+mod parts;
+mod steps;
 
 use realizar_format::Value;
 use realizar_model::GgufView;
-use realizar_tokenize::{Compat, EncodeOptions, GgufVocab, Tokenizer};
+use realizar_tokenize::{Compat, Tokenizer};
 use serde_json::{Map, Value as Json, json};
 
-use super::vocabulary::{PROBES, kind};
+use super::keys::Keys;
+use super::probes::{Probes, Reference};
+use super::vocabulary::{Around, kind};
+use steps::Steps;
 
-/// The text of the file; `None` for tokenizer models that are not written, and where the result would give other ids.
-pub(super) fn of(view: &GgufView<'_>) -> Option<String> {
+/// A vocabulary by its keys.
+#[derive(Debug)]
+struct Vocab<'a> {
+    texts: Vec<&'a str>,
+    types: Vec<i32>,
+    scores: Option<Vec<f32>>,
+    merges: Vec<&'a str>,
+    charsmap: Vec<u8>,
+    unknown: Option<u32>,
+}
+
+/// The text of the file, or why there is none: the tokenizer model is not written, or the result would give other ids.
+pub(super) fn of(view: &GgufView<'_>) -> Result<String, String> {
+    let reader = Keys::new(view.metadata());
+    let original = crate::vocab::tokenizer(&reader, Compat::Original).map_err(|error| error.to_string())?;
     let key = |key: &str| view.value(&format!("tokenizer.ggml.{key}"));
-    if key("model")?.as_str()? != "llama" {
-        return None;
-    }
-    let tokens: Vec<&[u8]> = key("tokens")?.as_array()?.strings()?.collect();
-    let texts: Vec<&str> =
-        tokens.iter().map(|token| std::str::from_utf8(token).ok()).collect::<Option<_>>()?;
-    let scores = key("scores")?.as_array()?.to_f32s()?;
-    let types = key("token_type")?.as_array()?.to_i32s()?;
-    let id = |name: &str| key(name).and_then(|id| id.as_u32());
-    let flag = |name: &str, or: bool| key(name).and_then(|flag| flag.as_bool()).unwrap_or(or);
-    let (bos, eos, unk) = (id("bos_token_id"), id("eos_token_id"), id("unknown_token_id"));
-    let (add_bos, add_eos) = (flag("add_bos_token", true), flag("add_eos_token", false));
-    let space = flag("add_space_prefix", true);
-
-    let text_of = |id: Option<u32>| id.and_then(|id| texts.get(id as usize)).copied();
-    let around = |add: bool, id: Option<u32>| text_of(id.filter(|_| add));
-    let unknown = text_of(unk);
-    let replace = json!({"type": "Replace", "pattern": {"String": " "}, "content": "\u{2581}"});
-    let normalizers = match space {
-        true => json!([{"type": "Prepend", "prepend": "\u{2581}"}, replace]),
-        false => json!([replace]),
+    let word = |name: &str| key(name).and_then(|value| value.as_str());
+    let flag = |name: &str| key(name).and_then(|value| value.as_bool());
+    let vocab = vocab(view).ok_or("a token is not UTF-8, or has no kind")?;
+    let model = word("model").unwrap_or_default();
+    let candidates = match model {
+        "llama" => steps::scored(flag("add_space_prefix").unwrap_or(true)),
+        "gpt2" => steps::byte_level(word("pre").unwrap_or_default()),
+        "bert" => {
+            let lowercase = flag("normalizer.lowercase").unwrap_or(true);
+            steps::words(lowercase, flag("normalizer.strip_accents").unwrap_or(lowercase))
+        }
+        "t5" => steps::unigram(&vocab.charsmap),
+        _ => return Err(format!("no tokenizer.json is written of `{model}`")),
     };
-    let mut decoders = vec![
-        json!({"type": "Replace", "pattern": {"String": "\u{2581}"}, "content": " "}),
-        json!({"type": "ByteFallback"}),
-        json!({"type": "Fuse"}),
-    ];
-    if space {
-        decoders.push(json!({"type": "Strip", "content": " ", "start": 1, "stop": 0}));
+    let mut json = whole(&vocab, model, Around::of(&original))
+        .ok_or("two tokens have the same text, or the scores are missing")?;
+    let probes = Probes::of(&original, Reference::Json);
+    let mut farthest = 0;
+    let mut why = format!("no steps of a tokenizer.json are known for `{}`", word("pre").unwrap_or(model));
+    for steps in candidates {
+        let Steps { normalizer, pre_tokenizer, decoder, ignore_merges } = steps;
+        let parts = [("normalizer", normalizer), ("pre_tokenizer", pre_tokenizer), ("decoder", decoder)];
+        for (key, part) in parts {
+            json.insert(key.to_owned(), part);
+        }
+        if let Some(Json::Object(model)) = json.get_mut("model").filter(|_| ignore_merges) {
+            model.insert("ignore_merges".to_owned(), true.into());
+        }
+        let text = serde_json::to_string(&json).map_err(|error| error.to_string())?;
+        let theirs = Tokenizer::from_json(text.as_bytes()).map_err(|error| error.to_string())?;
+        match probes.difference(&theirs, &original) {
+            None => return Ok(text),
+            Some(difference) if difference.passed >= farthest => {
+                farthest = difference.passed;
+                why = format!("it would give other ids for \"{}\"", difference.text);
+            }
+            Some(_) => {}
+        }
     }
-    let text = json!({
+    Err(why)
+}
+
+fn vocab<'v>(view: &'v GgufView<'_>) -> Option<Vocab<'v>> {
+    let key = |key: &str| view.value(&format!("tokenizer.ggml.{key}"));
+    let texts = |name: &str| -> Option<Vec<&'v str>> {
+        key(name)?.as_array()?.strings()?.map(|text| std::str::from_utf8(text).ok()).collect()
+    };
+    let byte = |value: Value<'_>| Some((value.as_i128()? & 0xFF) as u8);
+    let charsmap =
+        || -> Option<Vec<u8>> { key("precompiled_charsmap")?.as_array()?.iter().map(byte).collect() };
+    let tokens = texts("tokens")?;
+    // A file without kinds has ordinary tokens only.
+    let types = match key("token_type") {
+        Some(types) => types.as_array()?.to_i32s()?,
+        None => vec![kind::NORMAL; tokens.len()],
+    };
+    Some(Vocab {
+        texts: tokens,
+        types,
+        scores: key("scores").and_then(|scores| scores.as_array()?.to_f32s()),
+        merges: texts("merges").unwrap_or_default(),
+        charsmap: charsmap().unwrap_or_default(),
+        unknown: key("unknown_token_id").and_then(|id| id.as_u32()),
+    })
+}
+
+/// All but the steps; `None` if two tokens have the same text, or scores are missing.
+fn whole(vocab: &Vocab<'_>, model: &str, around: Around) -> Option<Map<String, Json>> {
+    let text_of = |id: Option<u32>| id.and_then(|id| vocab.texts.get(id as usize)).copied();
+    let (begin, end) = (text_of(around.begin).zip(around.begin), text_of(around.end).zip(around.end));
+    let model = match model {
+        "llama" => parts::scored(vocab, text_of(vocab.unknown.or(Some(0))))?,
+        "gpt2" => parts::merged(vocab)?,
+        "bert" => parts::words(vocab, text_of(vocab.unknown.or(Some(100)))?)?,
+        _ => parts::unigram(vocab, vocab.unknown.unwrap_or(2))?,
+    };
+    let json = json!({
         "version": "1.0",
         "truncation": null,
         "padding": null,
-        "added_tokens": added(&texts, &types),
-        "normalizer": {"type": "Sequence", "normalizers": normalizers},
+        "added_tokens": parts::added(vocab),
+        "normalizer": null,
         "pre_tokenizer": null,
-        "post_processor": template(around(add_bos, bos).zip(bos), around(add_eos, eos).zip(eos)),
-        "decoder": {"type": "Sequence", "decoders": decoders},
-        "model": {
-            "type": "BPE", "dropout": null, "unk_token": unknown, "continuing_subword_prefix": null,
-            "end_of_word_suffix": null, "fuse_unk": true, "byte_fallback": true, "ignore_merges": false,
-            "vocab": vocab(&texts)?, "merges": merges(&texts, &scores),
-        },
-    })
-    .to_string();
-    let vocabulary = GgufVocab {
-        model: "llama",
-        tokens,
-        scores: Some(scores),
-        types: Some(types),
-        bos,
-        eos,
-        unk,
-        add_bos: Some(add_bos),
-        add_eos: Some(add_eos),
-        add_space_prefix: Some(space),
-        ..GgufVocab::default()
-    };
-    let ours = Tokenizer::from_gguf(&vocabulary, Compat::Original).ok()?;
-    let theirs = Tokenizer::from_json(text.as_bytes()).ok()?;
-    let ids = |tokenizer: &Tokenizer, text: &str, add_special| {
-        tokenizer.encode(text.as_bytes(), EncodeOptions { add_special, parse_special: true }).ok()
-    };
-    let agrees = PROBES
-        .iter()
-        .all(|text| [false, true].iter().all(|add| ids(&ours, text, *add) == ids(&theirs, text, *add)));
-    agrees.then_some(text)
-}
-
-/// Tokens by their texts; `None` if two have the same.
-fn vocab(texts: &[&str]) -> Option<Map<String, Json>> {
-    let mut vocab = Map::new();
-    for (id, text) in texts.iter().enumerate() {
-        if vocab.insert((*text).to_owned(), id.into()).is_some() {
-            return None;
-        }
+        "post_processor": parts::template(begin, end),
+        "decoder": null,
+        "model": model,
+    });
+    match json {
+        Json::Object(json) => Some(json),
+        _ => None,
     }
-    Some(vocab)
-}
-
-/// Every way to make a token of two others, the best token first.
-fn merges(texts: &[&str], scores: &[f32]) -> Vec<Json> {
-    let ids: HashMap<&str, usize> = texts.iter().enumerate().map(|(id, text)| (*text, id)).collect();
-    let mut merges = Vec::new();
-    for (id, text) in texts.iter().enumerate() {
-        let score = scores.get(id).copied().unwrap_or_default();
-        let cuts = text.char_indices().skip(1).map(|(at, _)| text.split_at(at));
-        for (a, b) in cuts {
-            if let (Some(first), Some(second)) = (ids.get(a), ids.get(b)) {
-                merges.push((score, *first, *second, a, b));
-            }
-        }
-    }
-    merges.sort_by(|a, b| b.0.total_cmp(&a.0).then((a.1, a.2).cmp(&(b.1, b.2))));
-    merges.into_iter().map(|(_, _, _, a, b)| json!([a, b])).collect()
-}
-
-fn added(texts: &[&str], types: &[i32]) -> Vec<Json> {
-    let is_added = |kind: i32| [kind::UNKNOWN, kind::CONTROL, kind::USER_DEFINED].contains(&kind);
-    let token = |(id, (text, kind)): (usize, (&&str, &i32))| {
-        json!({
-            "id": id, "content": text, "single_word": false, "lstrip": false, "rstrip": false, "normalized": false,
-            "special": *kind != kind::USER_DEFINED,
-        })
-    };
-    texts.iter().zip(types).enumerate().filter(|(_, (_, kind))| is_added(**kind)).map(token).collect()
-}
-
-/// What stands around a text.
-fn template(bos: Option<(&str, u32)>, eos: Option<(&str, u32)>) -> Json {
-    let special = |token: Option<(&str, u32)>, kind: u8| {
-        token.map(|(text, _)| json!({"SpecialToken": {"id": text, "type_id": kind}}))
-    };
-    let sequence = |name: &str, kind: u8| {
-        let text = json!({"Sequence": {"id": name, "type_id": kind}});
-        special(bos, kind).into_iter().chain([text]).chain(special(eos, kind)).collect::<Vec<_>>()
-    };
-    let tokens: Map<String, Json> = [bos, eos]
-        .into_iter()
-        .flatten()
-        .map(|(text, id)| (text.to_owned(), json!({"id": text, "ids": [id], "tokens": [text]})))
-        .collect();
-    let pair: Vec<Json> = sequence("A", 0).into_iter().chain(sequence("B", 1)).collect();
-    json!({"type": "TemplateProcessing", "single": sequence("A", 0), "pair": pair, "special_tokens": tokens})
 }
 
 /// Whether a model has a vocabulary at all.

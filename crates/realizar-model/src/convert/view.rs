@@ -40,12 +40,12 @@ enum Entry {
 }
 
 impl<'a> GgufView<'a> {
-    /// Looks at a model. `vocabulary` holds the keys of the tokenizer, for sources that have none of their own.
+    /// Looks at a model. The keys of its tokenizer are there if the source has them by GGUF's names.
     ///
     /// # Errors
     ///
     /// The model cannot be read, or holds something that GGUF has no place for: its name is given.
-    pub fn new(source: &'a dyn TensorSource, vocabulary: Vec<(String, Fact)>) -> Result<Self, ModelError> {
+    pub fn new(source: &'a dyn TensorSource) -> Result<Self, ModelError> {
         if source.metadata(ARCHITECTURE).is_some() {
             return Self::of_gguf_keys(source);
         }
@@ -58,7 +58,7 @@ impl<'a> GgufView<'a> {
         metadata.extend(numbers.into_iter().map(|(suffix, fact)| (of_arch(suffix), fact)));
         // What the configuration says counts, then what the source has by the keys of GGUF.
         let mut known: HashSet<String> = metadata.iter().map(|(key, _)| key.clone()).collect();
-        for (key, fact) in carried(source)?.into_iter().chain(vocabulary) {
+        for (key, fact) in carried(source)? {
             if known.insert(key.clone()) {
                 metadata.push((key, fact));
             }
@@ -99,6 +99,15 @@ impl<'a> GgufView<'a> {
         };
         let tensors = source.tensors().map(tensor).collect();
         Ok(Self { maker: Maker::new(source, None), metadata, tensors, warnings: Vec::new() })
+    }
+
+    /// Adds keys that it has not.
+    pub fn add(&mut self, keys: Vec<(String, Fact)>) {
+        for (key, fact) in keys {
+            if self.value(&key).is_none() {
+                self.metadata.push((key, Entry::New(fact)));
+            }
+        }
     }
 
     /// Keys and values, in their order.
