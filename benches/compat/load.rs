@@ -253,16 +253,18 @@ impl<'a> Client<'a> {
         }
         let mut last = None;
         let mut body = |piece: &[u8], answer: &mut Answer| {
-            let text = String::from_utf8_lossy(piece);
-            answer.done |= text.contains("[DONE]");
-            if let Some((_, rest)) = text.split_once("\"completion_tokens\":") {
-                let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
-                answer.tokens = digits.parse().unwrap_or(0);
-            } else if text.contains("\"text\":\"") {
-                let now = Instant::now();
-                answer.first.get_or_insert(now - began);
-                if let Some(last) = last.replace(now) {
-                    answer.gaps.push(now - last);
+            // A piece may hold several events.
+            for event in String::from_utf8_lossy(piece).split("\n\n") {
+                answer.done |= event.contains("[DONE]");
+                if let Some((_, rest)) = event.split_once("\"completion_tokens\":") {
+                    let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+                    answer.tokens = digits.parse().unwrap_or(0);
+                } else if event.contains("\"text\":\"") {
+                    let now = Instant::now();
+                    answer.first.get_or_insert(now - began);
+                    if let Some(last) = last.replace(now) {
+                        answer.gaps.push(now - last);
+                    }
                 }
             }
         };

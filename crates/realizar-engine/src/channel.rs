@@ -39,7 +39,7 @@ pub enum TryNext {
     Closed,
 }
 
-/// Called after an event was put in; must not block.
+/// Called after an event was put in, but see [`Ticket::hush`]; must not block.
 pub type Wake = Arc<dyn Fn() + Send + Sync>;
 
 /// Tells the scheduler that a look at its requests is worthwhile.
@@ -71,6 +71,8 @@ struct Channel {
     filled: Condvar,
     capacity: usize,
     cancelled: AtomicBool,
+    /// The reader looks by itself for a while.
+    hushed: AtomicBool,
     wake: Option<Wake>,
     nudge: Nudge,
 }
@@ -85,8 +87,9 @@ impl Channel {
 /// Makes the two ends of a channel that holds `capacity` events; the last event always finds room.
 pub(crate) fn channel(capacity: usize, wake: Option<Wake>, nudge: Nudge) -> (Sink, Ticket) {
     let state = Mutex::new(State { events: VecDeque::with_capacity(capacity + 1), ended: false });
-    let cancelled = AtomicBool::new(false);
-    let channel = Arc::new(Channel { state, filled: Condvar::new(), capacity, cancelled, wake, nudge });
+    let (cancelled, hushed) = (AtomicBool::new(false), AtomicBool::new(false));
+    let channel = Channel { state, filled: Condvar::new(), capacity, cancelled, hushed, wake, nudge };
+    let channel = Arc::new(channel);
     (Sink(Arc::clone(&channel)), Ticket(channel))
 }
 
@@ -108,9 +111,12 @@ impl Sink {
         let mut state = self.0.lock();
         state.ended |= !matches!(event, Event::Token(_));
         state.events.push_back(event);
+        let urgent = state.ended || state.events.len() * 2 > self.0.capacity;
         drop(state);
         self.0.filled.notify_one();
-        if let Some(wake) = &self.0.wake {
+        if let Some(wake) = &self.0.wake
+            && (urgent || !self.0.hushed.load(Ordering::Acquire))
+        {
             wake();
         }
     }
@@ -158,6 +164,12 @@ impl Ticket {
         }
     }
 
+    /// While hushed, tokens do not call the [`Wake`]: only the end does, and a channel that is half full. For a reader who
+    /// looks again soon without being told; waking it for every token would cost the thread that computes.
+    pub fn hush(&self, hushed: bool) {
+        self.0.hushed.store(hushed, Ordering::Release);
+    }
+
     /// Ends the request within one step. Events that were put in before stay; the last one tells `Cancelled`.
     pub fn cancel(&self) {
         self.0.cancelled.store(true, Ordering::Release);
@@ -200,7 +212,7 @@ mod tests {
     use super::*;
 
     fn token(id: u32) -> Event {
-        Event::Token(Token { id, text: String::new(), logprob: None })
+        Event::Token(Token { id, text: String::new(), logprobs: Vec::new() })
     }
 
     fn counter() -> (Arc<AtomicUsize>, Arc<dyn Fn() + Send + Sync>) {
@@ -251,6 +263,29 @@ mod tests {
         assert!(sink.is_cancelled());
         assert_eq!(nudged.load(Ordering::SeqCst), 1);
         sink.send(token(1));
+    }
+
+    #[test]
+    fn a_reader_who_looks_by_itself_is_woken_for_the_end_and_for_want_of_room() {
+        let (woken, wake) = counter();
+        let (sink, mut ticket) = channel(4, Some(wake), Arc::new(|| {}));
+        let count = || woken.load(Ordering::SeqCst);
+        ticket.hush(true);
+        sink.send(token(1));
+        sink.send(token(2));
+        assert_eq!(count(), 0);
+        sink.send(token(3));
+        assert_eq!(count(), 1, "more than half full");
+        while let TryNext::Event(_) = ticket.try_next() {}
+        sink.send(token(4));
+        assert_eq!(count(), 1);
+        sink.send(Event::Failed(EngineError::Stopped));
+        assert_eq!(count(), 2, "the end");
+        let (sink, ticket) = channel(4, Some(ticket.0.wake.clone().unwrap()), Arc::new(|| {}));
+        ticket.hush(true);
+        ticket.hush(false);
+        sink.send(token(1));
+        assert_eq!(count(), 3);
     }
 
     #[test]

@@ -236,6 +236,12 @@ impl Engine {
         if torn() { Err(EngineError::Torn) } else { Ok(vector) }
     }
 
+    /// Whether it can still answer: false once the model's file was changed under it, or its thread has ended.
+    #[must_use]
+    pub fn works(&self) -> bool {
+        !torn() && self.0.queue.lock().mode != Mode::Stopped
+    }
+
     /// How busy it is. Never waits for a step.
     #[must_use]
     pub fn stats(&self) -> Stats {

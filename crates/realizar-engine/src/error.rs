@@ -22,6 +22,9 @@ pub enum EngineError {
     /// The chat template is broken, or failed while it was rendered.
     #[error("chat template{}: {message}", line.map(|line| format!(", line {line}")).unwrap_or_default())]
     Template { line: Option<usize>, message: String },
+    /// The chat template needs more work, or goes deeper, than it may.
+    #[error("chat template{}: {message}", line.map(|line| format!(", line {line}")).unwrap_or_default())]
+    TemplateLimit { line: Option<usize>, message: String },
     /// The chat template rejects this conversation, in its own words.
     #[error("the chat template refuses this conversation: {message}")]
     TemplateRefused { message: String },

@@ -9,16 +9,19 @@ pub struct Token {
     pub id: u32,
     /// The text that it completes: whole letters, possibly none, possibly some that earlier tokens began.
     pub text: String,
-    /// How probable it was, where that was asked for.
-    pub logprob: Option<TokenLogprob>,
+    /// Where it was asked for: how probable the tokens were whose text is out with this one. Their bytes, one after the
+    /// other, are the text of the answer: tokens of which nothing is in it are left out.
+    pub logprobs: Vec<TokenLogprob>,
 }
 
 /// The probability of a token and of the best ones at its place, of the model's own distribution (before any sampler).
 #[derive(Debug, Clone, PartialEq)]
 pub struct TokenLogprob {
+    /// Its id.
+    pub id: u32,
     /// Natural logarithm of the token's probability.
     pub logprob: f64,
-    /// The token's bytes.
+    /// What of the text it is, in bytes: of a token in which a stop string begins, the bytes before that.
     pub bytes: Vec<u8>,
     /// The most probable tokens, best first.
     pub top: Vec<TopLogprob>,

@@ -31,6 +31,7 @@ mod queue;
 mod request;
 mod runner;
 mod scheduler;
+mod scores;
 mod slot;
 mod spelled;
 mod stats;

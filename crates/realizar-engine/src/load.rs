@@ -7,7 +7,7 @@ use realizar_model::{Model, ModelError};
 use realizar_tokenize::{Compat, EncodeOptions, TokenId, Tokenizer};
 
 use crate::spelled::Plain;
-use crate::template::{ChatPrompt, ChatTemplate};
+use crate::template::{ChatMessage, ChatPrompt, ChatTemplate};
 use crate::{EngineError, vocab};
 
 /// A model with its tokenizer and its chat template. Cheap to clone; the weights stay in the mapped file.
@@ -136,6 +136,21 @@ impl Loaded {
     pub fn warnings(&self) -> Vec<String> {
         let model = self.model.warnings().iter().map(ToString::to_string);
         model.chain(self.tokenizer.warnings().iter().map(ToString::to_string)).collect()
+    }
+
+    /// Writes a short conversation, to tell before the first request what stands in the way of all of them.
+    ///
+    /// # Errors
+    /// The template cannot be used, or needs more than it may. One that is missing, or that rejects the conversation, is
+    /// none.
+    pub fn try_template(&self) -> Result<(), EngineError> {
+        let (messages, extra) = ([ChatMessage::new("user", "Hello")], serde_json::Map::new());
+        let now = std::time::SystemTime::now();
+        let prompt = ChatPrompt { messages: &messages, add_generation_prompt: true, extra: &extra, now };
+        match self.render(&prompt) {
+            Err(EngineError::NoTemplate | EngineError::TemplateRefused { .. }) | Ok(_) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// A prompt as it stands; special tokens that are written out in it count as such.

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use realizar_sample::{Chain, LogNormalizer, top_logprobs};
+use realizar_sample::Chain;
 use realizar_tokenize::{TokenId, Tokenizer};
 
-use crate::event::{Finish, Token, TokenLogprob, TopLogprob, Usage};
+use crate::event::{Finish, Token, Usage};
 use crate::request::AnswerOptions;
+use crate::scores::Scores;
 use crate::stop::{Scan, StopMatcher};
 use crate::text::TextStream;
 use crate::{EngineError, SubmitError};
@@ -24,7 +25,7 @@ pub(crate) struct Slot {
     stop: StopMatcher,
     /// Tokens that end the answer.
     ends: Arc<[TokenId]>,
-    logprobs: Option<usize>,
+    scores: Option<Scores>,
 }
 
 impl Slot {
@@ -54,7 +55,7 @@ impl Slot {
             text: TextStream::after(prompt),
             stop: StopMatcher::new(&options.stop),
             ends: if options.ignore_eos { Arc::default() } else { Arc::clone(ends) },
-            logprobs: options.logprobs,
+            scores: options.logprobs.map(Scores::new),
         })
     }
 
@@ -86,7 +87,6 @@ impl Slot {
         tokenizer: &Tokenizer,
     ) -> Result<(Token, Option<Finish>), EngineError> {
         let id = self.chain.pick(logits, &self.tokens, self.tokens.len() as u64)?;
-        let logprob = self.logprobs.map(|top| logprob(logits, id, top, tokenizer)).transpose()?;
         self.tokens.push(id);
         let eos = self.ends.contains(&id);
         let mut text = self.text.push(id, tokenizer);
@@ -94,39 +94,16 @@ impl Slot {
         if eos || full {
             text.push_str(&self.text.finish(tokenizer));
         }
-        let (mut text, mut finish) = match self.stop.push(&text) {
-            Scan::Stopped { text, stop } => {
-                return Ok((Token { id, text, logprob }, Some(Finish::Stop(stop))));
-            }
+        if let Some(scores) = &mut self.scores {
+            scores.add(logits, id, text.len(), tokenizer)?;
+        }
+        let (text, finish) = match self.stop.push(&text) {
+            Scan::Stopped { text, stop } => (text, Some(Finish::Stop(stop))),
+            Scan::Text(text) if eos => (text + &self.stop.finish(), Some(Finish::Eos)),
+            Scan::Text(text) if full => (text + &self.stop.finish(), Some(Finish::Length)),
             Scan::Text(text) => (text, None),
         };
-        if eos {
-            finish = Some(Finish::Eos);
-        } else if full {
-            finish = Some(Finish::Length);
-        }
-        if finish.is_some() {
-            text.push_str(&self.stop.finish());
-        }
-        Ok((Token { id, text, logprob }, finish))
+        let logprobs = self.scores.as_mut().map(|scores| scores.told(text.len(), finish.as_ref()));
+        Ok((Token { id, text, logprobs: logprobs.unwrap_or_default() }, finish))
     }
-}
-
-fn logprob(
-    logits: &[f32],
-    id: TokenId,
-    top: usize,
-    tokenizer: &Tokenizer,
-) -> Result<TokenLogprob, EngineError> {
-    let normalizer = LogNormalizer::of(logits)?;
-    let bytes = |id| tokenizer.token_bytes(id, true).unwrap_or_default().into_owned();
-    let best = top_logprobs(logits, top)?;
-    Ok(TokenLogprob {
-        logprob: normalizer.logprob(logits[id as usize]),
-        bytes: bytes(id),
-        top: best
-            .into_iter()
-            .map(|t| TopLogprob { id: t.id, bytes: bytes(t.id), logprob: t.logprob })
-            .collect(),
-    })
 }

@@ -23,7 +23,7 @@ const RECURSION: usize = 500;
 /// The longest template that is compiled. The largest published ones have about 30 KB.
 const MAX_TEMPLATE_BYTES: usize = 1 << 20;
 /// The longest prompt that a template may write.
-const MAX_OUTPUT_BYTES: usize = 64 << 20;
+const MAX_OUTPUT_BYTES: usize = 32 << 20;
 const NAME: &str = "chat";
 
 /// One message of a conversation.
@@ -177,7 +177,11 @@ fn describe(error: Error) -> EngineError {
         Some(detail) => format!("{}: {detail}", error.kind()),
         None => error.kind().to_string(),
     };
-    EngineError::Template { line: error.line(), message }
+    let line = error.line();
+    if error.kind() == ErrorKind::OutOfFuel || message.contains("recursion limit") {
+        return EngineError::TemplateLimit { line, message };
+    }
+    EngineError::Template { line, message }
 }
 
 #[cfg(test)]

@@ -127,16 +127,47 @@ fn thirty_two_streams_are_what_each_is_alone() {
     assert!(stats.steps > 0 && stats.prompt_tokens_total > 0 && stats.generated_tokens_total > 0);
 }
 
+/// The bytes of the tokens whose probabilities were told.
+fn told(tokens: &[Token]) -> Vec<u8> {
+    tokens.iter().flat_map(|token| &token.logprobs).flat_map(|logprob| logprob.bytes.clone()).collect()
+}
+
 #[test]
 fn probabilities_come_with_tokens() {
     let (tokens, finish) = alone(&mut solo(), &prompt(3), &sampled(1, 8));
     assert_eq!(finish, Finish::Length);
-    for token in tokens {
-        let logprob = token.logprob.expect("asked for");
+    let logprobs: Vec<_> = tokens.iter().flat_map(|token| &token.logprobs).collect();
+    assert!(logprobs.len() > 4, "{logprobs:?}");
+    for logprob in logprobs {
         assert!(logprob.logprob <= 0.0 && logprob.top.len() == 2, "{logprob:?}");
         assert!(logprob.top[0].logprob >= logprob.top[1].logprob);
         assert!(logprob.top[0].logprob >= logprob.logprob);
     }
+}
+
+#[test]
+fn tokens_that_are_told_make_up_the_text_wherever_it_stops() {
+    // It writes words, not bytes at random.
+    let demo = loaded("../../../realizar-cli/assets/demo-q8_0.gguf");
+    let prompt = demo.tokenize("Once upon a time", true).expect("tokens");
+    let mut solo = Solo::new(demo, session(1)).expect("memory");
+    let options = sampled(5, 40);
+    let text = |tokens: &[Token]| tokens.iter().map(|token| token.text.as_str()).collect::<String>();
+    let (whole, _) = alone(&mut solo, &prompt, &options);
+    let whole = text(&whole);
+    let letters: Vec<(usize, char)> = whole.char_indices().collect();
+    let mut stopped = 0;
+    for window in letters.windows(3) {
+        let stop: String = window.iter().map(|(_, letter)| letter).collect();
+        let options = AnswerOptions { stop: vec![stop.clone()], ..options.clone() };
+        let (tokens, finish) = alone(&mut solo, &prompt, &options);
+        let (text, told) = (text(&tokens), String::from_utf8_lossy(&told(&tokens)).into_owned());
+        assert_eq!(finish, Finish::Stop(stop.clone()));
+        assert_eq!(text, whole[..whole.find(&stop).expect("it is in the text")], "{stop:?}");
+        assert_eq!(told, text, "{stop:?}");
+        stopped += 1;
+    }
+    assert!(stopped > 50, "{stopped} of {whole:?}");
 }
 
 #[test]

@@ -39,6 +39,7 @@ fn answers_from_a_file_that_shrank_fail() {
         engine.submit(Request { prompt, options, owner: 0, deadline: None, wake: None }).expect("room")
     };
     let mut running = ask();
+    assert!(engine.works());
     assert!(matches!(running.next_event(), Some(Event::Token(_))), "the file is whole");
     let mut answer = solo.answer(&[5, 6], &options).expect("a good request");
     assert!(answer.next_token().is_ok());
@@ -49,4 +50,5 @@ fn answers_from_a_file_that_shrank_fail() {
         assert!(matches!(end, Some(Event::Failed(EngineError::Torn))), "{end:?}");
     }
     assert!(engine.wait_idle(Duration::from_secs(10)));
+    assert!(!engine.works(), "and it says so");
 }

@@ -1,5 +1,6 @@
 //! Several answers of one request as one stream of events, and what becomes of them when client or server leaves.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,11 +10,21 @@ use tokio::sync::Notify;
 
 use crate::app::Shared;
 use crate::backend::{Answer, Job, Next};
+use crate::body::Pen;
 use crate::keys::KeyPlace;
 use crate::lifecycle::Phase;
 use crate::record::Tally;
 use crate::refusal::Refusal;
 use crate::routes::Call;
+use crate::sse;
+
+/// Events that come faster than this go out together: the reader is not woken for each of them, which would take more
+/// time from the thread that computes than a person could notice.
+const BEAT: Duration = Duration::from_millis(1);
+/// Longer than any connection lasts.
+const FOREVER: Duration = Duration::from_secs(1 << 32);
+/// At so many bytes of events, they go out before more are looked for.
+const PIECE: usize = 16 << 10;
 
 /// What comes next, and of which answer.
 #[derive(Debug)]
@@ -49,6 +60,28 @@ pub(crate) struct Answers {
     turn: usize,
     start: Instant,
     last: Option<Instant>,
+    pulse: Pulse,
+}
+
+/// How fast events come.
+#[derive(Debug)]
+struct Pulse {
+    /// When the last wait was over.
+    woke: Instant,
+    /// Events since then.
+    events: u32,
+    /// Whether the next wait is for a beat and not for a wake.
+    quick: bool,
+}
+
+impl Pulse {
+    /// A wait is over; `answers` are under way.
+    fn beat(&mut self, answers: usize) {
+        let now = Instant::now();
+        let answers = u32::try_from(answers).unwrap_or(u32::MAX);
+        self.quick = now.saturating_duration_since(self.woke) * answers < BEAT * self.events;
+        (self.woke, self.events) = (now, 0);
+    }
 }
 
 impl Answers {
@@ -91,7 +124,9 @@ impl Answers {
         }
         let (shared, tally) = (Arc::clone(shared), tally.clone());
         let _place = call.place.clone();
-        Ok(Self { shared, live, wake, tally, _place, turn: 0, start: Instant::now(), last: None })
+        let start = Instant::now();
+        let pulse = Pulse { woke: start, events: 0, quick: false };
+        Ok(Self { shared, live, wake, tally, _place, turn: 0, start, last: None, pulse })
     }
 
     /// How many answers there are, ended ones included.
@@ -100,29 +135,86 @@ impl Answers {
     }
 
     /// The next event of any answer; `None` when all have ended.
-    pub(crate) async fn next(&mut self) -> Result<Option<Event>, Refusal> {
+    async fn next(&mut self) -> Result<Option<Event>, Refusal> {
         loop {
-            if self.live.iter().all(Option::is_none) {
-                return Ok(None);
-            }
             if let Some(event) = self.poll()? {
                 return Ok(Some(event));
             }
-            tokio::select! {
-                () = self.wake.notified() => {}
-                () = self.shared.life.reached(Phase::Stopped) => return Err(Refusal::Draining),
+            if self.over() {
+                return Ok(None);
+            }
+            self.wait(FOREVER).await?;
+        }
+    }
+
+    /// Hands all events to `render` and writes what that makes of them, until all answers have ended. What is there
+    /// already goes out in one piece.
+    pub(crate) async fn pour(
+        mut self,
+        pen: &Pen,
+        keep_alive: Duration,
+        mut render: impl FnMut(Event, &mut Vec<u8>),
+    ) -> Result<(), Refusal> {
+        let mut out = Vec::new();
+        loop {
+            // Should it fail or panic, what came before goes out first.
+            let gathered = catch_unwind(AssertUnwindSafe(|| self.gather(&mut render, &mut out)));
+            let full = out.len() >= PIECE;
+            if !out.is_empty() {
+                pen.write(std::mem::take(&mut out)).await;
+            }
+            gathered.unwrap_or_else(|panic| resume_unwind(panic))?;
+            if full {
+                continue;
+            }
+            if self.over() {
+                return Ok(());
+            }
+            if !self.wait(keep_alive).await? {
+                pen.write(sse::COMMENT).await;
             }
         }
     }
 
-    /// As [`next`](Self::next), but gives up waiting after a while: `Ok(None)` inside tells that.
-    pub(crate) async fn next_within(
+    /// Hands over what is there already, up to a piece.
+    fn gather(
         &mut self,
-        time: Duration,
-    ) -> Result<Result<Option<Event>, Silence>, Refusal> {
-        match tokio::time::timeout(time, self.next()).await {
-            Ok(event) => event.map(Ok),
-            Err(_) => Ok(Err(Silence)),
+        render: &mut impl FnMut(Event, &mut Vec<u8>),
+        out: &mut Vec<u8>,
+    ) -> Result<(), Refusal> {
+        while out.len() < PIECE {
+            let Some(event) = self.poll()? else { break };
+            render(event, out);
+        }
+        Ok(())
+    }
+
+    /// Whether all answers have ended.
+    fn over(&self) -> bool {
+        self.live.iter().all(Option::is_none)
+    }
+
+    /// Waits until there may be something new, at most this long. Tells whether there may be.
+    async fn wait(&mut self, time: Duration) -> Result<bool, Refusal> {
+        let quick = std::mem::take(&mut self.pulse.quick);
+        if quick {
+            self.hush(true);
+        }
+        let woken = tokio::select! {
+            () = self.wake.notified() => true,
+            () = tokio::time::sleep(if quick { BEAT } else { time }) => quick,
+            () = self.shared.life.reached(Phase::Stopped) => return Err(Refusal::Draining),
+        };
+        if quick {
+            self.hush(false);
+        }
+        self.pulse.beat(self.live.len());
+        Ok(woken)
+    }
+
+    fn hush(&mut self, hushed: bool) {
+        for answer in self.live.iter_mut().flatten() {
+            answer.hush(hushed);
         }
     }
 
@@ -133,6 +225,7 @@ impl Answers {
             match answer.next() {
                 Next::Pending => continue,
                 Next::Token(token) => {
+                    self.pulse.events = self.pulse.events.saturating_add(1);
                     self.turn = (index + 1) % count;
                     self.time();
                     self.tally.token();
@@ -189,10 +282,6 @@ impl Answer for Nothing {
         Next::Finished { finish: Finish::Length, usage, timings: Timings::default() }
     }
 }
-
-/// Nothing came in the time that was given.
-#[derive(Debug)]
-pub(crate) struct Silence;
 
 /// The word of the OpenAI interface for the end of an answer.
 pub(crate) fn finish_reason(finish: &Finish) -> &'static str {

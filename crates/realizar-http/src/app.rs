@@ -12,8 +12,9 @@ use std::time::Duration;
 
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, CONNECTION, CONTENT_ENCODING,
-    CONTENT_LENGTH, CONTENT_TYPE, EXPECT, RETRY_AFTER, TRANSFER_ENCODING, VARY, WWW_AUTHENTICATE,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS, ALLOW, CONNECTION,
+    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, RETRY_AFTER, TRANSFER_ENCODING, VARY,
+    WWW_AUTHENTICATE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
 use tokio::sync::Semaphore;
@@ -21,6 +22,7 @@ use tokio::sync::Semaphore;
 use crate::access::{Access, AllowedOrigin};
 use crate::backend::Backend;
 use crate::body::{self, Body, Memory};
+use crate::fields::Seen;
 use crate::json;
 use crate::keys::Keys;
 use crate::lifecycle::{Lifecycle, Phase};
@@ -32,6 +34,10 @@ use crate::refusal::{Refusal, cut};
 use crate::routes::{self, Call, Envelope, Handler, Route};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Asks for [`UNKNOWN_FIELDS`].
+const DEBUG: HeaderName = HeaderName::from_static("x-realizar-debug");
+/// Fields of the body that nobody looked at.
+const UNKNOWN_FIELDS: HeaderName = HeaderName::from_static("x-realizar-unknown-fields");
 /// Tokenizing and templates at a time; more would only take cores from the model.
 const BLOCKING: usize = 4;
 /// Bodies over this are parsed away from the threads that serve everybody.
@@ -61,6 +67,8 @@ pub(crate) struct Shared {
     pub(crate) life: Lifecycle,
     memory: Memory,
     blocking: Semaphore,
+    /// Vectors are computed for one request at a time, and nobody who only wants tokens waits for it.
+    vectors: Semaphore,
     ids: RandomState,
     requests: AtomicU64,
 }
@@ -82,6 +90,7 @@ impl App {
             metrics: Metrics::new(),
             life: Lifecycle::new(),
             blocking: Semaphore::new(BLOCKING),
+            vectors: Semaphore::new(1),
             ids: RandomState::new(),
             requests: AtomicU64::new(0),
         };
@@ -150,7 +159,7 @@ impl App {
             *origin = settings.access.origin(&host, &head.headers)?;
         }
         if Access::is_preflight(&head.method, &head.headers) && origin.is_some() {
-            return Ok(preflight());
+            return Ok(preflight(&head.headers));
         }
         let owner = if public {
             None
@@ -179,7 +188,16 @@ impl App {
                 } else {
                     json::parse(&bytes)?
                 };
-                answer(self, Call { map, tally: record.tally(), owner, place, _memory: memory }).await
+                let asked = head.headers.get(DEBUG).is_some_and(|value| value == "unknown-fields");
+                let seen = asked.then(Arc::<Seen>::default);
+                let names: Vec<String> = if asked { map.keys().cloned().collect() } else { Vec::new() };
+                let call =
+                    Call { map, seen: seen.clone(), tally: record.tally(), owner, place, _memory: memory };
+                let mut response = answer(self, call).await?;
+                if let Some(seen) = seen {
+                    response.headers_mut().insert(UNKNOWN_FIELDS, value(&seen.others(&names)));
+                }
+                Ok(response)
             }
         }
     }
@@ -189,7 +207,23 @@ impl App {
         &self,
         work: impl FnOnce(&dyn Backend) -> Result<T, Refusal> + Send + 'static,
     ) -> Result<T, Refusal> {
-        let _place = self.shared.blocking.acquire().await.map_err(|_| Refusal::Internal)?;
+        self.in_place(&self.shared.blocking, work).await
+    }
+
+    /// The same for vectors, which take the cores for a while.
+    pub(crate) async fn computing<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&dyn Backend) -> Result<T, Refusal> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        self.in_place(&self.shared.vectors, work).await
+    }
+
+    async fn in_place<T: Send + 'static>(
+        &self,
+        places: &Semaphore,
+        work: impl FnOnce(&dyn Backend) -> Result<T, Refusal> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let _place = places.acquire().await.map_err(|_| Refusal::Internal)?;
         let backend = Arc::clone(&self.shared.backend);
         let done = tokio::task::spawn_blocking(move || work(&*backend)).await;
         done.map_err(|_| Refusal::Internal)?
@@ -279,15 +313,23 @@ fn refuse(refusal: &Refusal, envelope: Envelope) -> Response<Body> {
     response
 }
 
-fn preflight() -> Response<Body> {
+fn preflight(asked: &HeaderMap) -> Response<Body> {
     let mut response = Response::new(Body::whole(""));
     *response.status_mut() = StatusCode::NO_CONTENT;
     let headers = response.headers_mut();
     headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST"));
     headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
-    let allowed = HeaderValue::from_static("authorization, content-type, x-api-key, x-request-id");
-    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, allowed);
+    // Official clients add fields of their own. The origin was let in, so it may send whatever it likes.
+    let fields = asked.get(ACCESS_CONTROL_REQUEST_HEADERS).filter(|fields| {
+        fields.len() <= 1024 && fields.to_str().is_ok_and(|fields| fields.split(',').all(is_field_name))
+    });
+    let usual = HeaderValue::from_static("authorization, content-type, x-api-key, x-request-id");
+    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, fields.cloned().unwrap_or(usual));
     response
+}
+
+fn is_field_name(text: &str) -> bool {
+    HeaderName::from_bytes(text.trim().as_bytes()).is_ok()
 }
 
 /// What a route can be asked by.

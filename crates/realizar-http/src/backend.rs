@@ -16,6 +16,11 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// What the model is.
     fn facts(&self) -> &Facts;
 
+    /// Whether it can answer: false once its file was changed under it, or its thread has ended.
+    fn works(&self) -> bool {
+        true
+    }
+
     /// How busy it is.
     fn load(&self) -> Load;
 
@@ -63,6 +68,9 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
 pub trait Answer: Send {
     /// What has come since the last call; never waits.
     fn next(&mut self) -> Next;
+
+    /// While hushed, tokens need not call the job's `wake`, only the end must: the reader looks by itself.
+    fn hush(&mut self, _hushed: bool) {}
 }
 
 /// The next part of an answer.

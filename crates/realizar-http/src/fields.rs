@@ -1,28 +1,49 @@
 //! Typed access to the fields of a body. `null` is absent, unknown fields are not looked at, and a known field with a
 //! value that cannot be followed is refused by name.
 
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
+use std::sync::{Mutex, PoisonError};
 
 use serde_json::{Map, Value};
 
 use crate::refusal::Refusal;
+use crate::routes::Call;
 
 /// An object of the body, and the path to it for messages.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Fields<'a> {
     map: &'a Map<String, Value>,
     path: &'a str,
+    seen: Option<&'a Seen>,
+}
+
+/// The fields of a body that were looked at.
+#[derive(Debug, Default)]
+pub(crate) struct Seen(Mutex<BTreeSet<String>>);
+
+impl Seen {
+    /// The fields of `map` that nobody looked at, as far as they can stand in a header: words, and not too many.
+    pub(crate) fn others(&self, names: &[String]) -> String {
+        let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let word = |name: &&String| {
+            (1..=64).contains(&name.len())
+                && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
+        };
+        let others = names.iter().filter(|name| !seen.contains(*name)).filter(word);
+        others.take(32).map(String::as_str).collect::<Vec<_>>().join(", ")
+    }
 }
 
 impl<'a> Fields<'a> {
     /// The body itself.
-    pub(crate) fn of(map: &'a Map<String, Value>) -> Self {
-        Self { map, path: "" }
+    pub(crate) fn of(call: &'a Call) -> Self {
+        Self { map: &call.map, path: "", seen: call.seen.as_deref() }
     }
 
     /// An object inside, at `path`.
-    pub(crate) fn at(map: &'a Map<String, Value>, path: &'a str) -> Self {
-        Self { map, path }
+    pub(crate) fn inside<'b>(&self, map: &'b Map<String, Value>, path: &'b str) -> Fields<'b> {
+        Fields { map, path, seen: None }
     }
 
     /// The path to a field.
@@ -32,6 +53,9 @@ impl<'a> Fields<'a> {
 
     /// The value of a field, unless it is absent or null.
     pub(crate) fn get(&self, name: &str) -> Option<&'a Value> {
+        if let Some(seen) = self.seen {
+            seen.0.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned());
+        }
         self.map.get(name).filter(|value| !value.is_null())
     }
 
@@ -83,6 +107,16 @@ impl<'a> Fields<'a> {
     pub(crate) fn text(&self, name: &str) -> Result<Option<&'a str>, Refusal> {
         let Some(value) = self.get(name) else { return Ok(None) };
         value.as_str().map(Some).ok_or_else(|| self.wrong(name, value, "a string"))
+    }
+
+    /// A text that names something.
+    pub(crate) fn name(&self, name: &str) -> Result<Option<&'a str>, Refusal> {
+        match self.text(name)? {
+            Some(text) if text.chars().any(char::is_control) => {
+                Err(self.wrong(name, &Value::from(text), "a string without control characters"))
+            }
+            text => Ok(text),
+        }
     }
 
     pub(crate) fn list(

@@ -33,6 +33,7 @@ mod listener;
 mod metrics;
 mod native;
 mod openai;
+mod own_answer;
 mod pace;
 mod page;
 mod record;

@@ -6,9 +6,10 @@ mod embeddings;
 mod models;
 mod options;
 mod stream;
+mod unbuilt;
 
 pub(crate) use chat::{chat, conversation};
-pub(crate) use completions::completions;
+pub(crate) use completions::{completions, empty};
 pub(crate) use embeddings::embeddings;
 pub(crate) use models::{check_model, model, models};
 pub(crate) use options::{Defaults, answer_options, max_tokens, stop_strings, token_ids};

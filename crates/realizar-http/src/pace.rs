@@ -5,13 +5,15 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
 use crate::limits::Limits;
+use crate::own_answer;
 
 /// Counts the requests of one connection, so that the transport knows whether the next byte begins a header.
 #[derive(Debug, Clone, Default)]
@@ -94,6 +96,8 @@ pub(crate) struct PacedIo<T, P> {
     begun: usize,
     /// Set while the other side does not read.
     writing: Deadline,
+    /// What is left of an answer that is written instead of what was to be written.
+    instead: Bytes,
     /// Whatever is to be given back with the connection.
     _place: P,
 }
@@ -110,6 +114,7 @@ impl<T, P> PacedIo<T, P> {
             in_header: false,
             begun: 0,
             writing: Deadline::default(),
+            instead: Bytes::new(),
             _place: place,
         }
     }
@@ -175,7 +180,21 @@ impl<T: AsyncWrite + Unpin, P> PacedIo<T, P> {
 
 impl<T: AsyncWrite + Unpin, P: Unpin> AsyncWrite for PacedIo<T, P> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.get_mut().timed(cx, |inner, cx| inner.poll_write(cx, bytes))
+        let this = self.get_mut();
+        if this.instead.is_empty() {
+            match own_answer::completed(bytes) {
+                None => return this.timed(cx, |inner, cx| inner.poll_write(cx, bytes)),
+                Some(whole) => this.instead = whole.into(),
+            }
+        }
+        while !this.instead.is_empty() {
+            let piece = this.instead.clone();
+            match ready!(this.timed(cx, |inner, cx| inner.poll_write(cx, &piece)))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                written => this.instead.advance(written),
+            }
+        }
+        Poll::Ready(Ok(bytes.len()))
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -60,6 +60,8 @@ pub enum Refusal {
     ContextLength { tokens: usize, context: usize },
     #[error("the chat template refuses this conversation: {message}")]
     Conversation { message: String },
+    #[error("the chat template needs more than it may: {message}")]
+    TemplateLimit { message: String },
     #[error("{message}")]
     NoTemplate { message: String },
     #[error("this model makes text, not embeddings")]
@@ -128,6 +130,7 @@ impl Refusal {
             Self::ContextLength { .. }   => Row(StatusCode::BAD_REQUEST, INVALID, "context_length_exceeded"),
             Self::Conversation { .. }    => Row(StatusCode::BAD_REQUEST, INVALID, "template_refused"),
             Self::NoTemplate { .. }      => Row(StatusCode::BAD_REQUEST, INVALID, "no_chat_template"),
+            Self::TemplateLimit { .. }   => Row(StatusCode::INTERNAL_SERVER_ERROR, SERVER, "template_limit"),
             Self::NoText                 => Row(StatusCode::BAD_REQUEST, INVALID, "no_text"),
             Self::NoEmbeddings           => Row(StatusCode::BAD_REQUEST, INVALID, "no_embeddings"),
             Self::QueueFull { .. }       => Row(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", "queue_full"),
@@ -221,6 +224,9 @@ impl From<EngineError> for Refusal {
     fn from(error: EngineError) -> Self {
         match error {
             EngineError::TemplateRefused { message } => Self::Conversation { message: cut(&message, 512) },
+            EngineError::TemplateLimit { .. } | EngineError::TemplateSize { .. } => {
+                Self::TemplateLimit { message: error.to_string() }
+            }
             EngineError::Submit(error) => error.into(),
             EngineError::NoEmbeddings { .. } => Self::NoEmbeddings,
             EngineError::QueueTime { limit } => Self::QueueTime { limit },

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::app::App;
 use crate::body::{Body, Reserved};
+use crate::fields::Seen;
 use crate::keys::{KeyPlace, Owner};
 use crate::record::Tally;
 use crate::refusal::Refusal;
@@ -19,6 +20,8 @@ use crate::{native, openai, page};
 #[derive(Debug)]
 pub(crate) struct Call {
     pub(crate) map: Map<String, Value>,
+    /// Where it is noted which fields were looked at, if the client wants to know.
+    pub(crate) seen: Option<Arc<Seen>>,
     pub(crate) tally: Tally,
     pub(crate) owner: Owner,
     /// The request's place among those of its key; answers keep it until they have ended.

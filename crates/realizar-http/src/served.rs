@@ -44,6 +44,10 @@ impl Backend for Served {
         &self.facts
     }
 
+    fn works(&self) -> bool {
+        self.engine.works()
+    }
+
     fn load(&self) -> Load {
         let stats = self.engine.stats();
         Load {
@@ -96,6 +100,10 @@ impl Backend for Served {
 }
 
 impl Answer for Ticket {
+    fn hush(&mut self, hushed: bool) {
+        Ticket::hush(self, hushed);
+    }
+
     fn next(&mut self) -> Next {
         match self.try_next() {
             TryNext::Pending => Next::Pending,

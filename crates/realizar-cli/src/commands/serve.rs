@@ -24,15 +24,18 @@ const STEP_TOKENS: usize = 512;
 /// Events that a slow client may leave unread before its answer waits for it.
 const MAX_EVENTS: usize = 64;
 
+/// Connections of an address beyond those whose requests are answered or wait.
+const SPARE: usize = 64;
+
 /// A key in the environment, beside those of the file.
 const KEY: &str = "REALIZAR_API_KEY";
 
 /// Flags of `serve`.
 #[derive(Debug, Args)]
 pub(crate) struct ServeArgs {
-    /// A model file, or `demo` for the built-in model
+    /// A model file, or `demo` for the built-in model; a server has one model
     #[arg(value_name = "MODEL", default_value = demo::NAME)]
-    model: PathBuf,
+    models: Vec<PathBuf>,
     /// Where to listen; port 0 picks a free one
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
@@ -76,6 +79,7 @@ pub(crate) struct ServeArgs {
 
 /// Runs the command.
 pub(crate) fn run(args: ServeArgs) -> Result<(), CliError> {
+    let model = model(&args.models)?;
     let keys = keys(args.api_key_file.as_deref())?;
     if keys.is_open() && !args.listen.ip().is_loopback() && !args.insecure_no_auth {
         let message = format!(
@@ -93,8 +97,8 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), CliError> {
         Listener::bind(args.listen, &limits)?
     };
     let address = listener.local_addr().map_err(CliError::Runtime)?;
-    let engine = start(&args, &limits)?;
-    let name = args.name.clone().unwrap_or_else(|| name_of(&args.model));
+    let engine = start(model, &args, &limits)?;
+    let name = args.name.clone().unwrap_or_else(|| name_of(model));
     let quiet = args.compute.quiet;
     let settings = Settings {
         limits,
@@ -111,9 +115,25 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), CliError> {
     Ok(())
 }
 
-fn start(args: &ServeArgs, limits: &Limits) -> Result<Engine, CliError> {
-    let loaded = load::model(&args.model)?;
+/// The one model. Every further one would take its memory from it, and answers their cores from each other.
+fn model(models: &[PathBuf]) -> Result<&Path, CliError> {
+    match models {
+        [model] => Ok(model),
+        [model, other, ..] => Err(CliError::Usage(format!(
+            "a server has one model: run another one, with a --listen of its own, for `{}` beside `{}`",
+            other.display(),
+            model.display()
+        ))),
+        [] => Ok(Path::new(demo::NAME)),
+    }
+}
+
+fn start(model: &Path, args: &ServeArgs, limits: &Limits) -> Result<Engine, CliError> {
+    let loaded = load::model(model)?;
     load::warn(&loaded, args.compute.quiet);
+    if let Err(error) = loaded.try_template() {
+        output::note(args.compute.quiet, &format!("warning: no conversation can be answered: {error}"));
+    }
     let options = EngineOptions {
         session: session::options(&loaded, &args.compute, args.parallel, 0)?,
         max_queue: args.max_queue,
@@ -150,6 +170,10 @@ fn limit(text: &str) -> Result<Limit, String> {
 /// The standard limits with those that were changed. One that was loosened is told of.
 fn limits(args: &ServeArgs) -> Result<Limits, CliError> {
     let mut limits = Limits { http2: !args.no_http2, ..Limits::default() };
+    // Whoever sends more than can wait is told so, even from one address; only more connections than that are closed.
+    let wanted = args.parallel.saturating_add(args.max_queue).saturating_add(SPARE);
+    limits.connections_per_address = limits.connections_per_address.max(wanted);
+    limits.connections = limits.connections.max(wanted);
     for (name, value) in &args.limit {
         if limits.set(name, value)? {
             output::note(args.compute.quiet, &format!("warning: limit {name}={value} is above the standard"));

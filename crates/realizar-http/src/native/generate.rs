@@ -8,7 +8,7 @@ use crate::answers::{Answers, Event, Whole};
 use crate::app::App;
 use crate::body::{Body, Pen};
 use crate::fields::Fields;
-use crate::openai::{PROMPT, check_model, max_tokens, stop_strings};
+use crate::openai::{PROMPT, check_model, empty, max_tokens, stop_strings};
 use crate::refusal::Refusal;
 use crate::routes::{self, Call};
 use crate::sse;
@@ -20,7 +20,7 @@ const MAX_BATCH: usize = 128;
 
 /// `{prompt}` gives `{token_ids, text, num_generated, finish_reason}`.
 pub(crate) async fn generate(app: &App, call: Call) -> Result<Response<Body>, Refusal> {
-    let fields = Fields::of(&call.map);
+    let fields = Fields::of(&call);
     let prompt = fields.text("prompt")?.ok_or_else(|| fields.missing("prompt"))?.to_owned();
     let (prompts, answers) = start(app, &call, vec![prompt]).await?;
     let results = results(&prompts, &answers.collect().await?);
@@ -29,7 +29,7 @@ pub(crate) async fn generate(app: &App, call: Call) -> Result<Response<Body>, Re
 
 /// `{prompts}` gives `{results}` in the same order.
 pub(crate) async fn batch_generate(app: &App, call: Call) -> Result<Response<Body>, Refusal> {
-    let fields = Fields::of(&call.map);
+    let fields = Fields::of(&call);
     let prompts = texts(fields, "prompts")?;
     if prompts.len() > MAX_BATCH {
         return Err(fields.wrong("prompts", &json!(prompts), format!("a list of 1 to {MAX_BATCH}")));
@@ -41,7 +41,7 @@ pub(crate) async fn batch_generate(app: &App, call: Call) -> Result<Response<Bod
 
 /// `{prompt}` gives an event `token` for each token, and an event `done`.
 pub(crate) async fn stream_generate(app: &App, call: Call) -> Result<Response<Body>, Refusal> {
-    let fields = Fields::of(&call.map);
+    let fields = Fields::of(&call);
     let prompt = fields.text("prompt")?.ok_or_else(|| fields.missing("prompt"))?.to_owned();
     let (_, answers) = start(app, &call, vec![prompt]).await?;
     let keep_alive = app.shared.settings.limits.keep_alive;
@@ -54,23 +54,23 @@ pub(crate) async fn stream_generate(app: &App, call: Call) -> Result<Response<Bo
     Ok(routes::events(body))
 }
 
-async fn write(mut answers: Answers, pen: &Pen, keep_alive: std::time::Duration) -> Result<(), Refusal> {
-    loop {
-        match answers.next_within(keep_alive).await? {
-            Err(_) => pen.write(sse::COMMENT).await,
-            Ok(Some(Event::Token(_, token))) => {
-                pen.write(sse::event("token", &json!({ "token_id": token.id, "text": token.text }))).await;
+async fn write(answers: Answers, pen: &Pen, keep_alive: std::time::Duration) -> Result<(), Refusal> {
+    let render = |event: Event, out: &mut Vec<u8>| {
+        let text = match event {
+            Event::Token(_, token) => {
+                sse::event("token", &json!({ "token_id": token.id, "text": token.text }))
             }
-            Ok(Some(Event::Finished(_, end))) => {
+            Event::Finished(_, end) => {
                 let done = json!({
                     "num_generated": end.usage.completion_tokens,
                     "finish_reason": end.finish.name(),
                 });
-                pen.write(sse::event("done", &done)).await;
+                sse::event("done", &done)
             }
-            Ok(None) => return Ok(()),
-        }
-    }
+        };
+        out.extend_from_slice(text.as_bytes());
+    };
+    answers.pour(pen, keep_alive, render).await
 }
 
 /// A prompt with its tokens.
@@ -81,16 +81,20 @@ struct Prompt {
 
 /// Reads the options, encodes the prompts and submits them all.
 async fn start(app: &App, call: &Call, texts: Vec<String>) -> Result<(Vec<Prompt>, Answers), Refusal> {
-    let fields = Fields::of(&call.map);
+    let fields = Fields::of(call);
     check_model(app, fields)?;
     let options = options(app, fields)?;
     if let Some(full) = app.shared.backend.load().full() {
         return Err(full.into());
     }
+    let (path, several) = if fields.get("prompts").is_some() { ("prompts", true) } else { ("prompt", false) };
     let prompts = app
         .blocking(move |backend| {
-            let encode = |text: String| Ok(Prompt { ids: backend.encode(&text, PROMPT)?, text });
-            texts.into_iter().map(encode).collect::<Result<Vec<Prompt>, Refusal>>()
+            let encode = |(at, text): (usize, String)| {
+                let ids = if text.is_empty() { Vec::new() } else { backend.encode(&text, PROMPT)? };
+                if ids.is_empty() { Err(empty(path, at, several)) } else { Ok(Prompt { text, ids }) }
+            };
+            texts.into_iter().enumerate().map(encode).collect::<Result<Vec<Prompt>, Refusal>>()
         })
         .await?;
     let ids: Vec<Vec<u32>> = prompts.iter().map(|prompt| prompt.ids.clone()).collect();

@@ -15,10 +15,17 @@ const DRAINING: &str = concat!(
     "\",\"compute_mode\":\"cpu\"}"
 );
 
+const FAILED: &str = concat!(
+    "{\"status\":\"failed\",\"version\":\"",
+    env!("CARGO_PKG_VERSION"),
+    "\",\"compute_mode\":\"cpu\"}"
+);
+
 /// Alive and with a model: the body says what runs here.
 pub(crate) fn health(app: &App, _: &str) -> Response<Body> {
     let (status, text) = match app.phase() {
-        Phase::Running => (StatusCode::OK, HEALTHY),
+        Phase::Running if app.shared.backend.works() => (StatusCode::OK, HEALTHY),
+        Phase::Running => (StatusCode::SERVICE_UNAVAILABLE, FAILED),
         _ => (StatusCode::SERVICE_UNAVAILABLE, DRAINING),
     };
     routes::text(status, text)

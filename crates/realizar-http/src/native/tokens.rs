@@ -16,7 +16,7 @@ pub(super) const MAX_BATCH: usize = 2048;
 
 /// `{text}` gives `{token_ids, num_tokens}`; `{content}` is llama-server's dialect and gives `{tokens}`.
 pub(crate) async fn tokenize(app: &App, call: Call) -> Result<Response<Body>, Refusal> {
-    let fields = Fields::of(&call.map);
+    let fields = Fields::of(&call);
     check_model(app, fields)?;
     let foreign = fields.get("text").is_none() && fields.get("content").is_some();
     let name = if foreign { "content" } else { "text" };
@@ -54,7 +54,7 @@ fn piece(bytes: Vec<u8>) -> Value {
 
 /// `{token_ids}` gives `{text}`; `{tokens}` is llama-server's dialect and gives `{content}`.
 pub(crate) async fn detokenize(app: &App, call: Call) -> Result<Response<Body>, Refusal> {
-    let fields = Fields::of(&call.map);
+    let fields = Fields::of(&call);
     check_model(app, fields)?;
     let foreign = fields.get("token_ids").is_none() && fields.get("tokens").is_some();
     let name = if foreign { "tokens" } else { "token_ids" };
@@ -67,7 +67,7 @@ pub(crate) async fn detokenize(app: &App, call: Call) -> Result<Response<Body>, 
 
 /// `{messages}` gives `{prompt}`: what the model would read.
 pub(crate) async fn apply_template(app: &App, call: Call) -> Result<Response<Body>, Refusal> {
-    let fields = Fields::of(&call.map);
+    let fields = Fields::of(&call);
     check_model(app, fields)?;
     let chat = conversation(fields)?;
     let prompt = app.blocking(move |backend| Ok(backend.render(&chat)?)).await?;
@@ -76,7 +76,7 @@ pub(crate) async fn apply_template(app: &App, call: Call) -> Result<Response<Bod
 
 /// `{texts}` gives `{results: [{token_ids, num_tokens}]}` in the same order.
 pub(crate) async fn batch_tokenize(app: &App, call: Call) -> Result<Response<Body>, Refusal> {
-    let fields = Fields::of(&call.map);
+    let fields = Fields::of(&call);
     check_model(app, fields)?;
     let texts = texts(fields, "texts")?;
     let options = encode_options(fields, true)?;

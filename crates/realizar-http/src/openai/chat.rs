@@ -1,7 +1,7 @@
 //! `POST /v1/chat/completions`.
 
 use http::Response;
-use realizar_engine::{ChatMessage, Token};
+use realizar_engine::{ChatMessage, TokenLogprob};
 use serde_json::{Map, Value, json};
 
 use crate::answers::Answers;
@@ -9,37 +9,47 @@ use crate::app::App;
 use crate::backend::Chat;
 use crate::body::Body;
 use crate::fields::Fields;
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, cut};
 use crate::routes::Call;
 
 use super::stream::{Part, Shape, View, finite, lossy, respond, top_entry};
+use super::unbuilt::refuse_unbuilt;
 use super::{Defaults, answer_options, check_model};
 
 const MAX_MESSAGES: usize = 8192;
 const ROLES: &[&str] = &["system", "developer", "user", "assistant", "tool", "function"];
 const ROLE_LIST: &str = "one of system, developer, user, assistant, tool, function";
-/// Variables of the template that are not the client's to set.
-const RESERVED: &[&str] =
-    &["messages", "add_generation_prompt", "bos_token", "eos_token", "tools", "raise_exception"];
-
-/// Fields that would change the answer in a way that is not built; ignoring them would be a lie.
-pub(super) const UNSUPPORTED: &[(&str, &str)] = &[
-    ("chat_template", "templates come from the model or the operator"),
-    ("functions", "tools are not built in yet"),
-    ("function_call", "tools are not built in yet"),
-    ("grammar", "grammars are not built in yet"),
-    ("json_schema", "grammars are not built in yet"),
-    ("audio", "there is no audio output"),
+/// Variables and functions of the template that are not the client's to set; nor is any name that begins with `__`.
+const RESERVED: &[&str] = &[
+    "messages",
+    "add_generation_prompt",
+    "bos_token",
+    "eos_token",
+    "tools",
+    "raise_exception",
+    "strftime_now",
+    "range",
+    "namespace",
+    "dict",
+    "debug",
+    "cycler",
+    "joiner",
+    "lipsum",
+    "loop",
+    "caller",
+    "super",
+    "self",
 ];
+const EFFORTS: &[&str] = &["none", "minimal", "low", "medium", "high", "xhigh"];
 
 const SHAPE: Shape =
     Shape { id: "chatcmpl-", objects: ("chat.completion", "chat.completion.chunk"), choice, logprobs };
 
 /// Answers a conversation.
 pub(crate) async fn chat(app: &App, call: Call) -> Result<Response<Body>, Refusal> {
-    let fields = Fields::of(&call.map);
+    let fields = Fields::of(&call);
     check_model(app, fields)?;
-    refuse_unsupported(fields)?;
+    refuse_unbuilt(fields)?;
     let chat = conversation(fields)?;
     let mut options =
         answer_options(app, fields, Defaults { temperature: 1.0, max_tokens: None, least_tokens: 1 })?;
@@ -69,35 +79,8 @@ pub(super) fn stream_fields(fields: Fields<'_>) -> Result<(bool, bool), Refusal>
         return Err(fields.wrong("stream_options", &value, "left out unless stream is true"));
     }
     let path = fields.path("stream_options");
-    let include = Fields::at(options, &path).boolean("include_usage")?;
+    let include = fields.inside(options, &path).boolean("include_usage")?;
     Ok((stream, include.unwrap_or(false)))
-}
-
-fn refuse_unsupported(fields: Fields<'_>) -> Result<(), Refusal> {
-    for (name, what) in UNSUPPORTED {
-        if fields.get(name).is_some() {
-            return Err(Refusal::Unsupported { param: fields.path(name), what });
-        }
-    }
-    let off = fields.get("tool_choice").and_then(Value::as_str) == Some("none");
-    if fields.list("tools", 0..=512)?.is_some_and(|tools| !tools.is_empty()) && !off {
-        return Err(Refusal::Unsupported { param: fields.path("tools"), what: "tools are not built in yet" });
-    }
-    if let Some(format) = fields.object("response_format")? {
-        let path = fields.path("response_format");
-        let inside = Fields::at(format, &path);
-        match inside.text("type")? {
-            Some("text") => {}
-            Some("json_object" | "json_schema") => {
-                return Err(Refusal::Unsupported { param: path, what: "grammars are not built in yet" });
-            }
-            Some(other) => {
-                return Err(inside.wrong("type", &Value::from(other), "text, json_object or json_schema"));
-            }
-            None => return Err(inside.missing("type")),
-        }
-    }
-    Ok(())
 }
 
 /// The messages and what else the template sees.
@@ -106,12 +89,26 @@ pub(crate) fn conversation(fields: Fields<'_>) -> Result<Chat, Refusal> {
     let mut extra = Map::new();
     if let Some(variables) = fields.object("chat_template_kwargs")? {
         let path = fields.path("chat_template_kwargs");
-        let inside = Fields::at(variables, &path);
+        let inside = fields.inside(variables, &path);
         inside.boolean("enable_thinking")?;
-        if let Some(name) = RESERVED.iter().find(|name| variables.contains_key(**name)) {
-            return Err(Refusal::Unsupported { param: inside.path(name), what: "the server sets it" });
+        let reserved = |name: &&String| RESERVED.contains(&name.as_str()) || name.starts_with("__");
+        if let Some(name) = variables.keys().find(reserved) {
+            return Err(Refusal::Unsupported {
+                param: inside.path(&cut(name, 64)),
+                what: "the server sets it",
+            });
         }
         extra.clone_from(variables);
+    }
+    if let Some(effort) = fields.text("reasoning_effort")? {
+        if !EFFORTS.contains(&effort) {
+            return Err(fields.wrong("reasoning_effort", &Value::from(effort), EFFORTS.join(", ")));
+        }
+        let (name, value) = match effort {
+            "none" => ("enable_thinking", Value::Bool(false)),
+            effort => ("reasoning_effort", Value::from(effort)),
+        };
+        extra.entry(name).or_insert(value);
     }
     if fields.boolean("continue_final_message")? == Some(true) {
         let param = fields.path("continue_final_message");
@@ -126,7 +123,7 @@ fn messages(fields: Fields<'_>) -> Result<Vec<ChatMessage>, Refusal> {
     let each = list.iter().enumerate().map(|(at, value)| {
         let path = format!("{}[{at}]", fields.path("messages"));
         let Some(map) = value.as_object() else { return Err(Refusal::field(path, value, "an object")) };
-        message(Fields::at(map, &path))
+        message(fields.inside(map, &path))
     });
     each.collect()
 }
@@ -140,7 +137,8 @@ fn message(fields: Fields<'_>) -> Result<ChatMessage, Refusal> {
     let role = if role == "developer" { "system" } else { role };
     let mut extra = Map::new();
     for name in ["name", "tool_call_id", "reasoning_content"] {
-        if let Some(text) = fields.text(name)? {
+        let text = if name == "reasoning_content" { fields.text(name)? } else { fields.name(name)? };
+        if let Some(text) = text {
             extra.insert(name.to_owned(), Value::from(text));
         }
     }
@@ -168,7 +166,7 @@ fn text_of(fields: Fields<'_>, value: &Value) -> Result<String, Refusal> {
                 let Some(part) = part.as_object() else {
                     return Err(Refusal::field(path, part, "an object"));
                 };
-                let inside = Fields::at(part, &path);
+                let inside = fields.inside(part, &path);
                 match inside.text("type")?.ok_or_else(|| inside.missing("type"))? {
                     "text" => text.push_str(inside.text("text")?.ok_or_else(|| inside.missing("text"))?),
                     "refusal" => {
@@ -190,15 +188,15 @@ fn text_of(fields: Fields<'_>, value: &Value) -> Result<String, Refusal> {
 fn tool_call(fields: Fields<'_>, (at, value): (usize, &Value)) -> Result<Value, Refusal> {
     let path = format!("{}[{at}]", fields.path("tool_calls"));
     let Some(map) = value.as_object() else { return Err(Refusal::field(path, value, "an object")) };
-    let call = Fields::at(map, &path);
+    let call = fields.inside(map, &path);
     let function = call.object("function")?.ok_or_else(|| call.missing("function"))?;
     let path = call.path("function");
-    let function = Fields::at(function, &path);
-    let name = function.text("name")?.ok_or_else(|| function.missing("name"))?;
+    let function = fields.inside(function, &path);
+    let name = function.name("name")?.ok_or_else(|| function.missing("name"))?;
     let text = function.text("arguments")?.unwrap_or("{}");
     let arguments: Value = serde_json::from_str(text)
         .map_err(|_| function.wrong("arguments", &Value::from(text), "a string that holds JSON"))?;
-    let id = call.text("id")?;
+    let id = call.name("id")?;
     Ok(json!({ "id": id, "type": "function", "function": { "name": name, "arguments": arguments } }))
 }
 
@@ -222,17 +220,16 @@ fn choice(part: Part<'_>) -> Option<Value> {
     })
 }
 
-fn logprobs(tokens: &[Token], _: usize) -> Value {
-    let entry = |token: &Token| {
-        let logprob = token.logprob.as_ref()?;
-        let top: Vec<Value> = logprob.top.iter().map(top_entry).collect();
-        Some(json!({
-            "token": lossy(&logprob.bytes),
-            "logprob": finite(logprob.logprob),
-            "bytes": logprob.bytes,
+fn logprobs(tokens: &[TokenLogprob], _: usize) -> Value {
+    let entry = |token: &TokenLogprob| {
+        let top: Vec<Value> = token.top.iter().map(top_entry).collect();
+        json!({
+            "token": lossy(&token.bytes),
+            "logprob": finite(token.logprob),
+            "bytes": token.bytes,
             "id": token.id,
             "top_logprobs": top,
-        }))
+        })
     };
-    json!({ "content": tokens.iter().filter_map(entry).collect::<Vec<Value>>(), "refusal": null })
+    json!({ "content": tokens.iter().map(entry).collect::<Vec<Value>>(), "refusal": null })
 }

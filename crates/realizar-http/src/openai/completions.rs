@@ -1,7 +1,7 @@
 //! `POST /v1/completions`.
 
 use http::Response;
-use realizar_engine::Token;
+use realizar_engine::TokenLogprob;
 use serde_json::{Map, Value, json};
 
 use crate::answers::Answers;
@@ -13,6 +13,7 @@ use crate::routes::Call;
 
 use super::chat::stream_fields;
 use super::stream::{Part, Shape, View, finite, lossy, respond};
+use super::unbuilt::refuse_unbuilt;
 use super::{Defaults, PROMPT, answer_options, check_model, token_ids};
 
 /// Answers of one request in all.
@@ -30,7 +31,7 @@ pub(super) enum Prompt {
 
 /// Continues texts.
 pub(crate) async fn completions(app: &App, call: Call) -> Result<Response<Body>, Refusal> {
-    let fields = Fields::of(&call.map);
+    let fields = Fields::of(&call);
     check_model(app, fields)?;
     let prompts = prompts(fields, "prompt", app.shared.backend.facts().vocab)?;
     let echo = fields.boolean("echo")?.unwrap_or(false);
@@ -44,6 +45,11 @@ pub(crate) async fn completions(app: &App, call: Call) -> Result<Response<Body>,
     if fields.text("suffix")?.is_some_and(|suffix| !suffix.is_empty()) {
         return Err(Refusal::Unsupported { param: fields.path("suffix"), what: "texts are only continued" });
     }
+    refuse_unbuilt(fields)?;
+    if prompts.len() > MAX_ANSWERS {
+        let want = format!("at most {MAX_ANSWERS} prompts");
+        return Err(fields.wrong("prompt", &Value::from(vec![0; prompts.len()]), want));
+    }
     if choices * prompts.len() > MAX_ANSWERS {
         let want = format!("at most {MAX_ANSWERS} for all {} prompts", prompts.len());
         return Err(fields.wrong("n", &Value::from(choices), want));
@@ -56,15 +62,20 @@ pub(crate) async fn completions(app: &App, call: Call) -> Result<Response<Body>,
     if let Some(full) = app.shared.backend.load().full() {
         return Err(full.into());
     }
+    let (path, several) = (fields.path("prompt"), prompts.len() > 1);
     let (ids, texts) = app
         .blocking(move |backend| {
             let mut all = (Vec::new(), Vec::new());
-            for prompt in prompts {
+            for (at, prompt) in prompts.into_iter().enumerate() {
                 let (ids, text) = match prompt {
+                    Prompt::Text(text) if text.is_empty() => return Err(empty(&path, at, several)),
                     Prompt::Text(text) => (backend.encode(&text, PROMPT)?, text),
                     Prompt::Ids(ids) if echo => (ids.clone(), backend.decode(&ids)?),
                     Prompt::Ids(ids) => (ids, String::new()),
                 };
+                if ids.is_empty() {
+                    return Err(empty(&path, at, several));
+                }
                 all.0.push(ids);
                 all.1.push(text);
             }
@@ -74,6 +85,12 @@ pub(crate) async fn completions(app: &App, call: Call) -> Result<Response<Body>,
     let answers = Answers::submit(&app.shared, &ids, choices, &options, &call)?;
     let view = View { shape: SHAPE, stream, include_usage, logprobs, choices };
     respond(app, answers, view, if echo { texts } else { Vec::new() }).await
+}
+
+/// There is nothing to continue.
+pub(crate) fn empty(path: &str, at: usize, several: bool) -> Refusal {
+    let param = if several { format!("{path}[{at}]") } else { path.to_owned() };
+    Refusal::field(param, &Value::from(""), "a text of at least one token")
 }
 
 /// One prompt or several, as text or as ids.
@@ -112,18 +129,17 @@ fn choice(part: Part<'_>) -> Option<Value> {
     Some(json!({ "text": text, "index": 0, "logprobs": logprobs, "finish_reason": reason }))
 }
 
-fn logprobs(tokens: &[Token], start: usize) -> Value {
+fn logprobs(tokens: &[TokenLogprob], start: usize) -> Value {
     let mut offset = start;
     let (mut texts, mut scores, mut tops, mut offsets) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for token in tokens {
-        let Some(logprob) = &token.logprob else { continue };
-        let text = lossy(&logprob.bytes);
-        let top = logprob.top.iter().map(|top| (lossy(&top.bytes), json!(finite(top.logprob))));
+        let text = lossy(&token.bytes);
+        let top = token.top.iter().map(|top| (lossy(&top.bytes), json!(finite(top.logprob))));
         tops.push(Value::Object(top.collect::<Map<String, Value>>()));
         offsets.push(offset);
         offset += text.chars().count();
         texts.push(text);
-        scores.push(finite(logprob.logprob));
+        scores.push(finite(token.logprob));
     }
     json!({ "tokens": texts, "token_logprobs": scores, "top_logprobs": tops, "text_offset": offsets })
 }

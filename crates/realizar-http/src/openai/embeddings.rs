@@ -1,5 +1,8 @@
 //! `POST /v1/embeddings`.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{Response, StatusCode};
@@ -20,7 +23,7 @@ const CONTEXTS: usize = 16;
 
 /// Vectors of texts.
 pub(crate) async fn embeddings(app: &App, call: Call) -> Result<Response<Body>, Refusal> {
-    let fields = Fields::of(&call.map);
+    let fields = Fields::of(&call);
     check_model(app, fields)?;
     let facts = app.shared.backend.facts();
     let inputs = prompts(fields, "input", facts.vocab)?;
@@ -39,7 +42,7 @@ pub(crate) async fn embeddings(app: &App, call: Call) -> Result<Response<Body>, 
         return Err(Refusal::NoEmbeddings);
     }
     let context = facts.context;
-    let vectors = app
+    let (all, tokens) = app
         .blocking(move |backend| {
             // All are known to fit before the first is computed.
             let mut tokens = 0;
@@ -60,11 +63,20 @@ pub(crate) async fn embeddings(app: &App, call: Call) -> Result<Response<Body>, 
                 }
                 all.push(ids);
             }
-            let vectors: Result<Vec<Vec<f32>>, _> = all.iter().map(|ids| backend.embed(ids)).collect();
-            Ok((vectors?, tokens))
+            Ok((all, tokens))
         })
         .await?;
-    let (vectors, tokens) = vectors;
+    let wanted = Arc::new(AtomicBool::new(true));
+    let _leaves = Leaves(Arc::clone(&wanted));
+    let vectors = app
+        .computing(move |backend| {
+            let vector = |ids: &Vec<u32>| {
+                // The client may be gone: nothing is left to do then.
+                if wanted.load(Ordering::Relaxed) { Ok(backend.embed(ids)?) } else { Err(Refusal::Internal) }
+            };
+            all.iter().map(vector).collect::<Result<Vec<Vec<f32>>, Refusal>>()
+        })
+        .await?;
     call.tally.prompt(tokens);
     let data = vectors.iter().enumerate().map(|(index, vector)| {
         let embedding = if packed { json!(pack(vector)) } else { json!(vector) };
@@ -74,6 +86,15 @@ pub(crate) async fn embeddings(app: &App, call: Call) -> Result<Response<Body>, 
     let usage = json!({ "prompt_tokens": tokens, "total_tokens": tokens });
     let answer = json!({ "object": "list", "data": data, "model": facts.id, "usage": usage });
     Ok(routes::json(StatusCode::OK, &answer))
+}
+
+/// Tells the work of a request that nobody waits for it any more.
+struct Leaves(Arc<AtomicBool>);
+
+impl Drop for Leaves {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
 }
 
 /// Little-endian f32, as the official client unpacks them.

@@ -35,6 +35,28 @@ const NUMBERS: &[Number] = &[
     ("repeat_penalty",    "repetition_penalty", 0.01..=100.0, |o, v| o.repeat_penalty = v),
     ("frequency_penalty", "",                   -2.0..=2.0,   |o, v| o.frequency_penalty = v),
     ("presence_penalty",  "",                   -2.0..=2.0,   |o, v| o.presence_penalty = v),
+    ("top_n_sigma",       "",                   -1.0..=100.0, |o, v| o.top_n_sigma = v.max(0.0)),
+    ("xtc_probability",   "",                   0.0..=1.0,    |o, v| o.xtc_probability = v),
+    ("xtc_threshold",     "",                   0.0..=1.0,    |o, v| o.xtc_threshold = v),
+    ("dynatemp_range",    "",                   0.0..=100.0,  |o, v| o.dynatemp_range = v),
+    ("dynatemp_exponent", "",                   0.0..=100.0,  |o, v| o.dynatemp_exponent = v),
+];
+
+/// A step of the sampler: its letter and its names in llama-server's `samplers`, and what the options are without it.
+type Step = (char, &'static [&'static str], fn(&mut SampleOptions));
+
+/// In the order in which they run.
+#[rustfmt::skip]
+const STEPS: &[Step] = &[
+    ('e', &["penalties"],            |o| (o.repeat_penalty, o.frequency_penalty, o.presence_penalty) = (1.0, 0.0, 0.0)),
+    ('d', &["dry"],                  |_| {}),
+    ('s', &["top_n_sigma"],          |o| o.top_n_sigma = 0.0),
+    ('k', &["top_k"],                |o| o.top_k = 0),
+    ('y', &["typ_p", "typical_p"],   |o| o.typical_p = 1.0),
+    ('p', &["top_p"],                |o| o.top_p = 1.0),
+    ('m', &["min_p"],                |o| o.min_p = 0.0),
+    ('x', &["xtc"],                  |o| o.xtc_probability = 0.0),
+    ('t', &["temperature", "temp"],  |o| (o.temperature, o.dynatemp_range) = (1.0, 0.0)),
 ];
 
 /// Reads every sampling field.
@@ -47,6 +69,8 @@ pub(crate) fn answer_options(
     sampling.temperature = defaults.temperature;
     // Penalties look at this many tokens once they are on.
     sampling.repeat_last_n = 64;
+    // With a probability of 0 it is off all the same.
+    sampling.xtc_threshold = 0.1;
     for (name, other, range, set) in NUMBERS {
         for name in [name, other].into_iter().filter(|name| !name.is_empty()) {
             if let Some(number) = fields.number(name, range.clone())? {
@@ -64,10 +88,12 @@ pub(crate) fn answer_options(
         Some(seed) => seed.cast_unsigned(),
         None => app.fresh_seed(),
     };
+    samplers(fields, &mut sampling)?;
     sampling.logit_bias = biases(fields, app.shared.backend.facts().vocab)?;
     Ok(AnswerOptions {
         sampling,
         max_tokens: max_tokens(fields, &["max_completion_tokens", "max_tokens"], defaults.least_tokens)?
+            .or(n_predict(fields)?)
             .or(defaults.max_tokens),
         stop: stop_strings(fields)?,
         ignore_eos: fields.boolean("ignore_eos")?.unwrap_or(false),
@@ -82,6 +108,40 @@ pub(crate) fn max_tokens(fields: Fields<'_>, names: &[&str], least: u32) -> Resu
         first = first.or(fields.count(name, least..=MAX_TOKENS)?);
     }
     Ok(first)
+}
+
+/// llama-server's word for `max_tokens`; -1 is as many as there is room for.
+fn n_predict(fields: Fields<'_>) -> Result<Option<usize>, Refusal> {
+    let wanted = fields.integer("n_predict", -1..=i64::from(MAX_TOKENS))?;
+    match (wanted, fields.get("n_predict")) {
+        (Some(0), Some(value)) => Err(fields.wrong("n_predict", value, "-1, or a whole number from 1")),
+        (Some(-1), _) => Ok(Some(usize::MAX)),
+        (wanted, _) => Ok(wanted.and_then(|tokens| usize::try_from(tokens).ok())),
+    }
+}
+
+/// Steps that are left out are off; the order is always the same.
+fn samplers(fields: Fields<'_>, sampling: &mut SampleOptions) -> Result<(), Refusal> {
+    let path = fields.path("samplers");
+    let step = |word: &str| STEPS.iter().position(|(_, names, _)| names.contains(&word));
+    let letter = |found: char| STEPS.iter().position(|(letter, ..)| *letter == found);
+    let names = || STEPS.iter().map(|(_, names, _)| names[0]).collect::<Vec<_>>().join(", ");
+    let known: Option<Vec<usize>> = match fields.get("samplers") {
+        None => return Ok(()),
+        Some(Value::String(letters)) => letters.chars().map(letter).collect(),
+        Some(Value::Array(list)) => list.iter().map(|word| word.as_str().and_then(step)).collect(),
+        Some(_) => None,
+    };
+    let value = fields.get("samplers").unwrap_or(&Value::Null);
+    let known = known.ok_or_else(|| Refusal::field(path, value, format!("a list of {}", names())))?;
+    if !known.is_sorted_by(|one, next| one < next) {
+        let param = fields.path("samplers");
+        return Err(Refusal::Unsupported { param, what: "samplers run once, in the order of llama.cpp" });
+    }
+    for (_, (.., without)) in STEPS.iter().enumerate().filter(|(at, _)| !known.contains(at)) {
+        without(sampling);
+    }
+    Ok(())
 }
 
 /// A string, or a list of strings.
@@ -113,7 +173,7 @@ fn biases(fields: Fields<'_>, vocab: usize) -> Result<Vec<(u32, f32)>, Refusal> 
         return Err(fields.wrong("logit_bias", &value, format!("an object of at most {MAX_BIASES} entries")));
     }
     let path = fields.path("logit_bias");
-    let inside = Fields::at(object, &path);
+    let inside = fields.inside(object, &path);
     let mut biases = Vec::with_capacity(object.len());
     for key in object.keys() {
         // `+1` and `01` would be a second spelling of the same id.

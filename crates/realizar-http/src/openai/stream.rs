@@ -1,14 +1,15 @@
 //! Answers of the OpenAI interface, streamed or whole. Chat and completions differ only in how one choice looks.
 
 use http::{Response, StatusCode};
-use realizar_engine::{Token, TopLogprob, Usage};
+use realizar_engine::{TokenLogprob, TopLogprob, Usage};
 use serde_json::{Value, json};
 
 use crate::answers::{Answers, Event, finish_reason};
 use crate::app::App;
 use crate::body::{Body, Pen};
 use crate::refusal::Refusal;
-use crate::{routes, sse};
+use crate::routes;
+use crate::sse::{self, Mould};
 
 use super::{FINGERPRINT, now, usage};
 
@@ -35,7 +36,7 @@ pub(super) struct Shape {
     /// One choice, without its index; `None` says nothing.
     pub(super) choice: fn(Part<'_>) -> Option<Value>,
     /// What is said of tokens whose text begins at this offset in characters.
-    pub(super) logprobs: fn(&[Token], usize) -> Value,
+    pub(super) logprobs: fn(&[TokenLogprob], usize) -> Value,
 }
 
 /// What the client wants to see.
@@ -65,19 +66,18 @@ pub(super) async fn respond(
         let keep_alive = app.shared.settings.limits.keep_alive;
         let broken = sse::data(&Refusal::Internal.to_openai());
         let body = Body::written(broken, |pen| async move {
-            let count = answers.count();
-            let mut stream = Stream::new(head, view, count, pen);
-            let result = stream.run(answers, &echo, keep_alive).await;
-            if let Err(refusal) = result {
+            let mut stream = Stream::new(head, view, answers.count());
+            if let Err(refusal) = stream.run(answers, &echo, keep_alive, &pen).await {
                 // The status is sent; the stream ends with the error, and without the mark of a good end.
-                stream.pen.write(sse::data(&refusal.to_openai())).await;
+                pen.write(sse::data(&refusal.to_openai())).await;
             }
         });
         return Ok(routes::events(body));
     }
     let parts = answers.collect().await?;
     let choices = parts.iter().enumerate().map(|(index, part)| {
-        let logprobs = if view.logprobs { (view.shape.logprobs)(&part.tokens, 0) } else { Value::Null };
+        let told = || part.tokens.iter().flat_map(|token| token.logprobs.iter().cloned()).collect::<Vec<_>>();
+        let logprobs = if view.logprobs { (view.shape.logprobs)(&told(), 0) } else { Value::Null };
         let echo = echo.get(index / view.choices).map_or("", String::as_str);
         let text = format!("{echo}{}", part.text);
         indexed((view.shape.choice)(Part::Whole(&text, finish_reason(&part.end.finish), logprobs)), index)
@@ -120,10 +120,12 @@ fn indexed(choice: Option<Value>, index: usize) -> Option<Value> {
 /// A choice under way.
 #[derive(Debug, Default)]
 struct Choice {
-    /// Tokens that were not spoken of yet, because they have completed no letter.
-    tokens: Vec<Token>,
-    /// Characters that were sent.
-    sent: usize,
+    /// Tokens that are to be told of with the next text.
+    tokens: Vec<TokenLogprob>,
+    /// Characters of those that were told of.
+    told: usize,
+    /// A chunk with text and nothing else, made when the first is sent.
+    mould: Option<Mould>,
 }
 
 #[derive(Debug)]
@@ -132,75 +134,94 @@ struct Stream {
     view: View,
     choices: Vec<Choice>,
     usages: Vec<(usize, Usage)>,
-    pen: Pen,
 }
 
 impl Stream {
-    fn new(head: Head, view: View, count: usize, pen: Pen) -> Self {
+    fn new(head: Head, view: View, count: usize) -> Self {
         let choices = std::iter::repeat_with(Choice::default).take(count).collect();
-        Self { head, view, choices, usages: Vec::new(), pen }
+        Self { head, view, choices, usages: Vec::new() }
     }
 
     async fn run(
         &mut self,
-        mut answers: Answers,
+        answers: Answers,
         echo: &[String],
         keep_alive: std::time::Duration,
+        pen: &Pen,
     ) -> Result<(), Refusal> {
         // The first byte goes out at once: clients and proxies give up on silence long before a long prompt is read.
+        let mut out = Vec::new();
         for index in 0..self.choices.len() {
-            self.send(index, Part::Open).await;
+            self.put(index, Part::Open, &mut out);
             if let Some(text) = echo.get(index / self.view.choices).filter(|text| !text.is_empty()) {
-                self.send(index, Part::Text(text, Value::Null)).await;
+                self.put(index, Part::Text(text, Value::Null), &mut out);
             }
         }
-        loop {
-            match answers.next_within(keep_alive).await? {
-                Err(_) => self.pen.write(sse::COMMENT).await,
-                Ok(None) => break,
-                Ok(Some(Event::Token(index, token))) => self.token(index, token).await,
-                Ok(Some(Event::Finished(index, end))) => {
-                    self.usages.push((index / self.view.choices, end.usage));
-                    let logprobs = self.logprobs(index);
-                    self.send(index, Part::End(finish_reason(&end.finish), logprobs)).await;
-                }
-            }
+        if !out.is_empty() {
+            pen.write(out).await;
         }
+        answers.pour(pen, keep_alive, |event, out| self.event(event, out)).await?;
+        let mut out = Vec::new();
         if self.view.include_usage {
             let mut chunk = self.head.object(self.view.shape.objects.1, vec![]);
             chunk["usage"] = usage(&self.usages);
-            self.pen.write(sse::data(&chunk)).await;
+            out.extend_from_slice(sse::data(&chunk).as_bytes());
         }
-        self.pen.write(sse::DONE).await;
+        out.extend_from_slice(sse::DONE.as_bytes());
+        pen.write(out).await;
         Ok(())
     }
 
-    async fn token(&mut self, index: usize, token: Token) {
-        let text = token.text.clone();
-        if self.view.logprobs {
-            self.choices[index].tokens.push(token);
-        }
-        if !text.is_empty() {
-            let logprobs = self.logprobs(index);
-            self.choices[index].sent += text.chars().count();
-            self.send(index, Part::Text(&text, logprobs)).await;
+    fn event(&mut self, event: Event, out: &mut Vec<u8>) {
+        match event {
+            Event::Token(index, token) => {
+                self.choices[index].tokens.extend(token.logprobs);
+                match self.logprobs(index, token.text.is_empty()) {
+                    _ if token.text.is_empty() => {}
+                    Value::Null => self.text(index, &token.text, out),
+                    logprobs => self.put(index, Part::Text(&token.text, logprobs), out),
+                }
+            }
+            Event::Finished(index, end) => {
+                self.usages.push((index / self.view.choices, end.usage));
+                let logprobs = self.logprobs(index, false);
+                self.put(index, Part::End(finish_reason(&end.finish), logprobs), out);
+            }
         }
     }
 
-    /// What is to be said of the tokens of a choice since the last time.
-    fn logprobs(&mut self, index: usize) -> Value {
+    /// What is to be said of the tokens of a choice since the last time, unless that has time.
+    fn logprobs(&mut self, index: usize, later: bool) -> Value {
         let choice = &mut self.choices[index];
+        if later || choice.tokens.is_empty() {
+            return Value::Null;
+        }
         let tokens = std::mem::take(&mut choice.tokens);
-        if tokens.is_empty() { Value::Null } else { (self.view.shape.logprobs)(&tokens, choice.sent) }
+        let logprobs = (self.view.shape.logprobs)(&tokens, choice.told);
+        choice.told += tokens.iter().map(|token| lossy(&token.bytes).chars().count()).sum::<usize>();
+        logprobs
     }
 
-    async fn send(&self, index: usize, part: Part<'_>) {
+    /// Appends a chunk with text and nothing else: nearly all of a stream.
+    fn text(&mut self, index: usize, text: &str, out: &mut Vec<u8>) {
+        if self.choices[index].mould.is_none() {
+            let mut chunk = Vec::new();
+            self.put(index, Part::Text(Mould::TEXT, Value::Null), &mut chunk);
+            self.choices[index].mould = Mould::of(&String::from_utf8_lossy(&chunk));
+        }
+        match &self.choices[index].mould {
+            Some(mould) => mould.fill(text, out),
+            None => self.put(index, Part::Text(text, Value::Null), out),
+        }
+    }
+
+    fn put(&self, index: usize, part: Part<'_>, out: &mut Vec<u8>) {
         let Some(choice) = indexed((self.view.shape.choice)(part), index) else { return };
         let mut chunk = self.head.object(self.view.shape.objects.1, vec![choice]);
         if self.view.include_usage {
             chunk["usage"] = Value::Null;
         }
-        self.pen.write(sse::data(&chunk)).await;
+        out.extend_from_slice(sse::data(&chunk).as_bytes());
     }
 }
 

@@ -268,8 +268,7 @@ fn conversations_reach_the_template_whole() {
         let refused = server.post(CHAT, &format!(r#"{{{HI},"chat_template_kwargs":{{"refuse":1}}}}"#));
         assert_eq!((refused.status, refused.code().as_str()), (400, "template_refused"), "{kind:?}");
         assert!(refused.body.contains("roles must alternate"), "{kind:?}: {refused:?}");
-        let harmless =
-            r#","tools":[{"type":"function"}],"tool_choice":"none","response_format":{"type":"text"}"#;
+        let harmless = r#","tools":[{"type":"function","function":{"name":"f"}}],"tool_choice":"none","response_format":{"type":"text"}"#;
         assert_eq!(server.post(CHAT, &format!("{{{HI}{harmless}}}")).status, 200, "{kind:?}");
     });
 }
@@ -433,4 +432,31 @@ fn every_option_reaches_the_engine() {
     assert_eq!(ask(r#","n":3,"seed":4"#).sampling.choice, 2, "the last of three");
     assert_ne!(ask("").sampling.seed, ask("").sampling.seed, "no seed is a new one");
     assert_eq!(ask(r#","repeat_last_n":-1,"top_k":-1"#).sampling.repeat_last_n, usize::MAX);
+}
+
+#[test]
+fn what_is_off_is_taken() {
+    let off = r#""tools":[],"parallel_tool_calls":true,"functions":[],"function_call":"auto","grammar":"","guided_choice":[],"lora":[],"mirostat":0,"mirostat_tau":5.0,"mirostat_eta":0.1,"dry_multiplier":0,"dry_base":1.75,"dry_allowed_length":2,"dry_penalty_last_n":-1,"n_probs":0,"n_keep":0,"n_discard":0,"post_sampling_probs":false,"use_beam_search":false,"t_max_predict_ms":0,"modalities":["text"],"response_format":{"type":"text"}"#;
+    each(|kind, server| {
+        let reply = server.post(CHAT, &format!("{{{HI},{off}}}"));
+        assert_eq!(reply.status, 200, "{kind:?}: {reply:?}");
+    });
+}
+
+#[test]
+fn fields_that_nobody_knows_are_named_to_who_asks() {
+    each(|kind, server| {
+        let body = format!(r#"{{{HI},"temprature":0.5,"max_tokens":3,"zz":null}}"#);
+        let ask = |debug: &str| {
+            let head = format!(
+                "POST {CHAT} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{debug}content-length: {}\r\n\r\n{body}",
+                body.len()
+            );
+            server.raw(head.as_bytes())
+        };
+        let told = ask("x-realizar-debug: unknown-fields\r\n");
+        assert_eq!(told.status, 200, "{kind:?}: {told:?}");
+        assert_eq!(told.header("x-realizar-unknown-fields"), Some("temprature, zz"), "{kind:?}: {told:?}");
+        assert_eq!(ask("").header("x-realizar-unknown-fields"), None, "{kind:?}");
+    });
 }

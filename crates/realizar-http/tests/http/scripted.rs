@@ -161,7 +161,7 @@ const HELLO: &[(u32, &str, &[u8])] =
 
 impl Written {
     fn token(&self, id: u32, text: &str, bytes: &[u8]) -> Next {
-        let logprob = self.options.logprobs.map(|top| {
+        let logprobs = self.options.logprobs.map(|top| {
             let top = (0..top).map(|rank| TopLogprob {
                 id: id + u32::try_from(rank).unwrap(),
                 bytes: if rank == 0 { bytes.to_vec() } else { format!("t{rank}").into_bytes() },
@@ -171,9 +171,9 @@ impl Written {
                     -0.5 - f64::from(u8::try_from(rank).unwrap())
                 },
             });
-            TokenLogprob { logprob: -0.5, bytes: bytes.to_vec(), top: top.collect() }
+            TokenLogprob { id, logprob: -0.5, bytes: bytes.to_vec(), top: top.collect() }
         });
-        Next::Token(Token { id, text: text.to_owned(), logprob })
+        Next::Token(Token { id, text: text.to_owned(), logprobs: logprobs.into_iter().collect() })
     }
 
     fn finished(&mut self, finish: Finish) -> Next {
@@ -201,7 +201,7 @@ impl Answer for Written {
             }
             Script::Fail if at == 1 => {
                 self.ended = true;
-                Next::Failed(EngineError::TemplateSize { bytes: 1, limit: 0 })
+                Next::Failed(EngineError::Template { line: None, message: "broken".to_owned() })
             }
             Script::Panic if at == 1 => panic!("asked to"),
             _ => match HELLO.get(at) {

@@ -1,0 +1,154 @@
+//! Fields that would change the answer in a way that is not built. Where a value says that they are off, they are taken; any
+//! other is refused by name, since an answer that ignored it would look like one that did not.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::fields::Fields;
+use crate::refusal::Refusal;
+
+const MAX_TOOLS: usize = 512;
+const TOOLS: &str = "tools are not built in yet";
+const GRAMMARS: &str = "grammars are not built in yet";
+const SAMPLER: &str = "this sampler is not built in";
+
+/// Which values of a field change nothing.
+#[derive(Debug, Clone, Copy)]
+enum Off {
+    /// None at all.
+    Never,
+    /// A text, list or object without anything in it.
+    Empty,
+    /// Numbers up to 0.
+    Zero,
+    /// `false`.
+    False,
+    /// These words.
+    Words(&'static [&'static str]),
+}
+
+#[rustfmt::skip]
+const FIELDS: &[(&str, Off, &str)] = &[
+    ("chat_template",       Off::Never,                    "templates come from the model or the operator"),
+    ("functions",           Off::Empty,                    TOOLS),
+    ("function_call",       Off::Words(&["none", "auto"]), TOOLS),
+    ("grammar",             Off::Empty,                    GRAMMARS),
+    ("json_schema",         Off::Never,                    GRAMMARS),
+    ("structured_outputs",  Off::Never,                    GRAMMARS),
+    ("guided_json",         Off::Never,                    GRAMMARS),
+    ("guided_regex",        Off::Empty,                    GRAMMARS),
+    ("guided_choice",       Off::Empty,                    GRAMMARS),
+    ("guided_grammar",      Off::Empty,                    GRAMMARS),
+    ("audio",               Off::Never,                    "there is no audio output"),
+    ("lora",                Off::Empty,                    "there are no adapters"),
+    ("mirostat",            Off::Zero,                     SAMPLER),
+    ("dry_multiplier",      Off::Zero,                     SAMPLER),
+    ("min_keep",            Off::Zero,                     SAMPLER),
+    ("n_probs",             Off::Zero,                     "`logprobs` asks for probabilities"),
+    ("post_sampling_probs", Off::False,                    "probabilities are those of the model"),
+    ("t_max_predict_ms",    Off::Zero,                     "the time of an answer is the operator's to bound"),
+    ("use_beam_search",     Off::False,                    "answers are drawn token by token"),
+];
+
+/// Numbers that matter only to what is not built: field, least and greatest value.
+const IDLE: &[(&str, f32, f32)] =
+    &[("mirostat_tau", 0.0, 100.0), ("mirostat_eta", 0.0, 1.0), ("dry_base", 0.0, 100.0)];
+
+/// The same for whole numbers, from this on. The context never moves, so nothing is kept or discarded.
+const IDLE_COUNTS: &[(&str, i64)] =
+    &[("dry_allowed_length", 0), ("dry_penalty_last_n", -1), ("n_keep", -1), ("n_discard", 0)];
+
+/// Refuses whatever asks for more than there is.
+pub(super) fn refuse_unbuilt(fields: Fields<'_>) -> Result<(), Refusal> {
+    for (name, off, what) in FIELDS {
+        let Some(value) = fields.get(name) else { continue };
+        let neutral = match (off, value) {
+            (Off::Never, _) => false,
+            (Off::Empty, Value::String(text)) => text.is_empty(),
+            (Off::Empty, Value::Array(list)) => list.is_empty(),
+            (Off::Empty, Value::Object(object)) => object.is_empty(),
+            (Off::Words(words), Value::String(word)) => words.contains(&word.as_str()),
+            (Off::Empty | Off::Words(_), _) => false,
+            (Off::Zero, Value::Number(number)) => number.as_f64().is_some_and(|number| number <= 0.0),
+            (Off::Zero, _) => return Err(fields.wrong(name, value, "a number")),
+            (Off::False, _) => !fields.boolean(name)?.unwrap_or(false),
+        };
+        if !neutral {
+            return Err(Refusal::Unsupported { param: fields.path(name), what });
+        }
+    }
+    for (name, least, most) in IDLE {
+        fields.number(name, *least..=*most)?;
+    }
+    for (name, least) in IDLE_COUNTS {
+        fields.integer(name, *least..=i64::from(i32::MAX))?;
+    }
+    tools(fields)?;
+    modalities(fields)?;
+    response_format(fields)
+}
+
+fn tools(fields: Fields<'_>) -> Result<(), Refusal> {
+    fields.boolean("parallel_tool_calls")?;
+    let unsupported = |name: &str| Refusal::Unsupported { param: fields.path(name), what: TOOLS };
+    let off = match fields.get("tool_choice") {
+        None => false,
+        Some(Value::String(word)) if word == "auto" => false,
+        Some(Value::String(word)) if word == "none" => true,
+        Some(Value::String(word)) if word == "required" => return Err(unsupported("tool_choice")),
+        Some(Value::Object(_)) => return Err(unsupported("tool_choice")),
+        Some(value) => return Err(fields.wrong("tool_choice", value, "none, auto, required or a function")),
+    };
+    let list = fields.list("tools", 0..=MAX_TOOLS)?.unwrap_or_default();
+    let mut names = BTreeSet::new();
+    for (at, tool) in list.iter().enumerate() {
+        let path = format!("{}[{at}]", fields.path("tools"));
+        let Some(map) = tool.as_object() else { return Err(Refusal::field(path, tool, "an object")) };
+        let tool = fields.inside(map, &path);
+        if let Some(kind) = tool.text("type")?.filter(|kind| *kind != "function") {
+            return Err(tool.wrong("type", &Value::from(kind), "function"));
+        }
+        let path = tool.path("function");
+        let function = tool.object("function")?.ok_or_else(|| tool.missing("function"))?;
+        let function = fields.inside(function, &path);
+        let name = function.text("name")?.ok_or_else(|| function.missing("name"))?;
+        let plain = |letter: char| letter.is_ascii_alphanumeric() || "_.-".contains(letter);
+        if !(1..=64).contains(&name.len()) || !name.chars().all(plain) {
+            let want = "1 to 64 letters, digits, `_`, `.` or `-`";
+            return Err(function.wrong("name", &Value::from(name), want));
+        }
+        if !names.insert(name.to_owned()) {
+            return Err(function.wrong("name", &Value::from(name), "a name that no other tool has"));
+        }
+    }
+    if list.is_empty() || off { Ok(()) } else { Err(unsupported("tools")) }
+}
+
+fn modalities(fields: Fields<'_>) -> Result<(), Refusal> {
+    for (at, kind) in fields.list("modalities", 0..=16)?.unwrap_or_default().iter().enumerate() {
+        let param = format!("{}[{at}]", fields.path("modalities"));
+        match kind.as_str() {
+            Some("text") => {}
+            Some("audio" | "image") => {
+                return Err(Refusal::Unsupported { param, what: "answers are text" });
+            }
+            _ => return Err(Refusal::field(param, kind, "text")),
+        }
+    }
+    Ok(())
+}
+
+fn response_format(fields: Fields<'_>) -> Result<(), Refusal> {
+    let Some(format) = fields.object("response_format")? else { return Ok(()) };
+    let path = fields.path("response_format");
+    let inside = fields.inside(format, &path);
+    match inside.text("type")? {
+        Some("text") => Ok(()),
+        Some("json_object" | "json_schema" | "grammar") => {
+            Err(Refusal::Unsupported { param: path, what: GRAMMARS })
+        }
+        Some(other) => Err(inside.wrong("type", &Value::from(other), "text, json_object or json_schema")),
+        None => Err(inside.missing("type")),
+    }
+}

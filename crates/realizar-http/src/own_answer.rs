@@ -1,0 +1,58 @@
+//! Answers that the HTTP library gives by itself, to bytes that it cannot read: they have no body, so they get the error
+//! object that all other refusals have. It is done in the transport, so it is the same over every server.
+
+use serde_json::json;
+
+/// Begins every answer that the library may give by itself.
+const BEGIN: &[u8] = b"HTTP/1.1 4";
+const NO_BODY: &str = "content-length: 0\r\n";
+
+/// Status, code and message.
+const MESSAGES: &[(&str, &str, &str)] = &[
+    ("414", "uri_too_long", "the path and query are too long"),
+    ("431", "headers_too_large", "the header fields are too many or too long"),
+    ("", "bad_request", "this is not a request of HTTP/1.1 that can be read"),
+];
+
+/// The whole answer for `written`, if that is one of the library's own. Ours all carry a request's id.
+pub(crate) fn completed(written: &[u8]) -> Option<Vec<u8>> {
+    let head = written.strip_prefix(BEGIN).and(std::str::from_utf8(written).ok())?;
+    let ours = head.contains("x-request-id:") || head.find("\r\n\r\n") != Some(head.len() - 4);
+    if ours || !head.contains(NO_BODY) {
+        return None;
+    }
+    let status = head.split(' ').nth(1)?;
+    let (_, code, message) = MESSAGES.iter().find(|(known, ..)| status == *known || known.is_empty())?;
+    let error = json!({ "message": message, "type": "invalid_request_error", "param": null, "code": code });
+    let body = json!({ "error": error }).to_string();
+    let length = format!("content-type: application/json\r\ncontent-length: {}\r\n", body.len());
+    Some((head.replace(NO_BODY, &length) + &body).into_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::completed;
+
+    #[test]
+    fn only_answers_of_the_library_are_completed() {
+        let own =
+            "HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+        let whole = String::from_utf8(completed(own.as_bytes()).unwrap()).unwrap();
+        let (head, body) = whole.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains(&format!("\r\ncontent-length: {}", body.len())), "{head}");
+        assert!(
+            head.contains("application/json") && body.contains(r#""code":"headers_too_large""#),
+            "{whole}"
+        );
+        for ours in [
+            "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n",
+            "HTTP/1.1 404 Not Found\r\nx-request-id: a\r\ncontent-length: 0\r\n\r\n",
+            "HTTP/1.1 404 Not Found\r\ncontent-length: 2\r\n\r\nab",
+            "HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\nHTTP/1.1",
+            "HTTP/1.1 4",
+            "4\r\nHTTP/1.1 400",
+        ] {
+            assert_eq!(completed(ours.as_bytes()), None, "{ours}");
+        }
+    }
+}
