@@ -106,7 +106,7 @@ enum Holds {
     Always,
     /// For rows without zeros.
     WithoutZeros,
-    /// Not by its nature: `COUNTER_EXAMPLE` shows it.
+    /// Not by its nature: `what_a_format_cannot_do_is_shown` finds a row for which it does not.
     Never(&'static str),
 }
 use Holds::{Always, Never, WithoutZeros};
