@@ -1,6 +1,11 @@
 //! What refusing a bad file costs: at most 64 MiB and twice the header of memory, and 100 ms per MB of header.
 
-#![allow(clippy::expect_used, clippy::unwrap_used, reason = "test code")]
+#![allow(
+    clippy::expect_used,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "test code that tells what it measured"
+)]
 
 mod raw;
 
@@ -31,8 +36,11 @@ fn assert_cheap(case: &str, file: Vec<u8>, words: &str) {
     assert!(error.lines().count() == 1 && error.len() < 1_024, "{case}: {error}");
     let limit = (64 << 20) + 2 * header as u64;
     assert!(memory.bytes_max <= limit, "{case}: {} bytes for {header}", memory.bytes_max);
+    eprintln!("{case}: {fastest:?} and {} bytes for {header} bytes", memory.bytes_max);
     let megabytes = (header as f64 / 1e6).max(1.0);
-    let limit = Duration::from_secs_f64(0.1 * megabytes);
+    // What is not optimised takes its time, and what counts its own lines more.
+    let slack = if cfg!(debug_assertions) { 4.0 } else { 1.0 };
+    let limit = Duration::from_secs_f64(0.1 * megabytes * slack);
     assert!(fastest <= limit, "{case}: {fastest:?} for {header} bytes, the limit is {limit:?}");
 }
 
