@@ -156,6 +156,11 @@ fn what_cannot_be_served_is_told_in_one_line() {
         (&["--api-key-file", &open], 1, "only its owner may read it"),
         (&["--api-key-file", "/no/such/file"], 1, "cannot read the key file"),
         (&["--listen", "127.0.0.1:0", "no-such-model.gguf"], 1, "no-such-model.gguf"),
+        (
+            &["a.gguf", "b.gguf"],
+            2,
+            "a server has one model: run another one, with a --listen of its own, for `b.gguf`",
+        ),
         (&["--parallel", "0"], 2, "at least 1"),
         (&["--limit", "beards=3"], 2, "no limit is called `beards`"),
         (&["--limit", "headers=0"], 2, "it must be a number above 0"),

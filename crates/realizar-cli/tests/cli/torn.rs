@@ -94,11 +94,12 @@ fn a_server_goes_on_and_says_so() {
     assert!(whole.starts_with("HTTP/1.1 200"), "{whole}");
     shorten(&path);
     let torn = ask("POST", "/v1/completions", body);
-    let health = ask("GET", "/healthz", "");
+    let (ready, live) = (ask("GET", "/readyz", ""), ask("GET", "/livez", ""));
     let alive = child.try_wait().expect("a process");
     child.kill().expect("killed");
     child.wait().expect("ended");
     assert!(torn.starts_with("HTTP/1.1 500") && torn.contains("model_changed"), "{torn}");
-    assert!(health.starts_with("HTTP/1.1 "), "{health}");
+    assert!(ready.starts_with("HTTP/1.1 503"), "{ready}");
+    assert!(live.starts_with("HTTP/1.1 200"), "{live}");
     assert!(alive.is_none(), "{alive:?}");
 }

@@ -335,6 +335,17 @@ fn rows_176_and_177_foreign_hosts_and_pages_are_kept_out() {
             (204, Some("GET, POST")),
             "{kind:?}"
         );
+        let usual = "authorization, content-type, x-api-key, x-request-id";
+        assert_eq!(reply.header("access-control-allow-headers"), Some(usual), "{kind:?}");
+        let wish = "https://app.example\r\naccess-control-request-headers: authorization, x-stainless-os";
+        let granted = ask(wish);
+        assert_eq!(
+            granted.header("access-control-allow-headers"),
+            Some("authorization, x-stainless-os"),
+            "{kind:?}"
+        );
+        let odd = ask("https://app.example\r\naccess-control-request-headers: a b");
+        assert_eq!(odd.header("access-control-allow-headers"), Some(usual), "{kind:?}");
         assert_eq!(ask("https://evil.example").status, 403, "{kind:?}");
     }
 }
