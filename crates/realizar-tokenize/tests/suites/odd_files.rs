@@ -218,3 +218,14 @@ fn many_added_tokens_some_of_which_begin_others() {
     assert_eq!(ids("long", &tokenizer, &long, asked).len(), (1 << 20) / 300 + 1);
     assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
 }
+
+/// The sum of the scores decides in its last bit between two ways that are equally good, so what an unknown character costs
+/// must be right to the last bit too. The answers are those of `sentencepiece` 0.2.3.
+#[test]
+fn unknown_characters_cost_the_same_to_the_last_bit() {
+    let root = crate::support::roots("last bit").swap_remove(0).join("tokenizers/spm");
+    let file = std::fs::read(root.join("unigram-bytefallback-identity-nodummy.model")).unwrap();
+    let tokenizer = Tokenizer::from_sentencepiece(&file).unwrap();
+    let found = ids("last bit", &tokenizer, "havingqM0ff9( \u{8406a}\u{4b78a} may\n\n\n ", PLAIN);
+    assert!(found.ends_with(&[262, 347, 287, 286, 403, 262]), "{found:?}");
+}
