@@ -79,9 +79,11 @@ pub(super) fn rows<const F: usize>(
                 }
             }
         }
-        for (index, sums) in sums.chunks_exact(count * LANES).enumerate() {
-            for (token, sums) in sums.as_chunks::<LANES>().0.iter().enumerate() {
-                put(begin + token, first + index * LANES, sums);
+        // Token by token, so that what is stored side by side lies side by side: outputs of two tokens are pages apart.
+        let sums = sums.as_chunks::<LANES>().0;
+        for token in 0..count {
+            for index in 0..panels {
+                put(begin + token, first + index * LANES, &sums[index * count + token]);
             }
         }
     }
