@@ -141,6 +141,39 @@ fn row_186_sigterm_drains_and_a_second_one_does_not_wait() {
     }
 }
 
+/// Time on a core that a process has had, in the clock's ticks of a hundredth of a second.
+#[cfg(target_os = "linux")]
+fn ticks(id: u32) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap();
+    let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
+    fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn row_158_connections_beyond_the_open_files_wait_without_spinning() {
+    let program = env!("CARGO_BIN_EXE_realizar-cli");
+    let line = format!("ulimit -n 40 && exec '{program}' serve --listen 127.0.0.1:0 --threads 1");
+    let mut child =
+        Command::new("sh").args(["-c", &line]).stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    stderr.read_line(&mut line).unwrap();
+    let address = line.trim().strip_prefix("listening on http://").unwrap_or_else(|| panic!("{line}"));
+    let server = Serving { child, stderr, address: address.to_owned() };
+    let crowd: Vec<TcpStream> = (0..200).filter_map(|_| TcpStream::connect(&server.address).ok()).collect();
+    assert!(crowd.len() > 40, "{}", crowd.len());
+    std::thread::sleep(Duration::from_millis(300));
+    let before = ticks(server.child.id());
+    std::thread::sleep(Duration::from_secs(2));
+    let spent = ticks(server.child.id()) - before;
+    assert!(spent <= 10, "{spent} hundredths of a second of two seconds on a core, to wait for open files");
+    drop(crowd);
+    let start = Instant::now();
+    assert!(server.ask(&get("/livez")).starts_with("HTTP/1.1 200"));
+    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+}
+
 #[test]
 fn what_cannot_be_served_is_told_in_one_line() {
     let folder = tempfile::tempdir().unwrap();

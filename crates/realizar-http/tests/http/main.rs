@@ -1,6 +1,7 @@
 //! The routes through real sockets: the same tests over every server.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod abuse;
 mod bad_bodies;
 mod bad_protocol;
 mod bodies;

@@ -95,6 +95,9 @@ impl Backend for Scripted {
         if chat.extra.contains_key("refuse") {
             return Err(EngineError::TemplateRefused { message: "roles must\nalternate".to_owned() });
         }
+        if chat.extra.contains_key("bomb") {
+            return Err(EngineError::TemplateLimit { line: Some(1), message: "too deep".to_owned() });
+        }
         let turns = chat.messages.iter().map(|message| {
             let extra = if message.extra.is_empty() { String::new() } else { format!("{:?}", message.extra) };
             format!("<{}>{}{extra}", message.role, message.content)
