@@ -34,6 +34,8 @@ pub(crate) enum Command {
     Detokenize(commands::detokenize::DetokenizeArgs),
     /// Texts to vectors
     Embed(commands::embed::EmbedArgs),
+    /// Documents in the order in which they answer a query
+    Rerank(commands::rerank::RerankArgs),
     /// A model in another format
     Convert(commands::convert::ConvertArgs),
     /// What a model file holds

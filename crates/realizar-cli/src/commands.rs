@@ -9,6 +9,7 @@ pub(crate) mod info;
 pub(crate) mod logits;
 pub(crate) mod perplexity;
 pub(crate) mod quantize;
+pub(crate) mod rerank;
 pub(crate) mod run;
 pub(crate) mod serve;
 pub(crate) mod tokenize;
@@ -29,6 +30,7 @@ pub(crate) fn dispatch(command: Command, interrupt: &Interrupt) -> Result<(), Cl
         Command::Tokenize(args) => tokenize::run(args),
         Command::Detokenize(args) => detokenize::run(args),
         Command::Embed(args) => embed::run(args),
+        Command::Rerank(args) => rerank::run(args),
         Command::Info(args) => info::run(args),
         Command::Bench(args) => bench::run(args),
         Command::Perplexity(args) => perplexity::run(args),

@@ -7,6 +7,9 @@ mod heads;
 pub use self::blocks::{BlockConfig, FfnKind, QueryTemperature};
 pub use self::experts::MoeConfig;
 pub use self::heads::LatentConfig;
+pub use crate::indexer::IndexerConfig;
+pub use crate::per_layer::PerLayerConfig;
+pub use crate::state::StateConfig;
 use realizar_format::TensorSource;
 
 use self::blocks::Blocks;
@@ -18,11 +21,8 @@ use crate::binder::matrix_rows;
 use crate::dialect::Dialect;
 use crate::error::ModelError;
 use crate::facts::{self, FactReader, out_of_range};
-use crate::indexer::IndexerConfig;
-use crate::per_layer::PerLayerConfig;
 use crate::pooling::Pooling;
 use crate::rope_scaling::RopeConfig;
-use crate::state::StateConfig;
 
 /// Everything that the forward pass must know of a model besides its weights. Immutable, and consistent in itself.
 #[derive(Debug, Clone, PartialEq)]

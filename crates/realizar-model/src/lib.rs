@@ -1,15 +1,11 @@
 //! One transformer for every architecture that people run: what differs between them is data.
 //!
-//! [`Model::load`] checks a file's numbers and shapes once and binds its weights where they lie; [`Session`] runs
-//! batches of tokens of many sequences through it and keeps their keys and values.
-//!
+//! [`Model::load`] checks a file and binds its weights where they lie; [`Session`] runs batches of many sequences.
 //! ```no_run
-//! use std::sync::Arc;
 //! use realizar_model::{Model, Session, SessionOptions, Span, Want};
 //! use realizar_tensor::{Kernels, KvType, Pool};
 //!
-//! let source = realizar_format::open("model.gguf")?;
-//! let model = Arc::new(Model::load(&*source)?);
+//! let model = std::sync::Arc::new(Model::load(&*realizar_format::open("model.gguf")?)?);
 //! let options = SessionOptions {
 //!     pool: Pool::new(Pool::default_threads())?,
 //!     kernels: Kernels::detect(),
@@ -67,18 +63,18 @@ pub use arch::{
     Rank, Residual, ResidualScale, Role, RopeLayers, SharedExpert, SharedKv, Softcaps, State, StateKind,
     StateLayers, Streams, Temperature, WindowRope, Windows,
 };
-pub use config::{BlockConfig, Config, FfnKind, LatentConfig, MoeConfig, QueryTemperature};
+pub use config::{
+    BlockConfig, Config, FfnKind, IndexerConfig, LatentConfig, MoeConfig, PerLayerConfig, QueryTemperature,
+    StateConfig,
+};
 pub use convert::{Checkpoint, Fact, GgufView, NewTensor};
 pub use encoder::{Encoder, EncoderOptions};
 pub use error::ModelError;
 pub use finite::check_tensors;
-pub use indexer::IndexerConfig;
 pub use logits::Logits;
 pub use model::{Model, ModelWarning};
-pub use per_layer::PerLayerConfig;
 pub use plan::MemoryPlan;
 pub use pooling::Pooling;
 pub use rope_scaling::{RopeConfig, RopeScaling};
 pub use sequences::SeqId;
 pub use session::{Session, SessionOptions, Span, Want};
-pub use state::StateConfig;

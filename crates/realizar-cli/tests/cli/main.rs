@@ -8,6 +8,7 @@
 
 mod bad_input;
 mod bench;
+mod broken_weights;
 mod chat;
 mod convert;
 mod embed;
@@ -17,6 +18,7 @@ mod info;
 mod logits;
 mod perplexity;
 mod quantize;
+mod rerank;
 mod run;
 mod tokenize;
 mod torn;
