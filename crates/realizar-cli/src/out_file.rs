@@ -59,7 +59,14 @@ impl OutFile {
 
 impl Write for OutFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.stream().write(bytes)
+        match &mut self.place {
+            Place::Beside(out) => out.write(bytes),
+            // A file on its way says its name itself; a device does not.
+            Place::Stream(out) => out.write(bytes).map_err(|error| {
+                let path = self.path.to_string_lossy();
+                io::Error::new(error.kind(), format!("`{}`: {error}", path.escape_debug()))
+            }),
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {

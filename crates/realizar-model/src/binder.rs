@@ -188,8 +188,9 @@ impl<'a> Binder<'a> {
             let made = made.map_err(|missing| self.missing.push(missing)).ok()?;
             let name = made.used.first().cloned().unwrap_or_default();
             self.asked.push(gguf.to_owned());
+            let data = made.joined();
             self.used.extend(made.used);
-            return Some(Found { name, dtype: made.dtype, shape: made.dims, data: made.data });
+            return Some(Found { name, dtype: made.dtype, data, shape: made.dims });
         }
         let name = self.dialect.tensor(gguf);
         let found = self.source.tensor(&name);

@@ -37,8 +37,12 @@ fn the_book_tells_sizes_and_errors_as_they_are() {
     let row = gaussian(COLUMNS);
     let importance = vec![1.0; COLUMNS];
     let mut expected = String::new();
-    for codec in DType::ALL.into_iter().filter_map(Codec::of).filter(|codec| codec.encodes()) {
+    for codec in DType::ALL.into_iter().filter_map(Codec::of) {
         let dtype = codec.dtype;
+        if !codec.encodes() {
+            writeln!(expected, "| {dtype} | {:.3} | - ", dtype.bits_per_weight()).unwrap();
+            continue;
+        }
         let (mut blocks, mut back) = (vec![0; dtype.row_bytes(COLUMNS).unwrap()], vec![0.0; COLUMNS]);
         let weights = (codec.importance == Importance::Needed).then_some(&importance[..]);
         encode(dtype, &row, weights, &mut blocks).unwrap();

@@ -97,6 +97,43 @@ fn encoding_is_byte_exact() {
     }
 }
 
+/// The formats of one to three bits promise less than bytes: errors, weighed by importance, not above the reference's. A row
+/// with a gap of zeros in the middle of a block is among them in the full folder.
+#[test]
+fn coarse_formats_are_no_worse_than_the_reference() {
+    const COARSE: [DType; 7] = [
+        DType::IQ1_S,
+        DType::IQ1_M,
+        DType::IQ2_XXS,
+        DType::IQ2_XS,
+        DType::IQ2_S,
+        DType::IQ3_XXS,
+        DType::IQ3_S,
+    ];
+    for (folder, _) in folders("quant errors") {
+        let input = floats(&folder.join("input.f32"));
+        let importance = floats(&folder.join("imatrix.f32"));
+        for dtype in COARSE {
+            let bytes = dtype.row_bytes(COLUMNS).unwrap();
+            let expected = std::fs::read(folder.join(format!("{dtype}.encw"))).unwrap();
+            let (mut found, mut rows) = (vec![0; bytes], 0);
+            for (row, expected) in input.chunks(COLUMNS).zip(expected.chunks(bytes)) {
+                encode(dtype, row, Some(&importance), &mut found).unwrap();
+                let [ours, theirs] = [&found[..], expected].map(|blocks| {
+                    let mut back = [0.0; COLUMNS];
+                    decode(dtype, blocks, &mut back).unwrap();
+                    let errors = row.iter().zip(back).zip(&importance);
+                    errors.map(|((x, y), w)| f64::from(*w) * f64::from(x - y).powi(2)).sum::<f64>()
+                });
+                // Rows too large for any scale are infinitely wrong in both.
+                assert!(ours <= theirs || theirs.is_nan(), "{dtype} row {rows}: {ours} above {theirs}");
+                rows += 1;
+            }
+            assert_eq!(rows, input.len() / COLUMNS, "{dtype}");
+        }
+    }
+}
+
 /// Eleven blocks: encoders that take eight at once have three left over.
 #[test]
 fn odd_rows_are_byte_exact() {

@@ -205,6 +205,9 @@ fn every_format_that_can_be_made_has_its_properties() {
     assert_eq!(listed, made);
 }
 
+/// Whether a property holds for a row.
+type Check = fn(&Codec, &[f32]) -> bool;
+
 /// Rows of gaussian numbers and of their powers, some of them zero: where a property does not hold, one of them shows it.
 #[test]
 fn what_a_format_cannot_do_is_shown() {
@@ -214,7 +217,7 @@ fn what_a_format_cannot_do_is_shown() {
         row.iter_mut().step_by(3 + number % 7).for_each(|x| *x = 0.0);
     }
     for (of, codec) in properties() {
-        let checks: [(&str, Holds, fn(&Codec, &[f32]) -> bool); 3] = [
+        let checks: [(&str, Holds, Check); 3] = [
             ("zero", of.zero, zero_stays),
             ("mirrored", of.mirrored, mirrors),
             ("idempotent", of.idempotent, repeats),

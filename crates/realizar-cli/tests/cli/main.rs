@@ -18,6 +18,7 @@ mod info;
 mod logits;
 mod perplexity;
 mod quantize;
+mod quantize_sources;
 mod rerank;
 mod run;
 mod tokenize;

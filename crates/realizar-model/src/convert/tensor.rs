@@ -1,7 +1,7 @@
 //! Tensors on their way into a file, row by row.
 
 use std::ops::Range;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use realizar_format::{DType, Shape, TensorSource, release_pages};
@@ -61,7 +61,7 @@ pub(super) struct Maker<'a> {
     pub(super) source: &'a dyn TensorSource,
     pub(super) form: Option<(Dialect, Counts)>,
     /// The one that was made last: rows are asked for in order.
-    last: Mutex<Option<(String, Bytes)>>,
+    last: Mutex<Option<(String, Arc<[Bytes]>)>>,
 }
 
 impl<'a> Maker<'a> {
@@ -77,24 +77,36 @@ impl<'a> Maker<'a> {
         scratch: &'b mut Vec<u8>,
     ) -> Result<&'b [u8], ModelError> {
         match &tensor.origin {
-            Origin::View(data) => Ok(tensor.part(data, rows, scratch)),
+            Origin::View(data) => {
+                let part = tensor.part(data, rows, scratch);
+                // What was copied is not needed again where it came from.
+                if !data.as_ptr_range().contains(&part.as_ptr()) {
+                    release_pages(data);
+                }
+                Ok(part)
+            }
             Origin::Floats(values) => {
                 scratch.clear();
                 scratch.extend(values.iter().flat_map(|value| value.to_le_bytes()));
                 Ok(scratch)
             }
             Origin::Made(name) => {
-                let data = self.made(name)?;
-                let mut moved = Vec::new();
-                let part = tensor.part(&data, rows, &mut moved);
+                let parts = self.made(name)?;
                 scratch.clear();
-                scratch.extend_from_slice(part);
+                if parts.len() > 1 && tensor.change.order.is_none() && !tensor.is_vector() {
+                    stacked(tensor, &parts, rows, scratch);
+                    return Ok(scratch);
+                }
+                let whole = if let [whole] = &parts[..] { whole.clone() } else { parts.concat().into() };
+                scratch.extend_from_slice(tensor.part(&whole, rows, &mut Vec::new()));
+                release_pages(&whole);
                 Ok(scratch)
             }
         }
     }
 
-    fn made(&self, name: &str) -> Result<Bytes, ModelError> {
+    /// The parts of the tensor, one below the other.
+    fn made(&self, name: &str) -> Result<Arc<[Bytes]>, ModelError> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((known, data)) = &*last
             && known == name
@@ -107,8 +119,24 @@ impl<'a> Maker<'a> {
         let missing = |name: String| ModelError::MissingTensors { names: vec![name], more: 0 };
         let made = made.ok_or_else(|| missing(name.to_owned()))?.map_err(missing)?;
         let_go(self.source, &made.used);
-        *last = Some((name.to_owned(), made.data.clone()));
-        Ok(made.data)
+        let parts: Arc<[Bytes]> = made.parts.into();
+        *last = Some((name.to_owned(), Arc::clone(&parts)));
+        Ok(parts)
+    }
+}
+
+/// Appends rows of matrices that stand one below the other, as they are.
+fn stacked(tensor: &NewTensor, parts: &[Bytes], rows: Range<usize>, out: &mut Vec<u8>) {
+    let row_bytes = tensor.change.from.row_bytes(tensor.shape.cols()).unwrap_or_default();
+    let height = (tensor.shape.rows() / parts.len()).max(1);
+    let mut row = rows.start;
+    while row < rows.end {
+        let Some(part) = parts.get(row / height) else { return };
+        let (from, count) = (row % height, (height - row % height).min(rows.end - row));
+        let piece = part.get(from * row_bytes..(from + count) * row_bytes).unwrap_or_default();
+        out.extend_from_slice(piece);
+        release_pages(piece);
+        row += count;
     }
 }
 

@@ -1,4 +1,5 @@
-//! Tensors that a checkpoint has in another form than the forward pass reads: they are made, in memory of their own.
+//! Tensors that a checkpoint has in another form than the forward pass reads: they are made, in memory of their own
+//! where more is to be done than to put them one below the other.
 
 use bytes::Bytes;
 use realizar_format::{TensorSource, TensorView};
@@ -72,7 +73,8 @@ pub(crate) struct MadeTensor {
     pub(crate) dtype: DType,
     /// Outermost first.
     pub(crate) dims: Vec<usize>,
-    pub(crate) data: Bytes,
+    /// Equal stretches of its outermost dimension, in order; views of the file where nothing is changed.
+    pub(crate) parts: Vec<Bytes>,
     /// The file's tensors that went into it.
     pub(crate) used: Vec<String>,
 }
@@ -282,7 +284,15 @@ impl Pick {
 impl MadeTensor {
     fn of(view: &TensorView<'_>) -> Self {
         let (dims, used) = (view.shape.to_vec(), vec![view.name.to_owned()]);
-        Self { dtype: view.dtype, dims, data: view.data.clone(), used }
+        Self { dtype: view.dtype, dims, parts: vec![view.data.clone()], used }
+    }
+
+    /// All its bytes, in memory of their own if there are several parts.
+    pub(crate) fn joined(&self) -> Bytes {
+        match &self.parts[..] {
+            [whole] => whole.clone(),
+            parts => parts.concat().into(),
+        }
     }
 
     /// Matrices, their rows, and the bytes of a row.
@@ -295,39 +305,41 @@ impl MadeTensor {
     fn rows(self, pick: impl FnOnce(usize) -> Option<Vec<usize>>) -> Option<Self> {
         let (stack, rows, row_bytes) = self.layout()?;
         let picked = pick(rows)?;
+        let old = self.joined();
         let mut data = Vec::with_capacity(stack * picked.len() * row_bytes);
         for matrix in 0..stack {
             for row in &picked {
                 let start = (matrix * rows + row) * row_bytes;
-                data.extend_from_slice(self.data.get(start..start + row_bytes)?);
+                data.extend_from_slice(old.get(start..start + row_bytes)?);
             }
         }
         let mut dims = self.dims;
         let at = dims.len() - 2;
         dims[at] = picked.len();
-        Some(Self { dims, data: data.into(), ..self })
+        Some(Self { dims, parts: vec![data.into()], ..self })
     }
 
     fn turned(self) -> Option<Self> {
         let (stack, rows, row_bytes) = self.layout()?;
         let cols = *self.dims.last()?;
         let size = self.dtype.block_bytes();
-        if self.dtype.block_elems() != 1 || self.data.len() != stack * rows * row_bytes {
+        let old = self.joined();
+        if self.dtype.block_elems() != 1 || old.len() != stack * rows * row_bytes {
             return None;
         }
-        let mut data = Vec::with_capacity(self.data.len());
+        let mut data = Vec::with_capacity(old.len());
         for matrix in 0..stack {
             for col in 0..cols {
                 for row in 0..rows {
                     let start = (matrix * rows + row) * row_bytes + col * size;
-                    data.extend_from_slice(&self.data[start..start + size]);
+                    data.extend_from_slice(&old[start..start + size]);
                 }
             }
         }
         let mut dims = self.dims;
         let last = dims.len() - 1;
         dims.swap(last - 1, last);
-        Some(Self { dims, data: data.into(), ..self })
+        Some(Self { dims, parts: vec![data.into()], ..self })
     }
 
     fn split(mut self, count: usize) -> Option<Self> {
@@ -349,21 +361,16 @@ fn stacked(source: &dyn TensorSource, stem: &str, pattern: &str, count: usize) -
     let name = |number: usize| format!("{stem}{}", pattern.replacen("{}", &number.to_string(), 1));
     let first = find(source, name(0))?;
     let mut made = MadeTensor::of(&first);
-    let mut data = Vec::new();
-    // A count that no file could meet must not take memory: all parts are found before anything is copied.
+    // A count that no file could meet takes no memory: the parts are views, and the first that is missing ends it.
     for number in 1..count {
         let part = find(source, name(number))?;
         if part.dtype != first.dtype || part.shape != first.shape {
             return Err(name(number));
         }
         made.used.push(name(number));
-    }
-    data.reserve_exact(first.data.len() * count);
-    for name in &made.used {
-        data.extend_from_slice(&find(source, name.clone())?.data);
+        made.parts.push(part.data);
     }
     made.dims.insert(0, count);
-    made.data = data.into();
     Ok(made)
 }
 
@@ -391,5 +398,5 @@ fn packed(source: &dyn TensorSource, name: String) -> Result<MadeTensor, String>
     }
     let dims = [outer, &[groups * 2 * CODES]].concat();
     let used = vec![blocks.name.to_owned(), scales.name.to_owned()];
-    Ok(MadeTensor { dtype: DType::MXFP4, dims, data: data.into(), used })
+    Ok(MadeTensor { dtype: DType::MXFP4, dims, parts: vec![data.into()], used })
 }

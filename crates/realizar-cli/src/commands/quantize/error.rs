@@ -13,6 +13,8 @@ pub(crate) enum QuantizeError {
     Tensor { name: String, source: QuantError },
     #[error("tensor `{}` is {dtype} already: quantising it again costs quality, --allow-requantize does it all the same", name.escape_debug())]
     Requantize { name: String, dtype: DType },
+    #[error("tensor `{}` is {dtype}, whose blocks do not end where rows do: it cannot be quantised again", name.escape_debug())]
+    NoRows { name: String, dtype: DType },
     #[error("tensor `{}` is worthless as {dtype} without importance weights: give --imatrix FILE{}", name.escape_debug(), if *others { " that has them" } else { "" })]
     NeedsImportance { name: String, dtype: DType, others: bool },
     #[error("tensor `{}`: element {index} is {value}, which is no weight: the source is damaged", name.escape_debug())]

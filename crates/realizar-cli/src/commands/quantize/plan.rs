@@ -102,6 +102,10 @@ fn planned<'a>(
         None => Err(refuse(name, QuantError::RowLength { dtype, elems: cols })),
     };
     let (from, to) = (tensor.dtype, choice.dtype);
+    // The blocks of these run through the whole tensor.
+    if from == DType::APR_Q8 || from == DType::APR_Q4 && !cols.is_multiple_of(from.block_elems()) {
+        return Err(QuantizeError::NoRows { name: name.to_owned(), dtype: from });
+    }
     let mut importance = None;
     if from != to {
         if from.block_elems() > 1 && !args.allow_requantize {
