@@ -1,7 +1,7 @@
 //! A load that fails leaves nothing behind, and a session takes what its plan says.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on ends")]
 
-#[path = "model/file.rs"]
+#[path = "../tests/model/file.rs"]
 #[allow(dead_code, clippy::allow_attributes, reason = "shared with the other tests")]
 mod file;
 
