@@ -235,6 +235,24 @@ impl Dialect {
         Some(form.make(source, &stem, counts))
     }
 
+    /// How many matrices of it can be [made one by one](Self::made_matrix), if they can.
+    pub(crate) fn matrices(&self, source: &dyn TensorSource, name: &str) -> Option<usize> {
+        let (form, stem) = self.form(name)?;
+        form.matrices(source, &stem)
+    }
+
+    /// As [`made`](Self::made), of one matrix of a stack: the others take no memory.
+    pub(crate) fn made_matrix(
+        &self,
+        source: &dyn TensorSource,
+        name: &str,
+        counts: Counts,
+        number: usize,
+    ) -> Option<Result<MadeTensor, String>> {
+        let (form, stem) = self.form(name)?;
+        Some(form.make_one(source, &stem, counts, number))
+    }
+
     fn form(&self, name: &str) -> Option<(&'static Form, String)> {
         let (family, stem) = self.family?;
         family.form(stem, name)

@@ -3,6 +3,7 @@
 pub(crate) mod families;
 mod forms;
 mod implied;
+mod one_matrix;
 
 use realizar_format::TensorSource;
 use realizar_tensor::PairOrder;

@@ -55,13 +55,16 @@ impl NewTensor {
     }
 }
 
+/// A tensor that was made, or one matrix of it, and its parts.
+type Last = ((String, Option<usize>), Arc<[Bytes]>);
+
 /// Makes tensors that a source has in another form, one at a time.
 #[derive(Debug)]
 pub(super) struct Maker<'a> {
     pub(super) source: &'a dyn TensorSource,
     pub(super) form: Option<(Dialect, Counts)>,
     /// The one that was made last: rows are asked for in order.
-    last: Mutex<Option<(String, Arc<[Bytes]>)>>,
+    last: Mutex<Option<Last>>,
 }
 
 impl<'a> Maker<'a> {
@@ -91,8 +94,14 @@ impl<'a> Maker<'a> {
                 Ok(scratch)
             }
             Origin::Made(name) => {
-                let parts = self.made(name)?;
                 scratch.clear();
+                if tensor.change.order.is_none()
+                    && !tensor.is_vector()
+                    && self.stack(tensor, name, rows.clone(), scratch)?
+                {
+                    return Ok(scratch);
+                }
+                let parts = self.made(name, None)?;
                 if parts.len() > 1 && tensor.change.order.is_none() && !tensor.is_vector() {
                     stacked(tensor, &parts, rows, scratch);
                     return Ok(scratch);
@@ -105,22 +114,50 @@ impl<'a> Maker<'a> {
         }
     }
 
-    /// The parts of the tensor, one below the other.
-    fn made(&self, name: &str) -> Result<Arc<[Bytes]>, ModelError> {
+    /// Appends rows of a tensor whose matrices can be made one by one; tells whether it is such a one.
+    fn stack(
+        &self,
+        tensor: &NewTensor,
+        name: &str,
+        rows: Range<usize>,
+        out: &mut Vec<u8>,
+    ) -> Result<bool, ModelError> {
+        let stack = self.form.and_then(|(dialect, _)| dialect.matrices(self.source, name));
+        let Some(stack) = stack.filter(|stack| *stack > 0) else { return Ok(false) };
+        let row_bytes = tensor.change.from.row_bytes(tensor.shape.cols()).unwrap_or_default();
+        let height = (tensor.shape.rows() / stack).max(1);
+        let mut row = rows.start;
+        while row < rows.end {
+            let parts = self.made(name, Some(row / height))?;
+            let (from, count) = (row % height, (height - row % height).min(rows.end - row));
+            let matrix = parts.first().map(AsRef::as_ref).unwrap_or_default();
+            out.extend_from_slice(
+                matrix.get(from * row_bytes..(from + count) * row_bytes).unwrap_or_default(),
+            );
+            row += count;
+        }
+        Ok(true)
+    }
+
+    /// The parts of the tensor, one below the other, or one matrix of it.
+    fn made(&self, name: &str, matrix: Option<usize>) -> Result<Arc<[Bytes]>, ModelError> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((known, data)) = &*last
-            && known == name
+            && (known.0.as_str(), known.1) == (name, matrix)
         {
             return Ok(data.clone());
         }
         // What was made before goes first: two stacks of experts would take twice the memory.
         *last = None;
-        let made = self.form.and_then(|(dialect, counts)| dialect.made(self.source, name, counts));
+        let made = self.form.and_then(|(dialect, counts)| match matrix {
+            Some(number) => dialect.made_matrix(self.source, name, counts, number),
+            None => dialect.made(self.source, name, counts),
+        });
         let missing = |name: String| ModelError::MissingTensors { names: vec![name], more: 0 };
         let made = made.ok_or_else(|| missing(name.to_owned()))?.map_err(missing)?;
         let_go(self.source, &made.used);
         let parts: Arc<[Bytes]> = made.parts.into();
-        *last = Some((name.to_owned(), Arc::clone(&parts)));
+        *last = Some(((name.to_owned(), matrix), Arc::clone(&parts)));
         Ok(parts)
     }
 }

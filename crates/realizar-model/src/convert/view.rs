@@ -334,11 +334,20 @@ fn tensors(
         if !dialect.has(source, &name) {
             continue;
         }
-        let (dtype, shape, origin) = if let Some(made) = dialect.made(source, &name, counts) {
-            let made =
+        // The first of a stack tells what all are like.
+        let stack = dialect.matrices(source, &name);
+        let made = match stack {
+            Some(_) => dialect.made_matrix(source, &name, counts, 0),
+            None => dialect.made(source, &name, counts),
+        };
+        let (dtype, shape, origin) = if let Some(made) = made {
+            let mut made =
                 made.map_err(|missing| ModelError::MissingTensors { names: vec![missing], more: 0 })?;
             let_go(source, &made.used);
             used.extend(made.used);
+            if let (Some(stack), Some(first)) = (stack, made.dims.first_mut()) {
+                *first = stack;
+            }
             let shape = shape_of(&name, &made.dims)?;
             (made.dtype, shape, Origin::Made(name.clone()))
         } else {

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use realizar_format::{TensorSource, TensorView};
 use realizar_quant::DType;
 
+use super::one_matrix::OneMatrix;
 use crate::config::{BlockConfig, Config};
 
 /// How a tensor is made from those of the file. The names are whole ones, behind the stem and the layer.
@@ -180,6 +181,25 @@ impl Form {
         }
     }
 
+    /// How many matrices there are, if each is made from the one of the same number in the file's stack alone.
+    pub(crate) fn matrices(&self, source: &dyn TensorSource, stem: &str) -> Option<usize> {
+        let Origin::Packed(name) = self.from else { return None };
+        let blocks = source.tensor(&format!("{stem}{name}_blocks"));
+        let view = blocks.or_else(|| source.tensor(&format!("{stem}{name}")))?;
+        (view.shape.len() > 2).then(|| view.shape[0])
+    }
+
+    /// Makes one of the [`matrices`](Self::matrices), as a stack of one.
+    pub(crate) fn make_one(
+        &self,
+        source: &dyn TensorSource,
+        stem: &str,
+        counts: Counts,
+        number: usize,
+    ) -> Result<MadeTensor, String> {
+        self.make(&OneMatrix::of(source, number), stem, counts)
+    }
+
     /// Makes the tensor; an error is the name of a tensor that is missing, or does not go with the others.
     pub(crate) fn make(
         &self,
@@ -234,6 +254,14 @@ impl Counts {
         let [heads, kv_heads, head_dim, value_dim] = config.blocks.first().map_or([0; 4], shape);
         let unpacked = latent.map_or([0; 2], |latent| [latent.head_dim - latent.rotated, latent.value_dim]);
         Self { heads, kv_heads, head_dim, value_dim, experts: moe.map_or(0, |moe| moe.experts), unpacked }
+    }
+}
+
+#[cfg(test)]
+impl Counts {
+    /// Of a model that has nothing but experts.
+    pub(super) fn of_experts(experts: usize) -> Self {
+        Self { heads: 0, kv_heads: 0, head_dim: 0, value_dim: 0, experts, unpacked: [0; 2] }
     }
 }
 
