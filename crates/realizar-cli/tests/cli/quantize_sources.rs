@@ -171,3 +171,29 @@ fn memory_does_not_grow_with_the_model() {
     assert_eq!(files[0], files[1], "the folder");
     assert_eq!(files[0], files[2], "the .apr file");
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_run_that_is_ended_half_way_leaves_no_file() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let input = folder.path().join("model.gguf");
+    large_model(&input);
+    for signal in ["-INT", "-TERM"] {
+        let out = tempfile::tempdir().expect("a temporary folder");
+        let mut command = crate::harness::binary();
+        command.arg("quantize").args([&input, &out.path().join("out.gguf")]);
+        command.args(["Q2_K", "--threads", "1", "-q"]).stderr(std::process::Stdio::null());
+        let mut child = command.spawn().expect("the binary starts");
+        let files = || fs::read_dir(out.path()).expect("a folder").count();
+        let start = std::time::Instant::now();
+        while files() == 0 {
+            assert!(start.elapsed() < std::time::Duration::from_secs(30), "{signal}: nothing is written");
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        }
+        let id = child.id().to_string();
+        let sent = std::process::Command::new("kill").args([signal, &id]).status().expect("kill");
+        assert!(sent.success(), "{signal}: it was over before");
+        let ended = child.wait().expect("the run");
+        assert_eq!((ended.code(), files()), (Some(130), 0), "{signal}");
+    }
+}
