@@ -41,6 +41,8 @@ struct InWord<'a> {
 }
 
 impl Pairs for InWord<'_> {
+    const BY_PLACE: bool = true;
+
     #[inline]
     fn pair(&self, _left: u32, _right: u32, start: usize, end: usize) -> Option<(u32, u32)> {
         if end - start > self.spm.longest {

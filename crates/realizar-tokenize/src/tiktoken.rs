@@ -46,6 +46,8 @@ struct Ranks(Lexicon);
 struct InWord<'a>(&'a Ranks, &'a [u8]);
 
 impl Pairs for InWord<'_> {
+    const BY_PLACE: bool = true;
+
     fn pair(&self, _left: u32, _right: u32, start: usize, end: usize) -> Option<(u32, u32)> {
         let rank = self.0.0.find(self.1.get(start..end)?)?;
         Some((rank, rank))

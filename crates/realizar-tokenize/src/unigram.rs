@@ -27,6 +27,9 @@ pub(crate) struct Unigram {
     scores: Vec<f64>,
     /// Of an unknown character.
     unknown_score: f64,
+    /// Bytes of each piece, and of the longest.
+    lens: Vec<u16>,
+    longest: usize,
     /// The greatest score of one byte of a word, its sign left out; at least a usual one.
     steepest: f64,
     unknown: TokenId,
@@ -48,6 +51,8 @@ struct Best {
 }
 
 const UNKNOWN: u32 = u32::MAX;
+/// In links: `UNKNOWN` less the length of the character.
+const FIRST_UNKNOWN: u32 = UNKNOWN - 4;
 const NOWHERE: u32 = u32::MAX;
 const UNREACHED: Best = Best { score: f64::NEG_INFINITY, gap: f32::INFINITY, start: NOWHERE, id: UNKNOWN };
 /// After so many bytes SentencePiece's sum has begun anew.
@@ -59,6 +64,8 @@ const BLOCK: usize = 1 << 12;
 #[derive(Debug, Default)]
 pub(crate) struct Lattice {
     best: Vec<Best>,
+    /// For words longer than a block, the last token of the best way to each position, and then the next one from it.
+    links: Vec<u32>,
     /// Start, end and id, from right to left.
     path: Vec<(usize, usize, u32)>,
 }
@@ -141,8 +148,27 @@ impl Unigram {
         };
         let used = pieces.iter().filter_map(|piece| scores.get(piece.1 as usize));
         let steepest = used.fold(unknown_score.abs().max(32.0), |most, score| most.max(score.abs()));
+        let mut lens = vec![0; scores.len()];
+        for (text, id) in &pieces {
+            if let Some(len) = lens.get_mut(*id as usize) {
+                *len = text.len() as u16;
+            }
+        }
+        let longest = pieces.iter().map(|piece| piece.0.len()).max().unwrap_or(0);
         let trie = Trie::new(pieces.into_iter());
-        Self { precision, trie, scores, unknown_score, steepest, unknown, bytes, cut_after, joins }
+        Self {
+            precision,
+            trie,
+            scores,
+            unknown_score,
+            lens,
+            longest,
+            steepest,
+            unknown,
+            bytes,
+            cut_after,
+            joins,
+        }
     }
 
     /// Whether the text can be cut between a character that ends in `before` and U+2581.
@@ -252,6 +278,10 @@ impl Unigram {
         sink: &mut dyn Sink,
     ) {
         let bytes = text.get(word.clone()).unwrap_or(&[]);
+        if bytes.len() > BLOCK {
+            self.long_word(text, word, (base, with_bytes), lattice, state, sink);
+            return;
+        }
         let rounding = self.rounding(state.total, bytes);
         let mut from = word.start;
         while from < word.end {
@@ -278,6 +308,110 @@ impl Unigram {
             }
             from = end;
         }
+    }
+
+    /// The same for a word that is too long to be remembered, in four bytes for each of its own.
+    fn long_word(
+        &self,
+        text: &[u8],
+        word: std::ops::Range<usize>,
+        (base, with_bytes): (usize, bool),
+        lattice: &mut Lattice,
+        state: &mut State,
+        sink: &mut dyn Sink,
+    ) {
+        let mut from = word.start;
+        while from < word.end {
+            let links = &mut lattice.links;
+            let end;
+            (end, state.total) = self.forward_links(text, from, word.end, state.total, links);
+            // The best way, turned round in its place.
+            let (mut at, mut next) = (end - from, UNKNOWN);
+            while let Some(link) = links.get_mut(at) {
+                next = std::mem::replace(link, next);
+                if at == 0 {
+                    break;
+                }
+                at = at.saturating_sub(self.link_len(next));
+            }
+            let mut start = from;
+            while start < end {
+                let id = links.get(start - from).copied().unwrap_or(UNKNOWN);
+                let end = start + self.link_len(id);
+                if id >= FIRST_UNKNOWN || id == self.unknown {
+                    state.run = Some((state.run.map_or(start, |run| run.0), end));
+                } else {
+                    self.emit_run(text, state.run.take(), base, with_bytes, sink);
+                    sink.token(id, base + start, base + end);
+                }
+                start = end;
+            }
+            from = end;
+        }
+        lattice.links = Vec::new();
+    }
+
+    /// Bytes of a token, or of an unknown character.
+    fn link_len(&self, id: u32) -> usize {
+        let unknown = (UNKNOWN - id) as usize;
+        if id >= FIRST_UNKNOWN {
+            unknown.max(1)
+        } else {
+            self.lens.get(id as usize).map_or(1, |len| (*len).max(1) as usize)
+        }
+    }
+
+    /// Fills `links` as `forward` fills `best`; where it ended, and the score there.
+    fn forward_links(
+        &self,
+        text: &[u8],
+        from: usize,
+        to: usize,
+        total: f64,
+        links: &mut Vec<u32>,
+    ) -> (usize, f64) {
+        // Scores only as far as a piece reaches; nothing where no way has led yet.
+        let size = (self.longest.max(4) + 1).next_power_of_two();
+        let mut scores: Vec<Option<f64>> = vec![None; size];
+        let slot = |at: usize| (at - from) & (size - 1);
+        links.clear();
+        links.push(UNKNOWN);
+        let text = text.get(..to).unwrap_or(&[]);
+        let (mut at, mut farthest, mut here) = (from, from, total);
+        while at < text.len() {
+            if at == farthest && at - from >= BLOCK {
+                break;
+            }
+            let len = text.get(at).map_or(1, |lead| unicode::promised_len(*lead)).min(text.len() - at);
+            let mut single = false;
+            let mut reach = |end: usize, score: f64, id: u32| {
+                farthest = farthest.max(end);
+                if links.len() <= end - from {
+                    links.resize(end - from + 1, UNKNOWN);
+                }
+                let score = self.sum(here, score);
+                if let (Some(best), Some(link)) = (scores.get_mut(slot(end)), links.get_mut(end - from))
+                    && best.is_none_or(|best| score > best)
+                {
+                    (*best, *link) = (Some(score), id);
+                }
+            };
+            for (end, id) in self.trie.prefixes(text, at) {
+                single |= end - at == len;
+                reach(end, self.scores.get(id as usize).copied().unwrap_or(0.0), id);
+            }
+            if !single {
+                reach(at + len, self.unknown_score, UNKNOWN - len as u32);
+            }
+            for passed in at..at + len {
+                if let Some(score) = scores.get_mut(slot(passed)) {
+                    *score = None;
+                }
+            }
+            at += len;
+            here = scores.get(slot(at)).copied().flatten().unwrap_or(f64::NEG_INFINITY);
+        }
+        (at, here)
     }
 
     /// Neighbouring unknown characters: their bytes if all have tokens, else one unknown token; either stands for all.

@@ -1,7 +1,6 @@
 //! Merging the symbols of one word, best pair first, leftmost of equals first.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use super::long::merge_long;
 
 /// A symbol that no pair contains.
 pub(crate) const NO_SYMBOL: u32 = u32::MAX;
@@ -9,6 +8,9 @@ pub(crate) const NO_SYMBOL: u32 = u32::MAX;
 /// What a merge needs to know: the priority of a pair (lower is sooner) and the symbol it becomes. `start..end` is
 /// where the pair lies in the word.
 pub(crate) trait Pairs {
+    /// Whether `pair` needs the place.
+    const BY_PLACE: bool;
+
     fn pair(&self, left: u32, right: u32, start: usize, end: usize) -> Option<(u32, u32)>;
 }
 
@@ -98,138 +100,6 @@ impl Merger {
     }
 }
 
-/// The same for words of any length in O(n log n) and a few bytes per byte of text: positions wait in one queue per
-/// priority, and the chain of symbols is kept in boundary tags.
-fn merge_long(
-    pairs: &impl Pairs,
-    symbols: impl Iterator<Item = (u32, usize)>,
-    len: usize,
-    mut emit: impl FnMut(u32, usize, usize),
-) {
-    let mut chain = Chain::new(symbols, len);
-    let mut waiting: BTreeMap<u32, Queue> = BTreeMap::new();
-    let mut start = 0;
-    while let Some((middle, end)) = chain.two_from(start) {
-        if let Some((priority, _)) = pairs.pair(chain.id(start), chain.id(middle), start, end) {
-            waiting.entry(priority).or_default().sorted.push(start as u32);
-        }
-        start = middle;
-    }
-    for queue in waiting.values_mut() {
-        // Taken from the end.
-        queue.sorted.reverse();
-        queue.sorted.shrink_to_fit();
-    }
-    while let Some(mut entry) = waiting.first_entry() {
-        let priority = *entry.key();
-        let Some(start) = entry.get_mut().pop() else {
-            entry.remove();
-            continue;
-        };
-        let start = start as usize;
-        let Some((middle, end)) = chain.two_from(start) else { continue };
-        // The entry may be out of date: look again.
-        match pairs.pair(chain.id(start), chain.id(middle), start, end) {
-            Some((again, merged)) if again == priority => chain.join(start, middle, end, merged),
-            _ => continue,
-        }
-        let before = chain.start_before(start).map(|before| (before, start, end));
-        let after = chain.end_of(end).map(|after| (start, end, after));
-        for (left, right, end) in [before, after].into_iter().flatten() {
-            if let Some((priority, _)) = pairs.pair(chain.id(left), chain.id(right), left, end) {
-                waiting.entry(priority).or_default().late.push(Reverse(left as u32));
-            }
-        }
-    }
-    let mut start = 0;
-    while let Some(end) = chain.end_of(start) {
-        emit(chain.id(start), start, end);
-        start = end;
-    }
-}
-
-/// Positions of one priority, taken in ascending order.
-#[derive(Debug, Default)]
-struct Queue {
-    /// Descending.
-    sorted: Vec<u32>,
-    late: BinaryHeap<Reverse<u32>>,
-}
-
-impl Queue {
-    fn pop(&mut self) -> Option<u32> {
-        match (self.sorted.last(), self.late.peek()) {
-            (Some(sorted), Some(Reverse(late))) if late < sorted => self.late.pop().map(|Reverse(at)| at),
-            (None, _) => self.late.pop().map(|Reverse(at)| at),
-            _ => self.sorted.pop(),
-        }
-    }
-}
-
-/// Marks bytes that are not the first of a symbol.
-const INSIDE: u32 = u32::MAX - 1;
-
-/// The chain of symbols. A symbol is known by its first byte.
-struct Chain {
-    /// The symbol's id at its first byte.
-    ids: Vec<u32>,
-    /// The symbol's length at its first and its last byte. (A token has at most 65535 bytes.)
-    lens: Vec<u16>,
-}
-
-impl Chain {
-    fn new(symbols: impl Iterator<Item = (u32, usize)>, len: usize) -> Self {
-        let mut chain = Self { ids: vec![INSIDE; len], lens: vec![0; len] };
-        let mut start = 0;
-        for (id, bytes) in symbols {
-            chain.put(start, start + bytes, id);
-            start += bytes;
-        }
-        chain
-    }
-
-    fn put(&mut self, start: usize, end: usize, id: u32) {
-        if let Some(slot) = self.ids.get_mut(start) {
-            *slot = id;
-        }
-        for at in [start, end - 1] {
-            if let Some(slot) = self.lens.get_mut(at) {
-                *slot = (end - start) as u16;
-            }
-        }
-    }
-
-    fn id(&self, start: usize) -> u32 {
-        self.ids.get(start).copied().unwrap_or(NO_SYMBOL)
-    }
-
-    /// End of the symbol that starts here; `None` where none does.
-    fn end_of(&self, start: usize) -> Option<usize> {
-        match (self.ids.get(start), self.lens.get(start)) {
-            (Some(&id), Some(&len)) if id != INSIDE => Some(start + len as usize),
-            _ => None,
-        }
-    }
-
-    /// Ends of the symbol that starts here and of the one after it.
-    fn two_from(&self, start: usize) -> Option<(usize, usize)> {
-        let middle = self.end_of(start)?;
-        Some((middle, self.end_of(middle)?))
-    }
-
-    fn start_before(&self, start: usize) -> Option<usize> {
-        let last = start.checked_sub(1)?;
-        self.lens.get(last).map(|len| start - *len as usize)
-    }
-
-    fn join(&mut self, start: usize, middle: usize, end: usize, id: u32) {
-        if let Some(slot) = self.ids.get_mut(middle) {
-            *slot = INSIDE;
-        }
-        self.put(start, end, id);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -240,7 +110,10 @@ mod tests {
     struct Toy;
 
     impl Pairs for Toy {
-        fn pair(&self, left: u32, right: u32, _: usize, _: usize) -> Option<(u32, u32)> {
+        const BY_PLACE: bool = true;
+
+        fn pair(&self, left: u32, right: u32, start: usize, end: usize) -> Option<(u32, u32)> {
+            assert!(start + 2 <= end);
             match (left, right) {
                 (0, 1) => Some((5, 7)),
                 (7, 0) => Some((1, 8)),
@@ -261,6 +134,44 @@ mod tests {
             merge_long(&Toy, word.iter().copied(), len, |id, start, end| long.push((id, start, end)));
             prop_assert_eq!(short, long);
         }
+    }
+
+    /// A word so long that its queues change their form, with the place as part of the priority.
+    struct Placed;
+
+    impl Pairs for Placed {
+        const BY_PLACE: bool = true;
+
+        fn pair(&self, left: u32, right: u32, start: usize, end: usize) -> Option<(u32, u32)> {
+            let (priority, id) = Toy.pair(left, right, start, end)?;
+            Some((priority * 4 + ((end - start) % 3) as u32, id))
+        }
+    }
+
+    #[test]
+    fn long_and_very_long_ways_agree() {
+        let mut state = 1u32;
+        let word: Vec<(u32, usize)> = (0..6000)
+            .map(|at| {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                let id = if at % 900 < 600 { 0 } else { state >> 24 & 1 };
+                (id, (state >> 28) as usize % 3 + 1)
+            })
+            .collect();
+        let len = word.iter().map(|symbol| symbol.1).sum();
+        let mut short = Merger::default();
+        let mut start = 0;
+        for (id, bytes) in &word {
+            short.symbols.push((*id, start));
+            start += bytes;
+        }
+        short.merge_short(&Placed, len);
+        let short: Vec<(u32, usize, usize)> = (0..short.symbols.len())
+            .map(|at| (short.symbols[at].0, short.symbols[at].1, short.end_of(at, len)))
+            .collect();
+        let mut long = Vec::new();
+        merge_long(&Placed, word.iter().copied(), len, |id, start, end| long.push((id, start, end)));
+        assert_eq!(short, long);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Byte-pair encoding by a list of merges.
 
 mod cache;
+mod long;
 pub(crate) mod merge;
 mod table;
 
@@ -129,6 +130,8 @@ pub(crate) struct Bpe {
 pub(crate) type Merge<'m> = (Option<(&'m [u8], &'m [u8])>, &'m [u8]);
 
 impl Pairs for Bpe {
+    const BY_PLACE: bool = false;
+
     #[inline]
     fn pair(&self, left: u32, right: u32, _start: usize, _end: usize) -> Option<(u32, u32)> {
         self.merges.get(left, right)

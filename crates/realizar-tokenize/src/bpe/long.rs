@@ -1,0 +1,302 @@
+//! Merging the symbols of a long word in little memory: four bytes for each symbol, and the positions that wait.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+
+use super::merge::{NO_SYMBOL, Pairs};
+
+/// Merges words of any length in O(n log n): positions wait in one queue per priority, and the chain of symbols is kept
+/// in boundary tags.
+pub(super) fn merge_long(
+    pairs: &impl Pairs,
+    symbols: impl Iterator<Item = (u32, usize)>,
+    len: usize,
+    mut emit: impl FnMut(u32, usize, usize),
+) {
+    let mut chain = Chain::new(symbols, len);
+    let count = chain.slots.len();
+    let mut waiting: BTreeMap<u32, Queue> = BTreeMap::new();
+    let mut start = 0;
+    while let Some((middle, end)) = chain.two_from(start) {
+        if let Some((priority, _)) = chain.pair(pairs, start, middle, end) {
+            waiting.entry(priority).or_default().push_sorted(start, count);
+        }
+        start = middle;
+    }
+    waiting.values_mut().for_each(Queue::seal);
+    while let Some(mut entry) = waiting.first_entry() {
+        let priority = *entry.key();
+        let Some(start) = entry.get_mut().pop() else {
+            entry.remove();
+            continue;
+        };
+        let Some((middle, end)) = chain.two_from(start) else { continue };
+        // The entry may be out of date: look again.
+        match chain.pair(pairs, start, middle, end) {
+            Some((again, merged)) if again == priority => chain.join(start, middle, end, merged),
+            _ => continue,
+        }
+        let before = chain.start_before(start).map(|before| (before, start, end));
+        let after = chain.end_of(end).map(|after| (start, end, after));
+        for (left, right, end) in [before, after].into_iter().flatten() {
+            if let Some((priority, _)) = chain.pair(pairs, left, right, end) {
+                waiting.entry(priority).or_default().push(left, count);
+            }
+        }
+    }
+    drop(waiting);
+    let (mut start, mut at) = (0, 0);
+    while let Some(end) = chain.end_of(start) {
+        let until = chain.places.of(end);
+        emit(chain.id(start), at, until);
+        (start, at) = (end, until);
+    }
+}
+
+/// Positions of one priority, taken in ascending order.
+#[derive(Debug)]
+enum Queue {
+    Few {
+        /// Descending once sealed; taken from the end.
+        sorted: Vec<u32>,
+        late: BinaryHeap<Reverse<u32>>,
+    },
+    Many(Set),
+}
+
+impl Default for Queue {
+    fn default() -> Self {
+        Self::Few { sorted: Vec::new(), late: BinaryHeap::new() }
+    }
+}
+
+impl Queue {
+    /// Positions in ascending order, before anything is taken; of `count` that there are.
+    fn push_sorted(&mut self, at: usize, count: usize) {
+        match self {
+            Self::Few { sorted, .. } => sorted.push(at as u32),
+            Self::Many(set) => set.insert(at),
+        }
+        self.grow(count);
+    }
+
+    fn seal(&mut self) {
+        if let Self::Few { sorted, .. } = self {
+            sorted.reverse();
+            sorted.shrink_to_fit();
+        }
+    }
+
+    fn push(&mut self, at: usize, count: usize) {
+        match self {
+            Self::Few { late, .. } => late.push(Reverse(at as u32)),
+            Self::Many(set) => set.insert(at),
+        }
+        self.grow(count);
+    }
+
+    /// Where a set takes less memory, it becomes one.
+    fn grow(&mut self, count: usize) {
+        let Self::Few { sorted, late } = self else { return };
+        if sorted.len() + late.len() <= (count / 32).max(64) {
+            return;
+        }
+        let mut set = Set::new(count);
+        sorted.iter().chain(late.iter().map(|Reverse(at)| at)).for_each(|at| set.insert(*at as usize));
+        *self = Self::Many(set);
+    }
+
+    fn pop(&mut self) -> Option<usize> {
+        let (sorted, late) = match self {
+            Self::Few { sorted, late } => (sorted, late),
+            Self::Many(set) => return set.pop(),
+        };
+        let at = match (sorted.last(), late.peek()) {
+            (Some(sorted), Some(Reverse(first))) if first < sorted => late.pop().map(|Reverse(at)| at),
+            (None, _) => late.pop().map(|Reverse(at)| at),
+            _ => sorted.pop(),
+        };
+        at.map(|at| at as usize)
+    }
+}
+
+/// A set of numbers as bits; each level has a bit for each word of the one below that is not empty.
+#[derive(Debug)]
+struct Set {
+    levels: Vec<Vec<u64>>,
+}
+
+impl Set {
+    fn new(count: usize) -> Self {
+        let mut levels = Vec::new();
+        let mut words = count;
+        while words > 1 || levels.is_empty() {
+            words = words.div_ceil(64);
+            levels.push(vec![0; words.max(1)]);
+        }
+        Self { levels }
+    }
+
+    fn insert(&mut self, mut at: usize) {
+        for level in &mut self.levels {
+            if let Some(word) = level.get_mut(at / 64) {
+                let empty = *word == 0;
+                *word |= 1 << (at % 64);
+                if !empty {
+                    return;
+                }
+            }
+            at /= 64;
+        }
+    }
+
+    /// Takes out the lowest.
+    fn pop(&mut self) -> Option<usize> {
+        let mut at = 0;
+        for level in self.levels.iter().rev() {
+            let word = level.get(at).filter(|word| **word != 0)?;
+            at = at * 64 + word.trailing_zeros() as usize;
+        }
+        let mut clear = at;
+        for level in &mut self.levels {
+            if let Some(word) = level.get_mut(clear / 64) {
+                *word &= !(1 << (clear % 64));
+                if *word != 0 {
+                    break;
+                }
+            }
+            clear /= 64;
+        }
+        Some(at)
+    }
+}
+
+/// Where symbols begin in the text, by their numbers.
+#[derive(Debug)]
+struct Places {
+    /// A bit for each byte that a symbol begins with; empty where each symbol is a byte.
+    starts: Vec<u64>,
+    /// The place of every `SAMPLE`th symbol.
+    samples: Vec<u32>,
+    len: usize,
+}
+
+const SAMPLE: usize = 16;
+
+impl Places {
+    fn of(&self, symbol: usize) -> usize {
+        if self.starts.is_empty() {
+            return symbol.min(self.len);
+        }
+        let Some(sample) = self.samples.get(symbol / SAMPLE) else { return self.len };
+        let mut at = *sample as usize / 64;
+        let mut mask = u64::MAX << (sample % 64);
+        let mut left = symbol % SAMPLE;
+        while let Some(word) = self.starts.get(at) {
+            let mut word = word & mask;
+            let ones = word.count_ones() as usize;
+            if left < ones {
+                (0..left).for_each(|_| word &= word - 1);
+                return at * 64 + word.trailing_zeros() as usize;
+            }
+            left -= ones;
+            mask = u64::MAX;
+            at += 1;
+        }
+        self.len
+    }
+}
+
+/// What a slot is: a symbol of its own, the first slot of a longer one, or one that is not the first.
+const ALONE: u32 = 0;
+const FIRST: u32 = 1 << 30;
+const INSIDE: u32 = 1 << 31;
+const ID: u32 = FIRST - 1;
+
+/// The chain of symbols, known by the number of their first slot; each was a slot of its own. The second and the last slot
+/// of a symbol hold the number of its slots. (A token has at most 65535 bytes.)
+struct Chain {
+    slots: Vec<u32>,
+    places: Places,
+}
+
+impl Chain {
+    fn new(symbols: impl Iterator<Item = (u32, usize)>, len: usize) -> Self {
+        let mut slots = Vec::new();
+        let mut places = Places { starts: vec![0; len / 64 + 1], samples: Vec::new(), len };
+        let mut start = 0;
+        for (id, bytes) in symbols {
+            if slots.len() % SAMPLE == 0 {
+                places.samples.push(start as u32);
+            }
+            if let Some(word) = places.starts.get_mut(start / 64) {
+                *word |= 1 << (start % 64);
+            }
+            slots.push(ALONE | (id & ID));
+            start += bytes;
+        }
+        if slots.len() == len {
+            (places.starts, places.samples) = (Vec::new(), Vec::new());
+        }
+        Self { slots, places }
+    }
+
+    #[inline]
+    fn pair(&self, pairs: &impl Pairs, start: usize, middle: usize, end: usize) -> Option<(u32, u32)> {
+        by_place(pairs, self, start, middle, end)
+    }
+
+    fn id(&self, start: usize) -> u32 {
+        match self.slots.get(start) {
+            Some(slot) if slot & ID != ID => slot & ID,
+            _ => NO_SYMBOL,
+        }
+    }
+
+    /// End of the symbol that starts here; `None` where none does.
+    #[inline]
+    fn end_of(&self, start: usize) -> Option<usize> {
+        match *self.slots.get(start)? {
+            slot if slot & INSIDE != 0 => None,
+            slot if slot & FIRST != 0 => Some(start + (self.slots.get(start + 1)? & !INSIDE) as usize),
+            _ => Some(start + 1),
+        }
+    }
+
+    /// Ends of the symbol that starts here and of the one after it.
+    #[inline]
+    fn two_from(&self, start: usize) -> Option<(usize, usize)> {
+        let middle = self.end_of(start)?;
+        Some((middle, self.end_of(middle)?))
+    }
+
+    #[inline]
+    fn start_before(&self, start: usize) -> Option<usize> {
+        let last = start.checked_sub(1)?;
+        let slot = *self.slots.get(last)?;
+        let count = if slot & INSIDE == 0 { 1 } else { (slot & !INSIDE) as usize };
+        start.checked_sub(count)
+    }
+
+    fn join(&mut self, start: usize, middle: usize, end: usize, id: u32) {
+        let count = INSIDE | (end - start) as u32;
+        for (at, slot) in [(middle, count), (start, FIRST | (id & ID)), (start + 1, count), (end - 1, count)]
+        {
+            if let Some(place) = self.slots.get_mut(at) {
+                *place = slot;
+            }
+        }
+    }
+}
+
+#[inline]
+fn by_place<P: Pairs>(
+    pairs: &P,
+    chain: &Chain,
+    start: usize,
+    middle: usize,
+    end: usize,
+) -> Option<(u32, u32)> {
+    let (from, to) = if P::BY_PLACE { (chain.places.of(start), chain.places.of(end)) } else { (0, 0) };
+    pairs.pair(chain.id(start), chain.id(middle), from, to)
+}
