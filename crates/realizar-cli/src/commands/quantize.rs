@@ -115,7 +115,8 @@ pub(crate) fn run(args: QuantizeArgs, interrupt: &Interrupt) -> Result<(), CliEr
     let source = load::source(&args.input)?;
     load::warn_of(source.warnings(), args.compute.quiet);
     let input_files = files::of_source(&args.input, source.as_ref());
-    files::refuse_same(&args.output, &files::kept(&args.input, &input_files), args.imatrix.as_deref())?;
+    let kept = files::kept(&args.input, source.as_ref(), &input_files);
+    files::refuse_same(&args.output, &kept, args.imatrix.as_deref())?;
     let weights = realizar_engine::gguf_view(source.as_ref())?;
     load::warn_of(weights.warnings(), args.compute.quiet);
     let imatrix = args.imatrix.as_deref().map(Imatrix::open).transpose()?;

@@ -227,6 +227,27 @@ fn the_source_is_never_written_over() {
 
 #[cfg(unix)]
 #[test]
+fn what_belongs_to_one_shard_is_never_written_over() {
+    let folder = folder();
+    let model = folder.path().join("model");
+    run(&["convert".into(), data("shapes.gguf"), model.clone(), "-q".into()]).ok("a folder");
+    let before = names(&model);
+    assert!(before.iter().any(|name| name == "config.json"), "{before:?}");
+    let shard = model.join("model.safetensors");
+    for name in &before {
+        let bytes = fs::read(model.join(name)).expect("a file");
+        run(&["quantize".into(), shard.clone(), model.join(name), "Q8_0".into()]).refused(
+            name,
+            1,
+            &["a file that is being read"],
+        );
+        assert_eq!(fs::read(model.join(name)).expect("a file"), bytes, "{name}");
+    }
+    run(&["quantize".into(), shard, model.join("new.gguf"), "Q8_0".into(), "-q".into()]).ok("beside it");
+}
+
+#[cfg(unix)]
+#[test]
 fn a_full_disk_leaves_what_was_there() {
     let folder = folder();
     let out = folder.path().join("out.gguf");

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use realizar_format::TensorSource;
+use realizar_format::{Format, TensorSource};
 
 use super::error::QuantizeError;
 
@@ -28,9 +28,18 @@ pub(super) fn of_source(input: &Path, source: &dyn TensorSource) -> Vec<PathBuf>
     }
 }
 
-/// What OUT must not be: the files of the source, and whatever else lies in its folder.
-pub(super) fn kept(input: &Path, source_files: &[PathBuf]) -> Vec<PathBuf> {
-    if input.is_dir() { listed(input, |_| true) } else { source_files.to_vec() }
+/// What OUT must not be: the files of the source, and what lies beside them and may belong to them, such as `config.json`
+/// beside one shard. A GGUF file is all that its model is.
+pub(super) fn kept(input: &Path, source: &dyn TensorSource, source_files: &[PathBuf]) -> Vec<PathBuf> {
+    if input.is_dir() {
+        return listed(input, |_| true);
+    }
+    let mut files = source_files.to_vec();
+    if source.path().is_some() && source.format() != Format::Gguf {
+        let folder = input.parent().filter(|folder| !folder.as_os_str().is_empty());
+        files.extend(listed(folder.unwrap_or(Path::new(".")), |name| !name.ends_with(".gguf")));
+    }
+    files
 }
 
 fn listed(folder: &Path, wanted: impl Fn(&str) -> bool) -> Vec<PathBuf> {
