@@ -65,6 +65,18 @@ struct Part {
     values: Values,
 }
 
+impl Part {
+    /// A matrix whose product keeps the size of what it multiplies.
+    fn matrix(name: String, rows: usize, cols: usize) -> Self {
+        Self { name, dims: vec![rows, cols], values: Values::Normal(1.0 / (cols as f32).sqrt()) }
+    }
+
+    /// The gain of a norm.
+    fn gain(name: String, size: usize) -> Self {
+        Self { name, dims: vec![size], values: Values::GAIN }
+    }
+}
+
 /// What a tensor is filled with.
 #[derive(Debug, Clone, Copy)]
 enum Values {

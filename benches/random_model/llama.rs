@@ -96,11 +96,6 @@ impl Llama {
     pub(super) fn parts(&self) -> Vec<Part> {
         let (queries, keys) = (self.heads * self.head_dim, self.kv_heads * self.head_dim);
         let mut parts = Vec::new();
-        let matrix = |parts: &mut Vec<Part>, name: String, rows: usize, cols: usize| {
-            let values = Values::Normal(1.0 / (cols as f32).sqrt());
-            parts.push(Part { name, dims: vec![rows, cols], values });
-        };
-        let gain = |name: String| Part { name, dims: vec![self.hidden], values: Values::GAIN };
         parts.push(Part {
             name: "token_embd.weight".to_owned(),
             dims: vec![self.vocab, self.hidden],
@@ -112,19 +107,19 @@ impl Llama {
         }
         for layer in 0..self.layers {
             let name = |part: &str| format!("blk.{layer}.{part}.weight");
-            parts.push(gain(name("attn_norm")));
-            matrix(&mut parts, name("attn_q"), queries, self.hidden);
-            matrix(&mut parts, name("attn_k"), keys, self.hidden);
-            matrix(&mut parts, name("attn_v"), keys, self.hidden);
-            matrix(&mut parts, name("attn_output"), self.hidden, queries);
-            parts.push(gain(name("ffn_norm")));
-            matrix(&mut parts, name("ffn_gate"), self.ffn, self.hidden);
-            matrix(&mut parts, name("ffn_up"), self.ffn, self.hidden);
-            matrix(&mut parts, name("ffn_down"), self.hidden, self.ffn);
+            parts.push(Part::gain(name("attn_norm"), self.hidden));
+            parts.push(Part::matrix(name("attn_q"), queries, self.hidden));
+            parts.push(Part::matrix(name("attn_k"), keys, self.hidden));
+            parts.push(Part::matrix(name("attn_v"), keys, self.hidden));
+            parts.push(Part::matrix(name("attn_output"), self.hidden, queries));
+            parts.push(Part::gain(name("ffn_norm"), self.hidden));
+            parts.push(Part::matrix(name("ffn_gate"), self.ffn, self.hidden));
+            parts.push(Part::matrix(name("ffn_up"), self.ffn, self.hidden));
+            parts.push(Part::matrix(name("ffn_down"), self.hidden, self.ffn));
         }
-        parts.push(gain("output_norm.weight".to_owned()));
+        parts.push(Part::gain("output_norm.weight".to_owned(), self.hidden));
         if !self.tied {
-            matrix(&mut parts, "output.weight".to_owned(), self.vocab, self.hidden);
+            parts.push(Part::matrix("output.weight".to_owned(), self.vocab, self.hidden));
         }
         parts
     }

@@ -64,11 +64,6 @@ impl Qwen35 {
         let (hidden, inner) = (self.hidden, self.groups * self.state);
         let (queries, keys) = (self.heads * self.head_dim, self.kv_heads * self.head_dim);
         let mut parts = Vec::new();
-        let matrix = |parts: &mut Vec<Part>, name: String, rows: usize, cols: usize| {
-            let values = Values::Normal(1.0 / (cols as f32).sqrt());
-            parts.push(Part { name, dims: vec![rows, cols], values });
-        };
-        let gain = |name: String, size: usize| Part { name, dims: vec![size], values: Values::GAIN };
         parts.push(Part {
             name: "token_embd.weight".to_owned(),
             dims: vec![self.vocab, hidden],
@@ -77,19 +72,19 @@ impl Qwen35 {
         for layer in 0..self.layers {
             let name = |part: &str| format!("blk.{layer}.{part}");
             let weight = |part: &str| format!("blk.{layer}.{part}.weight");
-            parts.push(gain(weight("attn_norm"), hidden));
-            parts.push(gain(weight("post_attention_norm"), hidden));
+            parts.push(Part::gain(weight("attn_norm"), hidden));
+            parts.push(Part::gain(weight("post_attention_norm"), hidden));
             if (layer + 1) % INTERVAL == 0 {
                 // Queries, each beside its gate.
-                matrix(&mut parts, weight("attn_q"), 2 * queries, hidden);
-                matrix(&mut parts, weight("attn_k"), keys, hidden);
-                matrix(&mut parts, weight("attn_v"), keys, hidden);
-                matrix(&mut parts, weight("attn_output"), hidden, queries);
-                parts.push(gain(weight("attn_q_norm"), self.head_dim));
-                parts.push(gain(weight("attn_k_norm"), self.head_dim));
+                parts.push(Part::matrix(weight("attn_q"), 2 * queries, hidden));
+                parts.push(Part::matrix(weight("attn_k"), keys, hidden));
+                parts.push(Part::matrix(weight("attn_v"), keys, hidden));
+                parts.push(Part::matrix(weight("attn_output"), hidden, queries));
+                parts.push(Part::gain(weight("attn_q_norm"), self.head_dim));
+                parts.push(Part::gain(weight("attn_k_norm"), self.head_dim));
             } else {
-                matrix(&mut parts, weight("attn_qkv"), 3 * inner, hidden);
-                matrix(&mut parts, weight("attn_gate"), inner, hidden);
+                parts.push(Part::matrix(weight("attn_qkv"), 3 * inner, hidden));
+                parts.push(Part::matrix(weight("attn_gate"), inner, hidden));
                 let values = Values::Around { middle: 0.0, deviation: 0.3 };
                 parts.push(Part { name: weight("ssm_conv1d"), dims: vec![3 * inner, self.kernel], values });
                 let values = Values::Around { middle: -2.0, deviation: 0.5 };
@@ -97,16 +92,16 @@ impl Qwen35 {
                 // Decay: below zero.
                 let values = Values::Around { middle: -4.0, deviation: 0.5 };
                 parts.push(Part { name: name("ssm_a"), dims: vec![self.groups], values });
-                matrix(&mut parts, weight("ssm_alpha"), self.groups, hidden);
-                matrix(&mut parts, weight("ssm_beta"), self.groups, hidden);
-                parts.push(gain(weight("ssm_norm"), self.state));
-                matrix(&mut parts, weight("ssm_out"), hidden, inner);
+                parts.push(Part::matrix(weight("ssm_alpha"), self.groups, hidden));
+                parts.push(Part::matrix(weight("ssm_beta"), self.groups, hidden));
+                parts.push(Part::gain(weight("ssm_norm"), self.state));
+                parts.push(Part::matrix(weight("ssm_out"), hidden, inner));
             }
-            matrix(&mut parts, weight("ffn_gate"), self.ffn, hidden);
-            matrix(&mut parts, weight("ffn_up"), self.ffn, hidden);
-            matrix(&mut parts, weight("ffn_down"), hidden, self.ffn);
+            parts.push(Part::matrix(weight("ffn_gate"), self.ffn, hidden));
+            parts.push(Part::matrix(weight("ffn_up"), self.ffn, hidden));
+            parts.push(Part::matrix(weight("ffn_down"), hidden, self.ffn));
         }
-        parts.push(gain("output_norm.weight".to_owned(), hidden));
+        parts.push(Part::gain("output_norm.weight".to_owned(), hidden));
         parts
     }
 

@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod bad_states;
+mod denormals;
 mod determinism;
 mod encoders;
 mod every_key;

@@ -1,9 +1,4 @@
 //! Row 62: weights that are all but zero cost no more time than others.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on ends")]
-
-#[path = "../tests/model/file.rs"]
-#[allow(dead_code, clippy::allow_attributes, reason = "shared with the other tests")]
-mod file;
 
 use std::path::Path;
 use std::sync::Arc;
