@@ -4,8 +4,11 @@
 
 #![expect(clippy::print_stdout, reason = "an example shows its result")]
 
+mod gaussian;
+
 use std::time::{Duration, Instant};
 
+use gaussian::gaussian;
 use realizar_quant::{Codec, DType, Importance, QuantError, decode, encode};
 
 /// Columns of the row that is encoded.
@@ -53,17 +56,4 @@ fn fastest(mut run: impl FnMut() -> Result<(), QuantError>) -> Result<Duration, 
         best = best.min(start.elapsed());
     }
     Ok(best)
-}
-
-/// Normal numbers of standard deviation 1, always the same.
-fn gaussian(len: usize) -> Vec<f32> {
-    let mut state = 0x2545_f491_4f6c_dd1d_u64;
-    let mut uniform = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        ((state >> 40) as f64 + 0.5) / f64::from(1 << 24)
-    };
-    let normal = |_| ((-2.0 * uniform().ln()).sqrt() * (std::f64::consts::TAU * uniform()).cos()) as f32;
-    (0..len).map(normal).collect()
 }

@@ -1,25 +1,16 @@
 //! The table of formats in the book: its sizes and errors are those of the code.
 
+#[path = "../examples/gaussian/mod.rs"]
+mod gaussian;
+
 use std::fmt::Write;
 use std::path::Path;
 
+use gaussian::gaussian;
 use realizar_quant::{Codec, DType, Importance, decode, encode};
 
 /// As in the example that prints the table.
 const COLUMNS: usize = 8192;
-
-/// Normal numbers of standard deviation 1, always the same.
-fn gaussian(len: usize) -> Vec<f32> {
-    let mut state = 0x2545_f491_4f6c_dd1d_u64;
-    let mut uniform = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        ((state >> 40) as f64 + 0.5) / f64::from(1 << 24)
-    };
-    let normal = |_| ((-2.0 * uniform().ln()).sqrt() * (std::f64::consts::TAU * uniform()).cos()) as f32;
-    (0..len).map(normal).collect()
-}
 
 #[test]
 fn the_book_tells_sizes_and_errors_as_they_are() {

@@ -1,7 +1,11 @@
 //! What holds for any row: errors within bounds, zero stays zero, signs mirror, nothing panics.
 
+#[path = "../examples/gaussian/mod.rs"]
+mod gaussian;
+
 use std::ops::Range;
 
+use gaussian::gaussian;
 use proptest::prelude::{
     Just, ProptestConfig, Strategy, any, prop, prop_assert, prop_assert_eq, prop_oneof, proptest,
 };
@@ -27,19 +31,6 @@ fn decoded(dtype: DType, bytes: &[u8], elems: usize) -> Vec<f32> {
 
 fn round_trip(codec: &Codec, row: &[f32]) -> Vec<f32> {
     decoded(codec.dtype, &encoded(codec, row, &vec![1.0; row.len()]), row.len())
-}
-
-/// Gaussian numbers, always the same.
-fn gaussian(len: usize) -> Vec<f32> {
-    let mut state = 0x2545_f491_4f6c_dd1d_u64;
-    let mut uniform = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        ((state >> 40) as f64 + 0.5) / f64::from(1 << 24)
-    };
-    let normal = |_| ((-2.0 * uniform().ln()).sqrt() * (std::f64::consts::TAU * uniform()).cos()) as f32;
-    (0..len).map(normal).collect()
 }
 
 /// Error on gaussian weights, root mean square, in thousandths of a standard deviation: at most this.

@@ -94,6 +94,23 @@ pub(crate) fn best_first(a: &Candidate, b: &Candidate) -> Ordering {
 }
 
 #[cfg(test)]
+impl Candidates {
+    pub(crate) fn of(logits: &[f32]) -> Self {
+        let mut candidates = Self::default();
+        candidates.fill(logits);
+        candidates
+    }
+
+    pub(crate) fn of_probabilities(probabilities: &[f32]) -> Self {
+        Self::of(&probabilities.iter().map(|p| p.ln()).collect::<Vec<_>>())
+    }
+
+    pub(crate) fn ids(&self) -> Vec<u32> {
+        self.items.iter().map(|item| item.id).collect()
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -104,8 +121,7 @@ mod tests {
     #[test]
     fn prefixes_grow_without_losing_order() {
         let logits = [0.5, 3.0, -1.0, 3.0, 2.0, 0.0];
-        let mut candidates = Candidates::default();
-        candidates.fill(&logits);
+        let mut candidates = Candidates::of(&logits);
         assert_eq!(candidates.max_logit(), 3.0);
         for (n, expected) in [(1, vec![1]), (3, vec![1, 3, 4]), (2, vec![1, 3]), (9, vec![1, 3, 4, 0, 5, 2])]
         {
@@ -116,8 +132,7 @@ mod tests {
 
     #[test]
     fn cuts_keep_the_sorted_count_true() {
-        let mut candidates = Candidates::default();
-        candidates.fill(&[0.0, 1.0, 2.0, 3.0]);
+        let mut candidates = Candidates::of(&[0.0, 1.0, 2.0, 3.0]);
         candidates.sort_prefix(3);
         candidates.remove_first(1);
         assert_eq!(candidates.max_logit(), 2.0);

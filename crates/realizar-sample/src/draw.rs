@@ -32,12 +32,10 @@ mod tests {
 
     #[test]
     fn the_share_decides() {
-        let logits: Vec<f32> = [0.25f32, 0.0, 0.5, 0.25].iter().map(|p| p.ln()).collect();
         for (uniform, expected) in
             [(0.0, 0), (0.24, 0), (0.26, 2), (0.74, 2), (0.76, 3), (0.999_999_999, 3), (1.0, 3)]
         {
-            let mut candidates = Candidates::default();
-            candidates.fill(&logits);
+            let mut candidates = Candidates::of_probabilities(&[0.25, 0.0, 0.5, 0.25]);
             assert_eq!(pick(&mut candidates, uniform), expected, "{uniform}");
         }
     }
@@ -52,8 +50,7 @@ mod tests {
             ("high scores do not overflow", [100.0, 100.0, 0.0], 0.75, 1),
             ("low scores do not vanish", [-200.0, -200.0, -300.0], 0.75, 1),
         ] {
-            let mut candidates = Candidates::default();
-            candidates.fill(&logits);
+            let mut candidates = Candidates::of(&logits);
             assert_eq!(pick(&mut candidates, uniform), expected, "{name}");
         }
     }

@@ -21,8 +21,7 @@ mod tests {
 
     #[test]
     fn is_added_and_excludes() {
-        let mut candidates = Candidates::default();
-        candidates.fill(&[1.0, 2.0, 3e38]);
+        let mut candidates = Candidates::of(&[1.0, 2.0, 3e38]);
         assert_eq!(add(&mut candidates, &[(0, 4.0), (1, f32::NEG_INFINITY), (2, 3e38)]), Ok(()));
         let logits: Vec<f32> = candidates.items().iter().map(|item| item.logit).collect();
         assert_eq!(logits, [5.0, f32::NEG_INFINITY, f32::MAX]);

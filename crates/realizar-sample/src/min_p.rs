@@ -24,11 +24,9 @@ mod tests {
             ("a fifth", 0.2, vec![1, 2]),
             ("only the best", 1.0, vec![1]),
         ] {
-            let mut candidates = Candidates::default();
-            candidates.fill(&logits);
+            let mut candidates = Candidates::of(&logits);
             keep(&mut candidates, p);
-            let ids: Vec<u32> = candidates.items().iter().map(|item| item.id).collect();
-            assert_eq!(ids, expected, "{name}");
+            assert_eq!(candidates.ids(), expected, "{name}");
         }
     }
 }

@@ -102,8 +102,7 @@ mod tests {
 
     #[test]
     fn scores_stay_finite() {
-        let mut candidates = Candidates::default();
-        candidates.fill(&[3e38, -3e38]);
+        let mut candidates = Candidates::of(&[3e38, -3e38]);
         Penalties::new(&options(9, 0.01, 0.0, 0.0)).expect("effective").apply(&mut candidates, &[0, 1]);
         assert_eq!(candidates.items()[0].logit, f32::MAX);
     }

@@ -42,15 +42,9 @@ pub(crate) fn entropy(candidates: &Candidates) -> f64 {
 mod tests {
     use super::*;
 
-    fn filled(logits: &[f32]) -> Candidates {
-        let mut candidates = Candidates::default();
-        candidates.fill(logits);
-        candidates
-    }
-
     #[test]
     fn distances_to_the_best_are_divided() {
-        let mut candidates = filled(&[1.0, 3.0, f32::NEG_INFINITY]);
+        let mut candidates = Candidates::of(&[1.0, 3.0, f32::NEG_INFINITY]);
         scale(&mut candidates, 0.5);
         let scaled: Vec<f32> = candidates.items().iter().map(|item| item.logit).collect();
         assert_eq!(scaled, [-4.0, 0.0, f32::NEG_INFINITY]);
@@ -60,20 +54,23 @@ mod tests {
 
     #[test]
     fn entropy_of_known_distributions() {
-        assert!((entropy(&filled(&[2.0; 8])) - 8f64.ln()).abs() < 1e-6);
-        assert!(entropy(&filled(&[0.0, f32::NEG_INFINITY])).abs() < 1e-12);
+        assert!((entropy(&Candidates::of(&[2.0; 8])) - 8f64.ln()).abs() < 1e-6);
+        assert!(entropy(&Candidates::of(&[0.0, f32::NEG_INFINITY])).abs() < 1e-12);
     }
 
     #[test]
     fn temperature_follows_the_entropy() {
-        let flat = filled(&[1.0; 4]);
-        let peaked = filled(&[50.0, 0.0, 0.0, 0.0]);
+        let flat = Candidates::of(&[1.0; 4]);
+        let peaked = Candidates::of(&[50.0, 0.0, 0.0, 0.0]);
         assert!((dynamic(&flat, 1.0, 0.5, 1.0) - 1.5).abs() < 1e-6, "flat: the highest temperature");
         assert!((dynamic(&peaked, 1.0, 0.5, 1.0) - 0.5).abs() < 1e-6, "certain: the lowest");
         assert!((dynamic(&peaked, 0.2, 0.5, 1.0)).abs() < 1e-6, "never below zero");
-        assert_eq!(dynamic(&filled(&[1.0]), 0.7, 0.5, 1.0), 0.7, "one candidate: as set");
-        assert!((dynamic(&filled(&[1.0; 2]), 1.0, 0.5, 1.0) - 1.5).abs() < 1e-6, "two that are equal");
-        let half = filled(&[1.0, 1.0, f32::NEG_INFINITY, f32::NEG_INFINITY]);
+        assert_eq!(dynamic(&Candidates::of(&[1.0]), 0.7, 0.5, 1.0), 0.7, "one candidate: as set");
+        assert!(
+            (dynamic(&Candidates::of(&[1.0; 2]), 1.0, 0.5, 1.0) - 1.5).abs() < 1e-6,
+            "two that are equal"
+        );
+        let half = Candidates::of(&[1.0, 1.0, f32::NEG_INFINITY, f32::NEG_INFINITY]);
         assert!((dynamic(&half, 1.0, 0.5, 1.0) - 1.0).abs() < 1e-6, "half of the entropy: the middle");
         assert!((dynamic(&half, 1.0, 0.5, 2.0) - 0.75).abs() < 1e-6, "squared");
     }

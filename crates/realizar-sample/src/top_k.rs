@@ -24,11 +24,9 @@ mod tests {
             ("all", 4, vec![0, 1, 2, 3]),
             ("more than there are", 9, vec![0, 1, 2, 3]),
         ] {
-            let mut candidates = Candidates::default();
-            candidates.fill(&[2.0, 5.0, 2.0, 1.0]);
+            let mut candidates = Candidates::of(&[2.0, 5.0, 2.0, 1.0]);
             keep(&mut candidates, k);
-            let ids: Vec<u32> = candidates.items().iter().map(|item| item.id).collect();
-            assert_eq!(ids, expected, "{name}");
+            assert_eq!(candidates.ids(), expected, "{name}");
         }
     }
 }

@@ -27,8 +27,7 @@ mod tests {
         for (name, n, expected) in
             [("off", 0.0, 7), ("one deviation", 1.0, 3), ("two: the edge is kept", 2.0, 6), ("wide", 9.0, 6)]
         {
-            let mut candidates = Candidates::default();
-            candidates.fill(&logits);
+            let mut candidates = Candidates::of(&logits);
             keep(&mut candidates, n);
             assert_eq!(candidates.len(), expected, "{name}");
         }

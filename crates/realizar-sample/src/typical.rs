@@ -28,11 +28,9 @@ mod tests {
     use super::*;
 
     fn kept(probabilities: &[f32], p: f32) -> Vec<u32> {
-        let logits: Vec<f32> = probabilities.iter().map(|p| p.ln()).collect();
-        let mut candidates = Candidates::default();
-        candidates.fill(&logits);
+        let mut candidates = Candidates::of_probabilities(probabilities);
         keep(&mut candidates, p);
-        candidates.items().iter().map(|item| item.id).collect()
+        candidates.ids()
     }
 
     #[test]

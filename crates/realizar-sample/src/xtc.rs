@@ -35,10 +35,9 @@ mod tests {
             ("a single top choice stays", 1.0, 0.35, 0.0, vec![0, 1, 2, 3]),
             ("threshold over a half", 1.0, 0.51, 0.0, vec![0, 1, 2, 3]),
         ] {
-            let mut candidates = Candidates::default();
-            candidates.fill(&logits);
+            let mut candidates = Candidates::of(&logits);
             remove(&mut candidates, probability, threshold, uniform);
-            let mut ids: Vec<u32> = candidates.items().iter().map(|item| item.id).collect();
+            let mut ids = candidates.ids();
             if ids.len() == 3 {
                 ids[1..].sort_unstable();
             }
