@@ -62,11 +62,16 @@ impl Fallback {
                 let byte = symbol.get(at).copied().unwrap_or(0);
                 return Err(TokenizeError::NoToken { byte, offset: base + at });
             }
-            Unknown::Drop => {}
+            Unknown::Drop | Unknown::Vanish => {}
             Unknown::Token(id) => sink.token(id, base, end),
             Unknown::Fused(_) => waiting.0 = Some((waiting.0.map_or(base, |run| run.0), end)),
         }
         Ok(())
+    }
+
+    /// Whether each byte of a symbol has a token.
+    fn spells(&self, symbol: &[u8]) -> bool {
+        symbol.iter().all(|byte| self.bytes.get(*byte as usize).copied().flatten().is_some())
     }
 
     /// Ends a run of unknown symbols.
@@ -87,8 +92,10 @@ pub(crate) struct Waiting(Option<(usize, usize)>);
 pub(crate) enum Unknown {
     /// An error names it.
     Refuse,
-    /// It vanishes, as in the reference implementations of byte-level vocabularies; loading warns.
+    /// Nothing, but what is beside it stays apart, as in llama.cpp; loading warns.
     Drop,
+    /// Nothing, before anything is merged: what is beside it may merge, as in Hugging Face's library; loading warns.
+    Vanish,
     /// One token for each.
     Token(TokenId),
     /// One token for each run.
@@ -369,7 +376,17 @@ impl Bpe {
                 result = self.fallback.emit(symbol, base + start, &mut waiting, &mut recorder);
             }
         };
+        let kept = self.without_vanished(word);
         match self.unit {
+            _ if kept.is_some() => {
+                let kept = kept.unwrap_or_default();
+                let start_of = |index: usize| kept.get(index).map_or(0, |symbol| symbol.1 as usize);
+                let symbols = kept.iter().map(|symbol| (symbol.0, 1));
+                merger.merge(self, symbols, kept.len(), |id, first, after| {
+                    let last = start_of(after - 1);
+                    emit(id, start_of(first), last + self.unit_len(word, last));
+                });
+            }
             Unit::Byte => {
                 let symbols =
                     word.iter().map(|byte| (self.first.get(*byte as usize).copied().unwrap_or(NO_SYMBOL), 1));
@@ -390,6 +407,42 @@ impl Bpe {
             recorder.finish();
         }
         result
+    }
+
+    /// The symbols that are left of a word from which some vanish, and where each begins; nothing if none vanishes.
+    fn without_vanished(&self, word: &[u8]) -> Option<Vec<(u32, u32)>> {
+        if self.fallback.unknown != Unknown::Vanish {
+            return None;
+        }
+        let missing = |byte: &u8| self.first.get(*byte as usize) == Some(&NO_SYMBOL);
+        if self.unit == Unit::Byte && !word.iter().any(missing) {
+            return None;
+        }
+        let mut kept = Vec::new();
+        let (mut at, mut vanished) = (0, false);
+        while at < word.len() {
+            let end = at + self.unit_len(word, at);
+            let unit = word.get(at..end).unwrap_or(&[]);
+            let symbol = match (self.unit, unit) {
+                (Unit::Byte, [byte]) => self.first.get(*byte as usize).copied().unwrap_or(NO_SYMBOL),
+                _ => self.symbol(unit, at == 0, end == word.len()),
+            };
+            if symbol != NO_SYMBOL || self.fallback.spells(unit) {
+                kept.push((symbol, at as u32));
+            } else {
+                vanished = true;
+            }
+            at = end;
+        }
+        vanished.then_some(kept)
+    }
+
+    /// Bytes of the symbol that begins at `at`.
+    fn unit_len(&self, word: &[u8], at: usize) -> usize {
+        match (self.unit, word.get(at)) {
+            (Unit::Char, Some(lead)) => unicode::promised_len(*lead).min(word.len() - at),
+            _ => 1,
+        }
     }
 
     fn symbol(&self, char: &[u8], first: bool, last: bool) -> u32 {

@@ -334,7 +334,8 @@ fn bpe(
     let hidden = attrs.iter().map(control).collect();
     let bytes = if raw { hex_byte_tokens(texts) } else { Box::new([None; 256]) };
     let missing_hex = bytes.iter().filter(|token| token.is_none()).count();
-    let fallback = Fallback { bytes, unknown: Unknown::Drop };
+    let unknown = if compat == Compat::Original { Unknown::Vanish } else { Unknown::Drop };
+    let fallback = Fallback { bytes, unknown };
     let unit = if raw { Unit::Char } else { Unit::Byte };
     let mut bpe = Bpe::new(Arc::clone(texts), hidden, unit, fallback);
     let missing = if raw { missing_hex } else { bpe.missing_bytes() };

@@ -204,7 +204,7 @@ fn bpe(at: &At<'_>, byte_level: bool, warnings: &mut Vec<Warning>) -> Result<Mod
     let plain = affixes.prefix.is_empty() && affixes.suffix.is_empty() && !at.flag("byte_fallback", false)?;
     let raw = byte_level && plain;
     let unknown = match at.get("unk_token") {
-        None => Unknown::Drop,
+        None => Unknown::Vanish,
         Some(unk) => match texts.find(unk.text()?.as_bytes()) {
             None => return Err(unk.error("the unknown token is not in the vocabulary")),
             Some(id) if at.flag("fuse_unk", false)? => Unknown::Fused(id),

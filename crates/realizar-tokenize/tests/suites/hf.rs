@@ -150,3 +150,43 @@ fn bytes_are_spelt_where_the_model_needs_it_and_added_tokens_get_the_models_ids(
         assert_eq!(warned, if name == "ids" { 2 } else { 0 });
     }
 }
+
+#[test]
+fn what_has_no_token_vanishes_before_anything_is_merged() {
+    // What the library gives; its places are those of the text without the characters that have vanished.
+    let options = EncodeOptions { add_special: false, parse_special: false };
+    let ids_and_places = |model: Value, pre: Value, text: &str| {
+        let file = json!({"model": model, "pre_tokenizer": pre});
+        let tokenizer = Tokenizer::from_json(file.to_string().as_bytes()).unwrap();
+        let found = tokenizer.encode_with_offsets(text.as_bytes(), options).unwrap();
+        assert_eq!(tokenizer.encode_str(text, options).unwrap(), found.ids);
+        (found.ids, found.offsets)
+    };
+    let merges = json!(["a b", "ab c"]);
+    let vocab =
+        json!({"a": 0, "b": 1, "c": 2, "ab": 3, "abc": 4, "a$": 5, "c$": 6, "<0xC3>": 7, "<0xA9>": 8});
+    let plain = json!({"type": "BPE", "vocab": vocab, "merges": merges});
+    let bytes = json!({"type": "BPE", "vocab": vocab, "merges": merges, "byte_fallback": true});
+    let suffix = json!({"type": "BPE", "vocab": vocab, "merges": merges, "end_of_word_suffix": "$"});
+    let level = json!({"type": "ByteLevel", "add_prefix_space": false, "use_regex": false});
+    for (name, model, pre, text, ids, places) in [
+        ("between", &plain, json!(null), "a世b", vec![3], vec![(0, 5)]),
+        ("around", &plain, json!(null), "世ab世c世", vec![4], vec![(3, 9)]),
+        ("nothing", &plain, json!(null), "世界", vec![], vec![]),
+        ("whole", &plain, json!(null), "abc", vec![4], vec![(0, 3)]),
+        (
+            "bytes of another",
+            &bytes,
+            json!(null),
+            "aéb",
+            vec![0, 7, 8, 1],
+            vec![(0, 1), (1, 3), (1, 3), (3, 4)],
+        ),
+        ("bytes, too", &bytes, json!(null), "a世b", vec![3], vec![(0, 5)]),
+        ("a suffix of what vanishes", &suffix, json!(null), "ab世", vec![3], vec![(0, 2)]),
+        ("a suffix", &suffix, json!(null), "a世c", vec![0, 6], vec![(0, 1), (4, 5)]),
+        ("bytes of GPT-2", &plain, level, "aéb c", vec![4], vec![(0, 6)]),
+    ] {
+        assert_eq!(ids_and_places(model.clone(), pre, text), (ids, places), "{name}");
+    }
+}
