@@ -34,43 +34,65 @@ pub(crate) struct Cover {
     /// Scores times 10000, rounded; `None` where the score is not finite.
     scores: Vec<Option<i64>>,
     bytes: Box<[TokenId; 256]>,
+    /// Bytes of each token, and of the longest.
+    lens: Vec<u16>,
+    longest: usize,
 }
 
 const UNKNOWN_COST: i64 = 10_000_000;
+/// Less the length of the character.
 const NO_TOKEN: u32 = u32::MAX;
+const FIRST_NO_TOKEN: u32 = NO_TOKEN - 4;
 
 impl Cover {
-    pub(crate) fn new(trie: Trie, scores: &[f32], bytes: Box<[TokenId; 256]>) -> Self {
+    pub(crate) fn new(pieces: Vec<(&[u8], TokenId)>, scores: &[f32], bytes: Box<[TokenId; 256]>) -> Self {
         let rounded = |score: &f32| score.is_finite().then(|| (f64::from(*score) * 1e4).round() as i64);
-        Self { trie, scores: scores.iter().map(rounded).collect(), bytes }
+        let mut lens = vec![0; scores.len()];
+        for (text, id) in &pieces {
+            if let Some(len) = lens.get_mut(*id as usize) {
+                *len = text.len() as u16;
+            }
+        }
+        let longest = pieces.iter().map(|piece| piece.0.len()).max().unwrap_or(0);
+        let scores = scores.iter().map(rounded).collect();
+        Self { trie: Trie::new(pieces.into_iter()), scores, bytes, lens, longest }
     }
 
     /// Encodes well-formed text.
     pub(crate) fn encode(&self, text: &[u8], base: usize, sink: &mut dyn Sink) {
-        // Cost from each position to the end, and the token with which the best cover goes on.
-        let mut cost = vec![0i64; text.len() + 1];
-        let mut step = vec![(0u32, NO_TOKEN); text.len()];
+        // The cost from each position to the end, as far as a token reaches, and the token with which the best cover goes on.
+        let size = (self.longest.max(4) + 1).next_power_of_two();
+        let mut costs = vec![0i64; size];
+        let mut step = vec![NO_TOKEN; text.len()];
         let mut at = text.len();
         while at > 0 {
             at = unicode::step_back(text, at);
             let len = text.get(at).map_or(1, |lead| unicode::promised_len(*lead)).min(text.len() - at);
-            let behind = |end: usize| cost.get(end).copied().unwrap_or(0);
-            let mut best = (behind(at + len) + UNKNOWN_COST, (len as u32, NO_TOKEN));
+            let behind = |end: usize| costs.get(end & (size - 1)).copied().unwrap_or(0);
+            let mut best = (behind(at + len) + UNKNOWN_COST, NO_TOKEN - len as u32);
             for (end, id) in self.trie.prefixes(text, at) {
                 let Some(score) = self.scores.get(id as usize).copied().flatten() else { continue };
+                // Inside of a character nothing goes on.
+                if text.get(end).is_some_and(|byte| byte & 0xC0 == 0x80) {
+                    continue;
+                }
                 let through = behind(end) - score;
                 if through <= best.0 {
-                    best = (through, ((end - at) as u32, id));
+                    best = (through, id);
                 }
             }
-            if let (Some(cost), Some(step)) = (cost.get_mut(at), step.get_mut(at)) {
+            if let (Some(cost), Some(step)) = (costs.get_mut(at & (size - 1)), step.get_mut(at)) {
                 (*cost, *step) = best;
             }
         }
         let mut at = 0;
-        while let Some((len, id)) = step.get(at).copied() {
-            let end = at + len as usize;
-            if id == NO_TOKEN {
+        while let Some(id) = step.get(at).copied() {
+            let len = match id {
+                FIRST_NO_TOKEN.. => (NO_TOKEN - id).max(1) as usize,
+                _ => self.lens.get(id as usize).map_or(1, |len| (*len).max(1) as usize),
+            };
+            let end = at + len;
+            if id >= FIRST_NO_TOKEN {
                 for (at, byte) in (at..).zip(text.get(at..end).unwrap_or(&[])) {
                     let id = self.bytes.get(*byte as usize).copied().unwrap_or(0);
                     sink.token(id, base + at, base + at + 1);

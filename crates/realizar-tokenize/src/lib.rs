@@ -44,6 +44,7 @@ mod pattern;
 mod pretokenize;
 mod sentencepiece;
 mod sink;
+mod slots;
 mod special;
 mod spm;
 mod stream;

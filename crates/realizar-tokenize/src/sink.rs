@@ -14,6 +14,30 @@ impl Sink for Vec<TokenId> {
     }
 }
 
+/// Only the ids, in a list that grows by as little as a text allows: most of what encoding takes is this list.
+#[derive(Debug)]
+pub(crate) struct Ids {
+    pub(crate) ids: Vec<TokenId>,
+    step: usize,
+}
+
+impl Ids {
+    /// For a text of so many bytes.
+    pub(crate) fn of(bytes: usize) -> Self {
+        Self { ids: Vec::with_capacity(bytes / 4 + 4), step: bytes / 16 + 16 }
+    }
+}
+
+impl Sink for Ids {
+    #[inline]
+    fn token(&mut self, id: TokenId, _start: usize, _end: usize) {
+        if self.ids.len() == self.ids.capacity() {
+            self.ids.reserve_exact(self.step);
+        }
+        self.ids.push(id);
+    }
+}
+
 /// Only their number.
 #[derive(Debug, Default)]
 pub(crate) struct Count(pub(crate) usize);

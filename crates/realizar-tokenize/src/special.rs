@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use crate::TokenId;
 use crate::trie::Trie;
 use crate::wanted::Wanted;
+use crate::{TokenId, TokenizeError};
 
 /// A token that is found by its text as it stands.
 #[derive(Debug, Clone)]
@@ -25,6 +25,8 @@ pub(crate) struct Specials {
     trie: Trie,
     /// Of those that need not be asked for.
     plain: Trie,
+    /// Whether some entry swallows white space on its left.
+    strips_left: bool,
 }
 
 /// A piece of the text.
@@ -42,69 +44,63 @@ impl Specials {
         let trie = Trie::new(keys().map(|(_, text, index)| (text, index)));
         let plain =
             Trie::new(keys().filter(|(entry, ..)| !entry.control).map(|(_, text, index)| (text, index)));
-        Self { entries, trie, plain }
+        let strips_left = entries.iter().any(|entry| entry.strip.0);
+        Self { entries, trie, plain, strips_left }
     }
 
-    /// The text cut up; fragments are never empty.
-    pub(crate) fn cut(&self, text: &[u8], wanted: Wanted<'_>) -> Vec<Fragment> {
+    /// Calls `emit` with the parts of the text from left to right; they are never empty.
+    ///
+    /// Matches that overlap, and the white space that they may swallow, are looked at together; nothing is collected, so
+    /// that long runs of what is found in many lengths take no memory.
+    pub(crate) fn cut(
+        &self,
+        text: &[u8],
+        wanted: Wanted<'_>,
+        emit: &mut dyn FnMut(Fragment) -> Result<(), TokenizeError>,
+    ) -> Result<(), TokenizeError> {
+        let mut search = Search { specials: self, text, wanted, done: 0, emit };
         let trie = if wanted.looks_for_special() { &self.trie } else { &self.plain };
-        let mut found: Vec<(u32, usize, usize)> = Vec::new();
-        for (start, byte) in text.iter().enumerate() {
-            if trie.may_start(*byte) {
-                let here = trie.prefixes(text, start).filter_map(|(end, index)| {
-                    let index =
-                        if wanted.is_guarded() { self.at(text, (start, end), index, wanted)? } else { index };
-                    Some((index, start, end))
-                });
-                found.extend(here);
-            }
-        }
-        // By rank (longest first), then from left to right.
-        found.sort_unstable();
-        let mut taken: Vec<(usize, usize, TokenId, Range<usize>)> = Vec::new();
-        let mut same_rank: Vec<(usize, usize, TokenId, Range<usize>)> = Vec::new();
-        let mut rank = None;
-        for (index, start, end) in found {
-            let Some(entry) = self.entries.get(index as usize) else { continue };
-            if rank != Some(index) {
-                merge_sorted(&mut taken, &mut same_rank);
-                rank = Some(index);
-            }
-            // The gap between the cuts so far in which the match must lie.
-            let before = taken.partition_point(|cut| cut.0 < end && cut.1 <= start);
-            let low = before.checked_sub(1).and_then(|at| taken.get(at)).map_or(0, |cut| cut.1);
-            let high = taken.get(before).map_or(text.len(), |cut| cut.0);
-            let low = low.max(same_rank.last().map_or(0, |cut| cut.1));
-            if start < low || end > high {
+        let is_space = |at: usize| text.get(at).is_some_and(is_c_space);
+        let mut together: Option<Range<usize>> = None;
+        let mut space_until = 0;
+        for (start, _) in text.iter().enumerate().filter(|(_, byte)| trie.may_start(**byte)) {
+            let mut until = start;
+            search.each_at(start, text.len(), |index, end| {
+                let strips_right = self.entries.get(index as usize).is_some_and(|entry| entry.strip.1);
+                let mut to = end;
+                if strips_right && is_space(end) {
+                    space_until = space_until.max(end);
+                    while is_space(space_until) {
+                        space_until += 1;
+                    }
+                    to = space_until;
+                }
+                until = until.max(to);
+            });
+            if until == start {
                 continue;
             }
-            let (mut from, mut to) = (start, end);
-            while entry.strip.0 && from > low && text.get(from - 1).is_some_and(is_c_space) {
-                from -= 1;
+            let before = together.as_ref().map_or(0, |range| range.end);
+            let touches = start < before || (self.strips_left && (before..start).all(is_space));
+            match &mut together {
+                Some(range) if touches => range.end = range.end.max(until),
+                _ => {
+                    let mut from = start;
+                    while self.strips_left && from > before && is_space(from - 1) {
+                        from -= 1;
+                    }
+                    if let Some(range) = together.replace(from..until) {
+                        search.resolve(range)?;
+                    }
+                }
             }
-            while entry.strip.1 && to < high && text.get(to).is_some_and(is_c_space) {
-                to += 1;
-            }
-            same_rank.push((from, to, entry.id, start..end));
         }
-        merge_sorted(&mut taken, &mut same_rank);
-        let mut out = Vec::new();
-        let mut done = 0;
-        for (from, to, id, place) in taken {
-            if from > done {
-                out.push(Fragment::Text(done..from));
-            }
-            out.push(Fragment::Token(id, place));
-            done = to;
+        if let Some(range) = together {
+            search.resolve(range)?;
         }
-        if done < text.len() {
-            out.push(Fragment::Text(done..text.len()));
-        }
-        out
+        search.text_until(text.len())
     }
-}
 
-impl Specials {
     /// The entry that counts at a place: where a control token is not looked for, one with its text that is none.
     fn at(&self, text: &[u8], place: (usize, usize), index: u32, wanted: Wanted<'_>) -> Option<u32> {
         let control = self.entries.get(index as usize).is_some_and(|entry| entry.control);
@@ -115,21 +111,102 @@ impl Specials {
     }
 }
 
-fn merge_sorted<T: Ord2>(taken: &mut Vec<T>, more: &mut Vec<T>) {
-    if !more.is_empty() {
-        taken.append(more);
-        taken.sort_by_key(Ord2::start);
+/// What is still to be done in a stretch of the text, the next on top.
+enum Task {
+    /// Look for the entry that goes first in it.
+    Look(Range<usize>),
+    /// Cut it at one entry, from left to right.
+    Cut(Range<usize>, u32),
+    Token {
+        swallowed: Range<usize>,
+        id: TokenId,
+        place: Range<usize>,
+    },
+}
+
+/// One call of [`Specials::cut`].
+struct Search<'s, 'e> {
+    specials: &'s Specials,
+    text: &'s [u8],
+    wanted: Wanted<'s>,
+    /// What lies before has been given out.
+    done: usize,
+    emit: &'e mut dyn FnMut(Fragment) -> Result<(), TokenizeError>,
+}
+
+impl Search<'_, '_> {
+    /// Calls `found` with the entries that are found at `start` and end up to `high`, and their ends.
+    #[inline]
+    fn each_at(&self, start: usize, high: usize, mut found: impl FnMut(u32, usize)) {
+        let trie = if self.wanted.looks_for_special() { &self.specials.trie } else { &self.specials.plain };
+        for (end, index) in trie.prefixes(self.text, start).take_while(|(end, _)| *end <= high) {
+            let index = match self.wanted.is_guarded() {
+                true => self.specials.at(self.text, (start, end), index, self.wanted),
+                false => Some(index),
+            };
+            if let Some(index) = index {
+                found(index, end);
+            }
+        }
     }
-}
 
-/// What sorts a cut.
-trait Ord2 {
-    fn start(&self) -> usize;
-}
+    fn text_until(&mut self, end: usize) -> Result<(), TokenizeError> {
+        let range = self.done..end;
+        self.done = end;
+        if range.is_empty() { Ok(()) } else { (self.emit)(Fragment::Text(range)) }
+    }
 
-impl Ord2 for (usize, usize, TokenId, Range<usize>) {
-    fn start(&self) -> usize {
-        self.0
+    /// Cuts a stretch that no match reaches into or out of.
+    fn resolve(&mut self, range: Range<usize>) -> Result<(), TokenizeError> {
+        let mut tasks = vec![Task::Look(range)];
+        while let Some(task) = tasks.pop() {
+            match task {
+                Task::Look(range) => {
+                    let mut first = None;
+                    for start in range.clone() {
+                        self.each_at(start, range.end, |index, _| {
+                            first = Some(first.map_or(index, |first: u32| first.min(index)));
+                        });
+                    }
+                    tasks.extend(first.map(|index| Task::Cut(range, index)));
+                }
+                Task::Cut(range, index) => self.cut_at(range, index, &mut tasks),
+                Task::Token { swallowed, id, place } => {
+                    self.text_until(swallowed.start)?;
+                    self.done = swallowed.end;
+                    (self.emit)(Fragment::Token(id, place))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Cuts a stretch at the next match of an entry.
+    fn cut_at(&self, range: Range<usize>, index: u32, tasks: &mut Vec<Task>) {
+        let Some(entry) = self.specials.entries.get(index as usize) else { return };
+        let is_at = |start: &usize| {
+            let mut is = false;
+            if self.text.get(*start..).is_some_and(|rest| rest.starts_with(&entry.text)) {
+                self.each_at(*start, range.end, |found, _| is |= found == index);
+            }
+            is
+        };
+        let Some(start) = range.clone().find(is_at) else {
+            tasks.push(Task::Look(range));
+            return;
+        };
+        let end = start + entry.text.len();
+        let (mut from, mut to) = (start, end);
+        let is_space = |at: usize| self.text.get(at).is_some_and(is_c_space);
+        while entry.strip.0 && from > range.start && is_space(from - 1) {
+            from -= 1;
+        }
+        while entry.strip.1 && to < range.end && is_space(to) {
+            to += 1;
+        }
+        tasks.push(Task::Cut(to..range.end, index));
+        tasks.push(Task::Token { swallowed: from..to, id: entry.id, place: start..end });
+        tasks.push(Task::Look(range.start..from));
     }
 }
 
@@ -143,9 +220,79 @@ fn is_c_space(byte: &u8) -> bool {
 mod tests {
     use super::*;
     use crate::EncodeOptions;
+    use proptest::prelude::*;
 
     fn special(id: TokenId, text: &str, control: bool, strip: (bool, bool)) -> Special {
         Special { id, text: text.into(), control, strip }
+    }
+
+    fn cut(specials: &Specials, text: &[u8], wanted: Wanted<'_>) -> Vec<Fragment> {
+        let mut out = Vec::new();
+        specials
+            .cut(text, wanted, &mut |fragment| {
+                out.push(fragment);
+                Ok(())
+            })
+            .unwrap();
+        out
+    }
+
+    /// The rule as it is written: the longest first, in all that is left of the text.
+    fn cut_by_rule(specials: &Specials, text: &[u8], control: bool) -> Vec<Fragment> {
+        let mut parts = vec![(0..text.len(), Fragment::Text(0..text.len()))];
+        let mut seen: Vec<&[u8]> = Vec::new();
+        for entry in specials.entries.iter().filter(|entry| control || !entry.control) {
+            if seen.contains(&entry.text.as_slice()) {
+                continue;
+            }
+            seen.push(&entry.text);
+            let mut next = Vec::new();
+            for (range, part) in parts {
+                if matches!(part, Fragment::Token(..)) {
+                    next.push((range, part));
+                    continue;
+                }
+                let mut low = range.start;
+                let mut at = low;
+                while at + entry.text.len() <= range.end {
+                    if !text[at..range.end].starts_with(&entry.text) {
+                        at += 1;
+                        continue;
+                    }
+                    let (mut from, mut to) = (at, at + entry.text.len());
+                    while entry.strip.0 && from > low && is_c_space(&text[from - 1]) {
+                        from -= 1;
+                    }
+                    while entry.strip.1 && to < range.end && is_c_space(&text[to]) {
+                        to += 1;
+                    }
+                    next.push((low..from, Fragment::Text(low..from)));
+                    next.push((from..to, Fragment::Token(entry.id, at..at + entry.text.len())));
+                    (low, at) = (to, to);
+                }
+                next.push((low..range.end, Fragment::Text(low..range.end)));
+            }
+            parts = next;
+        }
+        parts.retain(|(range, part)| matches!(part, Fragment::Token(..)) || !range.is_empty());
+        parts.into_iter().map(|part| part.1).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn parts_are_those_of_the_rule(
+            entries in proptest::collection::vec(("[ab ]{1,4}", any::<[bool; 3]>()), 0..8),
+            text in "[abc \\n]{0,40}",
+            control in any::<bool>(),
+        ) {
+            let entries = entries.iter().zip(1..);
+            let entries =
+                entries.map(|((text, [control, left, right]), id)| special(id, text, *control, (*left, *right)));
+            let specials = Specials::new(entries.collect());
+            let wanted = Wanted::new(EncodeOptions { add_special: false, parse_special: control });
+            let expected = cut_by_rule(&specials, text.as_bytes(), control);
+            prop_assert_eq!(cut(&specials, text.as_bytes(), wanted), expected);
+        }
     }
 
     #[test]
@@ -166,7 +313,7 @@ mod tests {
             (" <s> <s> y", true, vec![Token(3, 1..4), Token(3, 5..8), Text(9..10)]),
         ] {
             let wanted = Wanted::new(EncodeOptions { add_special: false, parse_special: control });
-            assert_eq!(specials.cut(text.as_bytes(), wanted), expected, "{text:?}");
+            assert_eq!(cut(&specials, text.as_bytes(), wanted), expected, "{text:?}");
         }
     }
 
@@ -188,7 +335,7 @@ mod tests {
             (vec![0..9], vec![Token(2, 0..2), Text(2..3), Token(4, 3..6), Token(2, 6..8), Text(8..9)]),
         ] {
             let wanted = Wanted::guarded(options, &plain, 9).unwrap();
-            assert_eq!(specials.cut(b"<s><t><s>", wanted), expected, "{plain:?}");
+            assert_eq!(cut(&specials, b"<s><t><s>", wanted), expected, "{plain:?}");
         }
     }
 }

@@ -113,7 +113,7 @@ impl Spm {
         let symbols = chars(word).map(|char| (self.pieces.find(char).unwrap_or(NO_SYMBOL), char.len()));
         let mut result = Ok(());
         let mut waiting = Waiting::default();
-        scratch.merger.merge(&InWord { spm: self, word }, symbols, word.len(), |id, start, end| {
+        scratch.merger.merge(&InWord { spm: self, word }, symbols, |id, start, end| {
             if id != NO_SYMBOL {
                 self.fallback.flush(&mut waiting, &mut recorder);
                 recorder.token(id, base + start, base + end);

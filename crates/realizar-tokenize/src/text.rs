@@ -51,22 +51,48 @@ impl<'a> Prepared<'a> {
         if self.bytes.is_ascii() {
             return;
         }
+        if !self.places {
+            self.normalize_bytes(form);
+            return;
+        }
         let mut changed: Vec<Change> = Vec::new();
         let mut base = 0;
         for chunk in self.bytes.utf8_chunks() {
-            for range in normal::unsettled(chunk.valid(), form) {
+            normal::each_unsettled(chunk.valid(), form, |range| {
                 let part = chunk.valid().get(range.clone()).unwrap_or("");
                 changed.push((base + range.start..base + range.end, normal::normalize(part, form)));
-            }
+            });
             base += chunk.valid().len() + chunk.invalid().len();
         }
         if changed.is_empty() {
             return;
         }
-        let old = if self.places { self.all_spans() } else { Vec::new() };
+        let old = self.all_spans();
         let (out, spans) = splice(&self.bytes, &old, (0, 0), &changed);
-        self.spans = self.places.then_some(spans);
+        self.spans = Some(spans);
         self.bytes = Cow::Owned(out);
+    }
+
+    /// The same where nobody asks for places.
+    fn normalize_bytes(&mut self, form: Form) {
+        let (mut out, mut done, mut base) = (Vec::new(), 0, 0);
+        for chunk in self.bytes.utf8_chunks() {
+            let after = base + chunk.valid().len();
+            if let Some(new) = normal::normalized(chunk.valid(), form) {
+                if base == 0 {
+                    out = new.into_bytes();
+                } else {
+                    out.extend_from_slice(self.bytes.get(done..base).unwrap_or(&[]));
+                    out.extend_from_slice(new.as_bytes());
+                }
+                done = after;
+            }
+            base = after + chunk.invalid().len();
+        }
+        if done > 0 {
+            out.extend_from_slice(self.bytes.get(done..).unwrap_or(&[]));
+            self.bytes = Cow::Owned(out);
+        }
     }
 
     /// Rewrites the text character by character; what `write` appends stands for the character it is given.

@@ -147,15 +147,15 @@ impl Tiktoken {
         if let Some(bos) = self.bos.filter(|_| wanted.add_special) {
             sink.token(bos, 0, 0);
         }
-        for fragment in self.specials.cut(text, wanted) {
+        self.specials.cut(text, wanted, &mut |fragment| {
             match fragment {
                 Fragment::Token(id, place) => sink.token(id, place.start, place.end),
                 Fragment::Text(range) => {
                     self.text(text.get(range.clone()).unwrap_or(&[]), range.start, scratch, sink)?
                 }
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
     /// The pattern sees characters; what is not UTF-8 passes as one piece, byte by byte.
@@ -192,7 +192,7 @@ impl Tiktoken {
             let symbols =
                 word.iter().map(|byte| (self.first.get(*byte as usize).copied().unwrap_or(NO_SYMBOL), 1));
             let pairs = InWord(&self.ranks, word);
-            scratch.merger.merge(&pairs, symbols, word.len(), |id, start, end| {
+            scratch.merger.merge(&pairs, symbols, |id, start, end| {
                 recorder.token(id, base + start, base + end);
             });
         }

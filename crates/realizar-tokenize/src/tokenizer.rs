@@ -11,7 +11,7 @@ use crate::gguf::{Compat, GgufTokenizer, GgufVocab, find_ends};
 #[cfg(feature = "hf")]
 use crate::hf::{Encoding, HfTokenizer, Lossy};
 use crate::sentencepiece::SentencePiece;
-use crate::sink::{Count, Placed, Sink};
+use crate::sink::{Count, Ids, Placed, Sink};
 use crate::stream::StreamDecoder;
 use crate::tiktoken::Tiktoken;
 use crate::wanted::Wanted;
@@ -136,9 +136,9 @@ impl Tokenizer {
     /// # Errors
     /// A byte that has no token, or a text that is too long.
     pub fn encode(&self, text: &[u8], options: EncodeOptions) -> Result<Vec<TokenId>, TokenizeError> {
-        let mut ids = Vec::with_capacity(text.len() / 4 + 4);
+        let mut ids = Ids::of(text.len());
         self.encode_into(text, Wanted::new(options), &mut ids, false)?;
-        Ok(ids)
+        Ok(ids.ids)
     }
 
     /// The ids of a text of which others wrote a part, such as a chat: where `parse_special` is on, control tokens are not
@@ -175,9 +175,9 @@ impl Tokenizer {
         options: EncodeOptions,
     ) -> Result<Vec<TokenId>, TokenizeError> {
         let wanted = Wanted::guarded(options, plain, text.len())?;
-        let mut ids = Vec::with_capacity(text.len() / 4 + 4);
+        let mut ids = Ids::of(text.len());
         self.encode_into(text, wanted, &mut ids, false)?;
-        Ok(ids)
+        Ok(ids.ids)
     }
 
     /// The same for text that is known to be UTF-8.
@@ -253,8 +253,8 @@ impl Tokenizer {
             Inner::Hf(inner, _) => {
                 let lossy = Lossy::new(text, places || wanted.is_guarded());
                 let plain = lossy.ranges(wanted.plain());
-                let mut sink = lossy.sink(sink);
-                inner.encode(&lossy.text, wanted.with_plain(&plain), &mut scratch, &mut sink, places)
+                let (text, mut sink) = lossy.sink(sink);
+                inner.encode(text, wanted.with_plain(&plain), &mut scratch, &mut sink, places)
             }
         };
         self.give_back(scratch);

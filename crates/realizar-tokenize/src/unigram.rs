@@ -8,6 +8,7 @@
 use crate::bpe::{BpeScratch, WordCache, chars};
 use crate::lexicon::mix;
 use crate::sink::Sink;
+use crate::slots::Slots;
 use crate::spm::SPACE;
 use crate::trie::Trie;
 use crate::{TokenId, unicode};
@@ -64,8 +65,6 @@ const BLOCK: usize = 1 << 12;
 #[derive(Debug, Default)]
 pub(crate) struct Lattice {
     best: Vec<Best>,
-    /// For words longer than a block, the last token of the best way to each position, and then the next one from it.
-    links: Vec<u32>,
     /// Start, end and id, from right to left.
     path: Vec<(usize, usize, u32)>,
 }
@@ -279,7 +278,7 @@ impl Unigram {
     ) {
         let bytes = text.get(word.clone()).unwrap_or(&[]);
         if bytes.len() > BLOCK {
-            self.long_word(text, word, (base, with_bytes), lattice, state, sink);
+            self.long_word(text, word, (base, with_bytes), state, sink);
             return;
         }
         let rounding = self.rounding(state.total, bytes);
@@ -316,19 +315,20 @@ impl Unigram {
         text: &[u8],
         word: std::ops::Range<usize>,
         (base, with_bytes): (usize, bool),
-        lattice: &mut Lattice,
         state: &mut State,
         sink: &mut dyn Sink,
     ) {
         let mut from = word.start;
         while from < word.end {
-            let links = &mut lattice.links;
+            // The last token of the best way to each position.
+            let mut links = Slots::default();
             let end;
-            (end, state.total) = self.forward_links(text, from, word.end, state.total, links);
+            (end, state.total) = self.forward_links(text, from, word.end, state.total, &mut links);
             // The best way, turned round in its place.
             let (mut at, mut next) = (end - from, UNKNOWN);
-            while let Some(link) = links.get_mut(at) {
-                next = std::mem::replace(link, next);
+            while let Some(link) = links.get(at) {
+                links.set(at, next);
+                next = link;
                 if at == 0 {
                     break;
                 }
@@ -336,7 +336,8 @@ impl Unigram {
             }
             let mut start = from;
             while start < end {
-                let id = links.get(start - from).copied().unwrap_or(UNKNOWN);
+                let id = links.get(start - from).unwrap_or(UNKNOWN);
+                links.free_before(start - from);
                 let end = start + self.link_len(id);
                 if id >= FIRST_UNKNOWN || id == self.unknown {
                     state.run = Some((state.run.map_or(start, |run| run.0), end));
@@ -348,7 +349,6 @@ impl Unigram {
             }
             from = end;
         }
-        lattice.links = Vec::new();
     }
 
     /// Bytes of a token, or of an unknown character.
@@ -368,13 +368,12 @@ impl Unigram {
         from: usize,
         to: usize,
         total: f64,
-        links: &mut Vec<u32>,
+        links: &mut Slots,
     ) -> (usize, f64) {
         // Scores only as far as a piece reaches; nothing where no way has led yet.
         let size = (self.longest.max(4) + 1).next_power_of_two();
         let mut scores: Vec<Option<f64>> = vec![None; size];
         let slot = |at: usize| (at - from) & (size - 1);
-        links.clear();
         links.push(UNKNOWN);
         let text = text.get(..to).unwrap_or(&[]);
         let (mut at, mut farthest, mut here) = (from, from, total);
@@ -386,14 +385,15 @@ impl Unigram {
             let mut single = false;
             let mut reach = |end: usize, score: f64, id: u32| {
                 farthest = farthest.max(end);
-                if links.len() <= end - from {
-                    links.resize(end - from + 1, UNKNOWN);
+                while links.len() <= end - from {
+                    links.push(UNKNOWN);
                 }
                 let score = self.sum(here, score);
-                if let (Some(best), Some(link)) = (scores.get_mut(slot(end)), links.get_mut(end - from))
+                if let Some(best) = scores.get_mut(slot(end))
                     && best.is_none_or(|best| score > best)
                 {
-                    (*best, *link) = (Some(score), id);
+                    *best = Some(score);
+                    links.set(end - from, id);
                 }
             };
             for (end, id) in self.trie.prefixes(text, at) {
@@ -423,11 +423,12 @@ impl Unigram {
             sink.token(id, base + start, base + end);
             return;
         }
-        let tokens = symbol.iter().map(|byte| self.bytes.get(*byte as usize).copied().flatten());
-        let tokens: Option<Vec<TokenId>> = if with_bytes { tokens.collect() } else { None };
-        for id in tokens.unwrap_or_else(|| vec![self.unknown]) {
-            sink.token(id, base + start, base + end);
+        let token_of = |byte: &u8| self.bytes.get(*byte as usize).copied().flatten();
+        if !with_bytes || symbol.iter().any(|byte| token_of(byte).is_none()) {
+            sink.token(self.unknown, base + start, base + end);
+            return;
         }
+        symbol.iter().filter_map(token_of).for_each(|id| sink.token(id, base + start, base + end));
     }
 
     /// Fills `best` (relative to `from`) up to `to`, or up to a point before it through which every way goes: that point.

@@ -4,16 +4,17 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
 use super::merge::{NO_SYMBOL, Pairs};
+use crate::slots::Slots;
 
 /// Merges words of any length in O(n log n): positions wait in one queue per priority, and the chain of symbols is kept
-/// in boundary tags.
+/// in boundary tags. The word lies at `base`; returns where it ends.
 pub(super) fn merge_long(
     pairs: &impl Pairs,
     symbols: impl Iterator<Item = (u32, usize)>,
-    len: usize,
-    mut emit: impl FnMut(u32, usize, usize),
-) {
-    let mut chain = Chain::new(symbols, len);
+    base: usize,
+    emit: &mut impl FnMut(u32, usize, usize),
+) -> usize {
+    let mut chain = Chain::new(symbols, base);
     let count = chain.slots.len();
     let mut waiting: BTreeMap<u32, Queue> = BTreeMap::new();
     let mut start = 0;
@@ -45,12 +46,14 @@ pub(super) fn merge_long(
         }
     }
     drop(waiting);
-    let (mut start, mut at) = (0, 0);
+    let (mut start, mut at) = (0, base);
     while let Some(end) = chain.end_of(start) {
         let until = chain.places.of(end);
         emit(chain.id(start), at, until);
         (start, at) = (end, until);
+        chain.slots.free_before(start);
     }
+    at
 }
 
 /// Positions of one priority, taken in ascending order.
@@ -174,17 +177,23 @@ impl Set {
 /// Where symbols begin in the text, by their numbers.
 #[derive(Debug)]
 struct Places {
+    base: usize,
     /// A bit for each byte that a symbol begins with; empty where each symbol is a byte.
     starts: Vec<u64>,
-    /// The place of every `SAMPLE`th symbol.
+    /// The place of every `SAMPLE`th symbol, less `base`.
     samples: Vec<u32>,
+    /// All bytes.
     len: usize,
 }
 
-const SAMPLE: usize = 16;
+const SAMPLE: usize = 32;
 
 impl Places {
     fn of(&self, symbol: usize) -> usize {
+        self.base + self.inside(symbol)
+    }
+
+    fn inside(&self, symbol: usize) -> usize {
         if self.starts.is_empty() {
             return symbol.min(self.len);
         }
@@ -205,6 +214,33 @@ impl Places {
         }
         self.len
     }
+
+    fn push(&mut self, symbol: usize, bytes: usize) {
+        // As long as each symbol is a byte nothing is kept.
+        if self.starts.is_empty() {
+            if bytes == 1 {
+                self.len += 1;
+                return;
+            }
+            let before = self.len;
+            self.len = 0;
+            (0..before).for_each(|symbol| self.mark(symbol, 1));
+        }
+        self.mark(symbol, bytes);
+    }
+
+    fn mark(&mut self, symbol: usize, bytes: usize) {
+        if symbol.is_multiple_of(SAMPLE) {
+            self.samples.push(self.len as u32);
+        }
+        if self.starts.len() <= self.len / 64 {
+            self.starts.resize(self.len / 64 + 1, 0);
+        }
+        if let Some(word) = self.starts.get_mut(self.len / 64) {
+            *word |= 1 << (self.len % 64);
+        }
+        self.len += bytes;
+    }
 }
 
 /// What a slot is: a symbol of its own, the first slot of a longer one, or one that is not the first.
@@ -216,27 +252,17 @@ const ID: u32 = FIRST - 1;
 /// The chain of symbols, known by the number of their first slot; each was a slot of its own. The second and the last slot
 /// of a symbol hold the number of its slots. (A token has at most 65535 bytes.)
 struct Chain {
-    slots: Vec<u32>,
+    slots: Slots,
     places: Places,
 }
 
 impl Chain {
-    fn new(symbols: impl Iterator<Item = (u32, usize)>, len: usize) -> Self {
-        let mut slots = Vec::new();
-        let mut places = Places { starts: vec![0; len / 64 + 1], samples: Vec::new(), len };
-        let mut start = 0;
+    fn new(symbols: impl Iterator<Item = (u32, usize)>, base: usize) -> Self {
+        let mut slots = Slots::default();
+        let mut places = Places { base, starts: Vec::new(), samples: Vec::new(), len: 0 };
         for (id, bytes) in symbols {
-            if slots.len() % SAMPLE == 0 {
-                places.samples.push(start as u32);
-            }
-            if let Some(word) = places.starts.get_mut(start / 64) {
-                *word |= 1 << (start % 64);
-            }
+            places.push(slots.len(), bytes);
             slots.push(ALONE | (id & ID));
-            start += bytes;
-        }
-        if slots.len() == len {
-            (places.starts, places.samples) = (Vec::new(), Vec::new());
         }
         Self { slots, places }
     }
@@ -256,7 +282,7 @@ impl Chain {
     /// End of the symbol that starts here; `None` where none does.
     #[inline]
     fn end_of(&self, start: usize) -> Option<usize> {
-        match *self.slots.get(start)? {
+        match self.slots.get(start)? {
             slot if slot & INSIDE != 0 => None,
             slot if slot & FIRST != 0 => Some(start + (self.slots.get(start + 1)? & !INSIDE) as usize),
             _ => Some(start + 1),
@@ -273,7 +299,7 @@ impl Chain {
     #[inline]
     fn start_before(&self, start: usize) -> Option<usize> {
         let last = start.checked_sub(1)?;
-        let slot = *self.slots.get(last)?;
+        let slot = self.slots.get(last)?;
         let count = if slot & INSIDE == 0 { 1 } else { (slot & !INSIDE) as usize };
         start.checked_sub(count)
     }
@@ -282,9 +308,7 @@ impl Chain {
         let count = INSIDE | (end - start) as u32;
         for (at, slot) in [(middle, count), (start, FIRST | (id & ID)), (start + 1, count), (end - 1, count)]
         {
-            if let Some(place) = self.slots.get_mut(at) {
-                *place = slot;
-            }
+            self.slots.set(at, slot);
         }
     }
 }

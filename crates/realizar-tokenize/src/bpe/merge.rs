@@ -27,32 +27,44 @@ const NEVER: (u32, u32) = (u32::MAX, NO_SYMBOL);
 const SHORT: usize = 96;
 
 impl Merger {
-    /// Merges symbols, given as ids and lengths that add up to `len` bytes, as far as `pairs` allow, and calls `emit`
-    /// with the id, start and end of each that is left.
-    pub(crate) fn merge(
+    /// Merges symbols, given as ids and lengths, as far as `pairs` allow, and calls `emit` with the id, start and end of
+    /// each that is left.
+    pub(crate) fn merge<P: Pairs>(
         &mut self,
-        pairs: &impl Pairs,
-        mut symbols: impl Iterator<Item = (u32, usize)>,
-        len: usize,
+        pairs: &P,
+        symbols: impl Iterator<Item = (u32, usize)>,
         mut emit: impl FnMut(u32, usize, usize),
     ) {
-        self.symbols.clear();
-        let mut start = 0;
-        for (id, bytes) in symbols.by_ref().take(SHORT) {
-            self.symbols.push((id, start));
-            start += bytes;
-        }
-        if start < len {
-            let first =
-                self.symbols.iter().zip(self.symbols.iter().skip(1).map(|symbol| symbol.1).chain([start]));
-            let first: Vec<(u32, usize)> = first.map(|((id, start), end)| (*id, end - start)).collect();
-            merge_long(pairs, first.into_iter().chain(symbols), len, emit);
-            return;
-        }
-        self.merge_short(pairs, len);
-        for index in 0..self.symbols.len() {
-            if let Some(&(id, start)) = self.symbols.get(index) {
-                emit(id, start, self.end_of(index, len));
+        let mut symbols = symbols.peekable();
+        let mut from = 0;
+        // Nothing merges across a symbol that is in no pair, if pairs go by symbols.
+        let joins = |symbol: &(u32, usize)| P::BY_PLACE || symbol.0 != NO_SYMBOL;
+        while symbols.peek().is_some() {
+            self.symbols.clear();
+            let mut end = from;
+            while self.symbols.len() < SHORT
+                && let Some((id, bytes)) = symbols.next_if(joins)
+            {
+                self.symbols.push((id, end));
+                end += bytes;
+            }
+            if self.symbols.len() == SHORT && symbols.peek().is_some_and(joins) {
+                let ends = self.symbols.iter().skip(1).map(|symbol| symbol.1).chain([end]);
+                let first = self.symbols.iter().zip(ends).map(|((id, start), end)| (*id, end - start));
+                let rest = std::iter::from_fn(|| symbols.next_if(joins));
+                end = merge_long(pairs, first.chain(rest), from, &mut emit);
+            } else {
+                self.merge_short(pairs, end);
+                for index in 0..self.symbols.len() {
+                    if let Some(&(id, start)) = self.symbols.get(index) {
+                        emit(id, start, self.end_of(index, end));
+                    }
+                }
+            }
+            from = end;
+            while let Some((id, bytes)) = symbols.next_if(|symbol| !joins(symbol)) {
+                emit(id, from, from + bytes);
+                from += bytes;
             }
         }
     }
@@ -127,12 +139,13 @@ mod tests {
     proptest! {
         #[test]
         fn long_and_short_ways_agree(word in proptest::collection::vec((0u32..3, 1usize..4), 0..90)) {
-            let len = word.iter().map(|symbol| symbol.1).sum();
+            let len: usize = word.iter().map(|symbol| symbol.1).sum();
             let mut short = Vec::new();
-            Merger::default().merge(&Toy, word.iter().copied(), len, |id, start, end| short.push((id, start, end)));
+            Merger::default().merge(&Toy, word.iter().copied(), |id, start, end| short.push((id, start, end)));
             let mut long = Vec::new();
-            merge_long(&Toy, word.iter().copied(), len, |id, start, end| long.push((id, start, end)));
+            let end = merge_long(&Toy, word.iter().copied(), 7, &mut |id, start, end| long.push((id, start - 7, end - 7)));
             prop_assert_eq!(short, long);
+            prop_assert_eq!(end, len + 7);
         }
     }
 
@@ -170,14 +183,47 @@ mod tests {
             .map(|at| (short.symbols[at].0, short.symbols[at].1, short.end_of(at, len)))
             .collect();
         let mut long = Vec::new();
-        merge_long(&Placed, word.iter().copied(), len, |id, start, end| long.push((id, start, end)));
+        merge_long(&Placed, word.iter().copied(), 0, &mut |id, start, end| long.push((id, start, end)));
         assert_eq!(short, long);
+    }
+
+    /// Two equal symbols merge; there is no telling where they lie.
+    struct ByName;
+
+    impl Pairs for ByName {
+        const BY_PLACE: bool = false;
+
+        fn pair(&self, left: u32, right: u32, _start: usize, _end: usize) -> Option<(u32, u32)> {
+            (left == right && left < 3).then_some((left, left + 1))
+        }
+    }
+
+    #[test]
+    fn symbols_in_no_pair_part_a_word() {
+        for run in [0, 1, 2, 95, 96, 97, 300] {
+            let symbols = |id| std::iter::repeat_n((id, 2), run).chain([(NO_SYMBOL, 3), (NO_SYMBOL, 1)]);
+            let word: Vec<(u32, usize)> = symbols(0).chain(symbols(1)).chain(symbols(2)).collect();
+            let (mut merged, mut at) = (Vec::new(), 0);
+            Merger::default().merge(&ByName, word.iter().copied(), |id, start, end| {
+                assert_eq!(start, at);
+                at = end;
+                merged.push((id, end - start));
+            });
+            let part = |id: u32| {
+                let mut part = Vec::new();
+                merge_long(&ByName, std::iter::repeat_n((id, 2), run), 0, &mut |id, start, end| {
+                    part.push((id, end - start));
+                });
+                part.into_iter().chain([(NO_SYMBOL, 3), (NO_SYMBOL, 1)])
+            };
+            assert_eq!(merged, part(0).chain(part(1)).chain(part(2)).collect::<Vec<_>>(), "{run}");
+        }
     }
 
     #[test]
     fn a_long_word_takes_the_long_way() {
         let mut ends = Vec::new();
-        Merger::default().merge(&Toy, std::iter::repeat_n((0, 2), 1000), 2000, |_, _, end| ends.push(end));
+        Merger::default().merge(&Toy, std::iter::repeat_n((0, 2), 1000), |_, _, end| ends.push(end));
         assert_eq!(ends.last(), Some(&2000));
         assert_eq!(ends.len(), 1000 / 16 + 1);
     }

@@ -382,7 +382,7 @@ impl Bpe {
                 let kept = kept.unwrap_or_default();
                 let start_of = |index: usize| kept.get(index).map_or(0, |symbol| symbol.1 as usize);
                 let symbols = kept.iter().map(|symbol| (symbol.0, 1));
-                merger.merge(self, symbols, kept.len(), |id, first, after| {
+                merger.merge(self, symbols, |id, first, after| {
                     let last = start_of(after - 1);
                     emit(id, start_of(first), last + self.unit_len(word, last));
                 });
@@ -390,7 +390,7 @@ impl Bpe {
             Unit::Byte => {
                 let symbols =
                     word.iter().map(|byte| (self.first.get(*byte as usize).copied().unwrap_or(NO_SYMBOL), 1));
-                merger.merge(self, symbols, word.len(), &mut emit);
+                merger.merge(self, symbols, &mut emit);
             }
             Unit::Char => {
                 let mut at = 0;
@@ -399,7 +399,7 @@ impl Bpe {
                     at += char.len();
                     (self.symbol(char, first, last), char.len())
                 });
-                merger.merge(self, symbols, word.len(), &mut emit);
+                merger.merge(self, symbols, &mut emit);
             }
         }
         self.fallback.flush(&mut waiting, &mut recorder);

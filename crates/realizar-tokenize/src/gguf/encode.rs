@@ -70,7 +70,7 @@ impl GgufTokenizer {
         }
         // The beginning counts as a special token: a space is put before what follows one.
         let mut after_special = true;
-        for fragment in self.specials.cut(text, wanted) {
+        self.specials.cut(text, wanted, &mut |fragment| {
             match fragment {
                 Fragment::Token(id, place) => {
                     sink.token(id, place.start, place.end);
@@ -82,7 +82,8 @@ impl GgufTokenizer {
                     after_special = false;
                 }
             }
-        }
+            Ok(())
+        })?;
         if let Some(last) = last {
             sink.token(last, text.len(), text.len());
         }

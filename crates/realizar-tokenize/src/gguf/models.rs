@@ -101,7 +101,7 @@ pub(super) fn plamo2(vocab: &GgufVocab<'_>, texts: &Lexicon, attrs: &[u16]) -> R
         *slot = token.ok_or(TokenizeError::NoToken { byte, offset: 0 })?;
     }
     let scores: Vec<f32> = (0..attrs.len()).map(|id| score(vocab, id)).collect();
-    Ok(Model::Cover(Cover::new(Trie::new(pieces.into_iter()), &scores, all)))
+    Ok(Model::Cover(Cover::new(pieces, &scores, all)))
 }
 
 /// What a byte-pair vocabulary does besides merging.

@@ -154,7 +154,7 @@ impl AddedTokens {
     /// the id of the token that it is. `normalized` says which of the two kinds is looked for.
     pub(super) fn cut(
         &self,
-        piece: &Aligned<'_>,
+        piece: Aligned<'_>,
         normalized: bool,
         wanted: Wanted<'_>,
         emit: &mut Emit<'_>,
@@ -200,9 +200,11 @@ impl AddedTokens {
             done = to;
             at = end;
         }
-        if done < text.len() {
-            emit(piece.slice(done..text.len()), None)?;
+        match text.len() {
+            // Where nothing was found the text itself goes on, not a copy beside it.
+            len if done == 0 && len > 0 => emit(piece.into_slice(), None),
+            len if done < len => emit(piece.slice(done..len), None),
+            _ => Ok(()),
         }
-        Ok(())
     }
 }

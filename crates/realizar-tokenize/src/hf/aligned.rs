@@ -20,8 +20,8 @@ pub(super) struct Aligned<'a> {
 }
 
 impl<'a> Aligned<'a> {
-    pub(super) fn new(text: &'a str, origin: usize, places: bool) -> Self {
-        Self { text: Cow::Borrowed(text), spans: None, origin, places }
+    pub(super) fn new(text: impl Into<Cow<'a, str>>, origin: usize, places: bool) -> Self {
+        Self { text: text.into(), spans: None, origin, places }
     }
 
     /// Whether somebody will ask for places.
@@ -30,12 +30,19 @@ impl<'a> Aligned<'a> {
     }
 
     /// Another text, where nobody will.
-    pub(super) fn set(&mut self, text: String) {
+    pub(super) fn set(&mut self, mut text: String) {
+        text.shrink_to_fit();
         self.text = Cow::Owned(text);
     }
 
     pub(super) fn origin(&self) -> usize {
         self.origin
+    }
+
+    /// All of the text as a part of it.
+    pub(super) fn into_slice(mut self) -> Self {
+        self.origin = self.place(0, 0).0;
+        self
     }
 
     /// A part of the text.
@@ -119,7 +126,9 @@ impl<'a> Aligned<'a> {
     /// Changes each character into others, the first of which replaces it.
     pub(super) fn map<I: IntoIterator<Item = char>>(&mut self, map: impl Fn(char) -> I) {
         if !self.places {
-            self.text = Cow::Owned(self.text.chars().flat_map(map).collect());
+            let mut new = String::with_capacity(self.text.len());
+            new.extend(self.text.chars().flat_map(map));
+            self.set(new);
             return;
         }
         let text = std::mem::take(&mut self.text);
@@ -135,6 +144,13 @@ impl<'a> Aligned<'a> {
 
     /// Spells every byte in GPT-2's alphabet.
     pub(super) fn spell_bytes(&mut self) {
+        if !self.places {
+            let more = self.text.bytes().filter(|byte| !byte.is_ascii_graphic()).count();
+            let mut spelt = Vec::with_capacity(self.text.len() + more);
+            bytelevel::spell(self.text.as_bytes(), &mut spelt);
+            self.text = Cow::Owned(String::from_utf8(spelt).unwrap_or_default());
+            return;
+        }
         self.map(|char| {
             let mut buffer = [0; 4];
             let bytes = char.encode_utf8(&mut buffer).as_bytes().to_vec();
@@ -148,7 +164,9 @@ impl<'a> Aligned<'a> {
             return;
         }
         if !self.places {
-            self.text = Cow::Owned(self.text.chars().filter(|char| keep(*char)).collect());
+            let mut kept = String::with_capacity(self.text.len());
+            kept.extend(self.text.chars().filter(|char| keep(*char)));
+            self.set(kept);
             return;
         }
         let (mut changes, mut removed, mut skip) = (Vec::new(), 0isize, 0);
@@ -173,7 +191,10 @@ impl<'a> Aligned<'a> {
     pub(super) fn prepend(&mut self, prefix: &str) {
         let Some(next) = self.text.chars().next() else { return };
         if !self.places {
-            self.text.to_mut().insert_str(0, prefix);
+            let mut new = String::with_capacity(prefix.len() + self.text.len());
+            new.push_str(prefix);
+            new.push_str(&self.text);
+            self.text = Cow::Owned(new);
             return;
         }
         let changes = prefix.chars().enumerate().map(|(index, char)| (char, isize::from(index > 0)));
@@ -188,20 +209,26 @@ impl<'a> Aligned<'a> {
             let matches = self.text.match_indices(wanted).map(|(at, _)| at..at + wanted.len());
             self.replace(&matches.collect::<Vec<_>>(), content);
         } else if self.text.contains(wanted) {
-            self.spans = None;
-            self.text = Cow::Owned(self.text.replace(wanted, content));
+            let count = self.text.matches(wanted).count();
+            let mut new =
+                String::with_capacity(self.text.len() + count * content.len() - count * wanted.len());
+            let mut done = 0;
+            for (at, _) in self.text.match_indices(wanted) {
+                new.push_str(self.text.get(done..at).unwrap_or(""));
+                new.push_str(content);
+                done = at + wanted.len();
+            }
+            new.push_str(self.text.get(done..).unwrap_or(""));
+            self.text = Cow::Owned(new);
         }
     }
 
     /// Changes every character to lower case.
     pub(super) fn lowercase(&mut self) {
-        if self.places {
-            self.map(char::to_lowercase);
-        } else if self.text.is_ascii() {
+        if !self.places && self.text.is_ascii() {
             self.text.to_mut().make_ascii_lowercase();
         } else {
-            let lower: String = self.text.chars().flat_map(char::to_lowercase).collect();
-            self.text = Cow::Owned(lower);
+            self.map(char::to_lowercase);
         }
     }
 
@@ -236,6 +263,15 @@ impl<'a> Aligned<'a> {
 
     /// Removes white space at the ends.
     pub(super) fn strip(&mut self, left: bool, right: bool) {
+        if !self.places {
+            let text: &str = &self.text;
+            let text = if left { text.trim_start() } else { text };
+            let text = if right { text.trim_end() } else { text };
+            if text.len() < self.text.len() {
+                self.text = Cow::Owned(text.to_owned());
+            }
+            return;
+        }
         let text = std::mem::take(&mut self.text);
         let count = text.chars().count();
         let spaces =

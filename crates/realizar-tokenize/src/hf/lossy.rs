@@ -23,7 +23,10 @@ struct Change {
 impl<'t> Lossy<'t> {
     /// `places`: somebody asks for ranges or places.
     pub(crate) fn new(bytes: &'t [u8], places: bool) -> Self {
-        let text = String::from_utf8_lossy(bytes);
+        let mut text = String::from_utf8_lossy(bytes);
+        if let Cow::Owned(text) = &mut text {
+            text.shrink_to_fit();
+        }
         let mut changes = Vec::new();
         if places && matches!(text, Cow::Owned(_)) {
             let (mut from, mut to) = (0, 0);
@@ -46,9 +49,9 @@ impl<'t> Lossy<'t> {
         ranges.iter().map(|range| in_text(range.start, false)..in_text(range.end, true)).collect()
     }
 
-    /// Passes tokens on with their places in the bytes.
-    pub(crate) fn sink<'s>(&'s self, sink: &'s mut dyn Sink) -> InBytes<'s> {
-        InBytes { changes: &self.changes, sink }
+    /// The text, and what passes its tokens on with their places in the bytes.
+    pub(crate) fn sink<'s>(self, sink: &'s mut dyn Sink) -> (Cow<'t, str>, InBytes<'s>) {
+        (self.text, InBytes { changes: self.changes, sink })
     }
 }
 
@@ -70,13 +73,13 @@ fn moved(
 
 /// See [`Lossy::sink`].
 pub(crate) struct InBytes<'s> {
-    changes: &'s [Change],
+    changes: Vec<Change>,
     sink: &'s mut dyn Sink,
 }
 
 impl Sink for InBytes<'_> {
     fn token(&mut self, id: TokenId, start: usize, end: usize) {
-        let in_bytes = |at, is_end| moved(self.changes, |change| (&change.text, &change.bytes), at, is_end);
+        let in_bytes = |at, is_end| moved(&self.changes, |change| (&change.text, &change.bytes), at, is_end);
         let (start, end) = (in_bytes(start, false), in_bytes(end, true));
         self.sink.token(id, start, end);
     }
@@ -94,8 +97,9 @@ mod tests {
         let ranges = [0..1, 1..2, 2..3, 3..5, 4..5, 3..4, 5..6, 0..6];
         assert_eq!(lossy.ranges(&ranges), [0..1, 1..4, 4..5, 5..8, 5..8, 5..8, 8..9, 0..9]);
         let mut places = crate::sink::Placed::default();
+        let (_, mut sink) = lossy.sink(&mut places);
         for range in [0..1, 1..4, 2..3, 4..5, 5..8, 8..9, 9..9] {
-            lossy.sink(&mut places).token(0, range.start, range.end);
+            sink.token(0, range.start, range.end);
         }
         assert_eq!(places.offsets, [(0, 1), (1, 2), (1, 2), (2, 3), (3, 5), (5, 6), (6, 6)]);
         let whole = Lossy::new(b"abc", true);

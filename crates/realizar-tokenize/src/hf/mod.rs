@@ -14,6 +14,8 @@ mod pretokenize;
 pub(crate) mod tekken;
 mod tree;
 
+use std::borrow::Cow;
+
 use crate::bpe::BpeScratch;
 use crate::sink::Sink;
 use crate::wanted::Wanted;
@@ -94,7 +96,7 @@ impl HfTokenizer {
     /// Ids of one text; places are bytes of the text.
     fn text_tokens(
         &self,
-        text: &str,
+        text: Cow<'_, str>,
         wanted: Wanted<'_>,
         places: bool,
         scratch: &mut BpeScratch,
@@ -102,7 +104,7 @@ impl HfTokenizer {
     ) -> Result<(), TokenizeError> {
         // Where the text is guarded somebody asks for places.
         let whole = Aligned::new(text, 0, places || wanted.is_guarded());
-        self.added.cut(&whole, false, wanted, &mut |piece, id| {
+        self.added.cut(whole, false, wanted, &mut |piece, id| {
             if let Some(id) = id {
                 let place = piece.place(0, piece.text.len());
                 sink.added(id, place, &piece.text);
@@ -112,7 +114,7 @@ impl HfTokenizer {
             if let Some(normalizer) = &self.normalizer {
                 normalizer.apply(&mut piece)?;
             }
-            self.added.cut(&piece, true, wanted, &mut |piece, id| {
+            self.added.cut(piece, true, wanted, &mut |piece, id| {
                 if let Some(id) = id {
                     let place = piece.place(0, piece.text.len());
                     sink.added(id, place, &piece.text);
@@ -136,7 +138,7 @@ impl HfTokenizer {
     /// The ids with their places, and the ends where they are wanted.
     pub(crate) fn encode(
         &self,
-        text: &str,
+        text: Cow<'_, str>,
         wanted: Wanted<'_>,
         scratch: &mut BpeScratch,
         sink: &mut dyn Sink,
@@ -154,7 +156,7 @@ impl HfTokenizer {
             self.text_tokens(text, wanted, false, scratch, &mut Plain(sink))?;
             special(&after, sink);
         } else {
-            let encoding = self.encoding(text, None, wanted, false, scratch)?;
+            let encoding = self.encoding(&text, None, wanted, false, scratch)?;
             for (id, (start, end)) in encoding.ids.iter().zip(encoding.offsets) {
                 sink.token(*id, start, end);
             }
@@ -174,7 +176,7 @@ impl HfTokenizer {
         let mut parts = Vec::new();
         for (text, type_id) in std::iter::once(text).chain(pair).zip(0..) {
             let mut collect = Collect { tokenizer: self, out: Encoding::default() };
-            self.text_tokens(text, wanted, true, scratch, &mut collect)?;
+            self.text_tokens(Cow::Borrowed(text), wanted, true, scratch, &mut collect)?;
             collect.out.set_type(type_id);
             parts.push(collect.out);
         }

@@ -35,7 +35,9 @@ pub(super) enum Normalizer {
 }
 
 const MAX_NESTING: usize = 16;
-const MAX_OUTPUT: usize = 64 << 20;
+/// What a text may become: so many times its length, and so much more.
+const MAX_TIMES: usize = 64;
+const MAX_MORE: usize = 1 << 20;
 
 impl Finder {
     pub(super) fn read(at: &At<'_>) -> Result<Self, TokenizeError> {
@@ -47,14 +49,14 @@ impl Finder {
         Ok(Self::Regex(Pattern::new(regex.text()?, Dialect::Oniguruma)?))
     }
 
-    /// All matches. The empty text matches before every character and at the end.
+    /// All matches.
     pub(super) fn find(&self, text: &str) -> Result<Vec<Range<usize>>, TokenizeError> {
         let mut out = Vec::new();
         self.each(text, &mut |range| out.push(range))?;
         Ok(out)
     }
 
-    /// Calls `emit` with each of them.
+    /// Calls `emit` with each match. The empty text matches before every character and at the end.
     pub(super) fn each(&self, text: &str, emit: &mut dyn FnMut(Range<usize>)) -> Result<(), TokenizeError> {
         match self {
             Self::Text(wanted) => {
@@ -112,16 +114,20 @@ impl Normalizer {
 
     /// Normalises a text in place; what it becomes is limited.
     pub(super) fn apply(&self, text: &mut Aligned<'_>) -> Result<(), TokenizeError> {
+        let limit = text.text.len().saturating_mul(MAX_TIMES).saturating_add(MAX_MORE);
+        self.apply_within(text, limit)
+    }
+
+    fn apply_within(&self, text: &mut Aligned<'_>, limit: usize) -> Result<(), TokenizeError> {
         match self {
-            Self::Sequence(parts) => parts.iter().try_for_each(|part| part.apply(text))?,
+            Self::Sequence(parts) => parts.iter().try_for_each(|part| part.apply_within(text, limit))?,
             Self::Bert { clean_text, ideographs, strip_accents, lowercase } => {
                 if *clean_text {
                     text.filter(|char| !is_bert_dropped(char));
                     text.map(|char| [if char.is_whitespace() { ' ' } else { char }]);
                 }
                 if *ideographs && !text.text.is_ascii() {
-                    let changes: Vec<(char, isize)> = text.text.chars().flat_map(around_ideograph).collect();
-                    text.transform(changes.into_iter(), 0);
+                    part_ideographs(text);
                 }
                 if *strip_accents {
                     form(text, Form::Nfd);
@@ -144,34 +150,77 @@ impl Normalizer {
                 let mut prepared = Prepared::raw(text.text.as_bytes(), false);
                 prepared.map_graphemes(map);
                 let bytes = prepared.bytes.into_owned();
-                text.set(String::from_utf8_lossy(&bytes).into_owned());
+                text.set(
+                    String::from_utf8(bytes)
+                        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()),
+                );
             }
             Self::Precompiled(None) => {}
-            Self::Replace(Finder::Text(wanted), content) => text.replace_all(wanted, content),
-            Self::Replace(finder, content) => {
-                let matches = finder.find(&text.text)?;
-                text.replace(&matches, content);
-            }
+            Self::Replace(finder, content) => replace(text, finder, content, limit)?,
             Self::Prepend(prefix) => text.prepend(prefix),
             Self::ByteLevel => text.spell_bytes(),
         }
-        if text.text.len() > MAX_OUTPUT {
-            return Err(TokenizeError::NormalizedTooLong { limit: MAX_OUTPUT });
-        }
-        Ok(())
+        within(text.text.len(), limit)
     }
+}
+
+fn within(len: usize, limit: usize) -> Result<(), TokenizeError> {
+    if len > limit { Err(TokenizeError::NormalizedTooLong { limit }) } else { Ok(()) }
+}
+
+/// Replaces what is found, unless that gives too much.
+fn replace(
+    text: &mut Aligned<'_>,
+    finder: &Finder,
+    content: &str,
+    limit: usize,
+) -> Result<(), TokenizeError> {
+    if let Finder::Text(wanted) = finder {
+        let count = text.text.matches(wanted.as_str()).count();
+        within(
+            (text.text.len() - count * wanted.len()).saturating_add(count.saturating_mul(content.len())),
+            limit,
+        )?;
+        text.replace_all(wanted, content);
+        return Ok(());
+    }
+    let (mut matches, mut new, mut done, mut len) = (Vec::new(), String::new(), 0, text.text.len());
+    finder.each(&text.text, &mut |range| {
+        len = (len - range.len()).saturating_add(content.len());
+        if len > limit {
+        } else if text.wants_places() {
+            matches.push(range);
+        } else {
+            new.push_str(text.text.get(done..range.start).unwrap_or(""));
+            new.push_str(content);
+            done = range.end;
+        }
+    })?;
+    within(len, limit)?;
+    if text.wants_places() {
+        text.replace(&matches, content);
+    } else if done > 0 || !new.is_empty() {
+        new.push_str(text.text.get(done..).unwrap_or(""));
+        text.set(new);
+    }
+    Ok(())
 }
 
 fn form(text: &mut Aligned<'_>, form: Form) {
     if text.text.is_ascii() {
         return;
     }
-    let stretches = normal::unsettled(&text.text, form);
-    let normal = |range: Range<usize>| {
+    if !text.wants_places() {
+        if let Some(new) = normal::normalized(&text.text, form) {
+            text.set(new);
+        }
+        return;
+    }
+    let mut changed: Vec<Change> = Vec::new();
+    normal::each_unsettled(&text.text, form, |range| {
         let part = text.text.get(range.clone()).unwrap_or("");
-        (range, normal::normalize(part, form))
-    };
-    let changed: Vec<Change> = stretches.into_iter().map(normal).collect();
+        changed.push((range, normal::normalize(part, form)));
+    });
     text.splice(&changed);
 }
 
@@ -180,12 +229,31 @@ fn is_bert_dropped(char: char) -> bool {
         || (!matches!(char, '\t' | '\n' | '\r') && unicode::bert_class(char as u32, BertClass::Control))
 }
 
-fn around_ideograph(char: char) -> Vec<(char, isize)> {
-    if unicode::is_bert_ideograph(char as u32) {
-        vec![(' ', 0), (char, 1), (' ', 1)]
-    } else {
-        vec![(char, 0)]
+/// Puts spaces around ideographs.
+fn part_ideographs(text: &mut Aligned<'_>) {
+    let is_ideograph = |char| unicode::is_bert_ideograph(char as u32);
+    if !text.wants_places() {
+        let count = text.text.chars().filter(|char| is_ideograph(*char)).count();
+        let mut new = String::with_capacity(text.text.len() + 2 * count);
+        for char in text.text.chars() {
+            if is_ideograph(char) {
+                new.extend([' ', char, ' ']);
+            } else {
+                new.push(char);
+            }
+        }
+        text.set(new);
+        return;
     }
+    let mut changes: Vec<(char, isize)> = Vec::with_capacity(text.text.len());
+    for char in text.text.chars() {
+        if is_ideograph(char) {
+            changes.extend([(' ', 0), (char, 1), (' ', 1)]);
+        } else {
+            changes.push((char, 0));
+        }
+    }
+    text.transform(changes.into_iter(), 0);
 }
 
 fn is_nmt_space(char: char) -> bool {

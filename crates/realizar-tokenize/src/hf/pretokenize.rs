@@ -74,47 +74,45 @@ impl Behavior {
             _ => return Err(at.error("unknown behavior")),
         })
     }
+}
 
-    /// Stretches that follow each other, and whether each was found, to the stretches that are kept.
-    fn apply(self, found: Vec<(Range<usize>, bool)>) -> Vec<Range<usize>> {
-        let mut out: Vec<Range<usize>> = Vec::with_capacity(found.len());
-        let mut before = false;
-        match self {
-            Self::Isolated => out.extend(found.into_iter().map(|(range, _)| range)),
-            Self::Removed => {
-                out.extend(found.into_iter().filter(|(_, found)| !found).map(|(range, _)| range))
-            }
-            Self::Contiguous => {
-                for (range, found) in found {
-                    match out.last_mut() {
-                        Some(last) if found == before => last.end = range.end,
-                        _ => out.push(range),
-                    }
-                    before = found;
-                }
-            }
-            Self::MergedWithPrevious => {
-                for (range, found) in found {
-                    match out.last_mut() {
-                        Some(last) if found && !before => last.end = range.end,
-                        _ => out.push(range),
-                    }
-                    before = found;
-                }
-            }
-            Self::MergedWithNext => {
-                for (range, found) in found.into_iter().rev() {
-                    match out.last_mut() {
-                        Some(last) if found && !before => last.start = range.start,
-                        _ => out.push(range),
-                    }
-                    before = found;
-                }
-                out.reverse();
+/// Takes stretches that follow each other, and whether each was found, and passes on those that are kept.
+struct Keep<'e> {
+    behavior: Behavior,
+    /// One that others may still join, and whether the last was found.
+    waiting: Option<Range<usize>>,
+    before: bool,
+    emit: &'e mut dyn FnMut(Range<usize>),
+}
+
+impl<'e> Keep<'e> {
+    fn new(behavior: Behavior, emit: &'e mut dyn FnMut(Range<usize>)) -> Self {
+        Self { behavior, waiting: None, before: false, emit }
+    }
+
+    fn push(&mut self, range: Range<usize>, found: bool) {
+        let joins = match self.behavior {
+            Behavior::Isolated => false,
+            Behavior::Removed if found => return,
+            Behavior::Removed => false,
+            Behavior::Contiguous => found == self.before,
+            Behavior::MergedWithPrevious => found && !self.before,
+            Behavior::MergedWithNext => self.before && !found,
+        };
+        self.before = found;
+        match &mut self.waiting {
+            Some(waiting) if joins => waiting.end = range.end,
+            _ => {
+                self.flush();
+                self.waiting = Some(range);
             }
         }
-        out.retain(|range| !range.is_empty());
-        out
+    }
+
+    fn flush(&mut self) {
+        if let Some(range) = self.waiting.take().filter(|range| !range.is_empty()) {
+            (self.emit)(range);
+        }
     }
 }
 
@@ -190,7 +188,8 @@ impl PreTokenizer {
         emit: &mut dyn FnMut(Aligned<'_>) -> Result<(), TokenizeError>,
     ) -> Result<(), TokenizeError> {
         let mut piece = piece;
-        let ranges = match self {
+        let mut result = Ok(());
+        match self {
             Self::Sequence(parts) => return sequence(parts, piece, emit),
             Self::ByteLevel { add_prefix_space, pattern, spell } => {
                 if *add_prefix_space && !piece.text.starts_with(' ') {
@@ -232,25 +231,37 @@ impl PreTokenizer {
                 }
                 return Ok(());
             }
-            Self::Split { finder, behavior, invert } => behavior.apply(found(finder, &piece.text, *invert)?),
-            Self::Chars { found, behavior } => behavior.apply(by_char(&piece.text, found)),
-            Self::Char(delimiter) => Behavior::Removed.apply(by_char(&piece.text, |char| char == *delimiter)),
-            Self::Bert => {
-                let mut out = Vec::new();
-                crate::wordpiece::bert_words(piece.text.as_bytes(), is_bert_punctuation, |range| {
-                    out.push(range)
-                });
-                out
-            }
-            Self::Whitespace(word) => whitespace(&piece.text, word),
-            Self::Scripts => scripts(&piece.text),
-            Self::FixedLength(length) => {
-                let starts = piece.text.char_indices().map(|(at, _)| at).step_by(*length);
-                let ends = starts.clone().skip(1).chain([piece.text.len()]);
-                starts.zip(ends).map(|(start, end)| start..end).collect()
+            _ => {}
+        }
+        let mut each = |range: Range<usize>| {
+            if result.is_ok() {
+                result = emit(piece.slice(range));
             }
         };
-        ranges.into_iter().try_for_each(|range| emit(piece.slice(range)))
+        match self {
+            Self::Split { finder, behavior, invert } => {
+                let mut keep = Keep::new(*behavior, &mut each);
+                found(finder, &piece.text, &mut |range, found| keep.push(range, found != *invert))?;
+                keep.flush();
+            }
+            Self::Chars { found, behavior } => by_char(&piece.text, found, *behavior, &mut each),
+            Self::Char(delimiter) => {
+                by_char(&piece.text, |char| char == *delimiter, Behavior::Removed, &mut each);
+            }
+            Self::Bert => crate::wordpiece::bert_words(piece.text.as_bytes(), is_bert_punctuation, each),
+            Self::Whitespace(word) => whitespace(&piece.text, word, each),
+            Self::Scripts => scripts(&piece.text, each),
+            Self::FixedLength(length) => {
+                let mut done = 0;
+                let starts = piece.text.char_indices().map(|(at, _)| at).step_by(*length).skip(1);
+                for end in starts.chain([piece.text.len()]) {
+                    each(done..end);
+                    done = end;
+                }
+            }
+            Self::Sequence(_) | Self::ByteLevel { .. } | Self::Metaspace { .. } => {}
+        }
+        result
     }
 }
 
@@ -300,41 +311,45 @@ pub(super) fn read_prepend(at: &At<'_>) -> Result<Prepend, TokenizeError> {
     })
 }
 
-/// What is found and what lies between; with `invert` the other way round.
-fn found(finder: &Finder, text: &str, invert: bool) -> Result<Vec<(Range<usize>, bool)>, TokenizeError> {
-    let mut out = Vec::new();
+/// Calls `emit` with what is found and what lies between, and which of them it is.
+fn found(finder: &Finder, text: &str, emit: &mut dyn FnMut(Range<usize>, bool)) -> Result<(), TokenizeError> {
     let mut done = 0;
-    for range in finder.find(text)? {
+    finder.each(text, &mut |range| {
         if range.start > done {
-            out.push((done..range.start, invert));
+            emit(done..range.start, false);
         }
         done = range.end;
-        out.push((range, !invert));
-    }
+        emit(range, true);
+    })?;
     if done < text.len() {
-        out.push((done..text.len(), invert));
+        emit(done..text.len(), false);
     }
-    Ok(out)
+    Ok(())
 }
 
-fn by_char(text: &str, wanted: impl Fn(char) -> bool) -> Vec<(Range<usize>, bool)> {
-    let mut out = Vec::new();
+fn by_char(
+    text: &str,
+    wanted: impl Fn(char) -> bool,
+    behavior: Behavior,
+    emit: &mut dyn FnMut(Range<usize>),
+) {
+    let mut keep = Keep::new(behavior, emit);
     let mut done = 0;
     for (at, char) in text.char_indices().filter(|(_, char)| wanted(*char)) {
         if at > done {
-            out.push((done..at, false));
+            keep.push(done..at, false);
         }
         done = at + char.len_utf8();
-        out.push((at..done, true));
+        keep.push(at..done, true);
     }
     if done < text.len() {
-        out.push((done..text.len(), false));
+        keep.push(done..text.len(), false);
     }
-    out
+    keep.flush();
 }
 
 /// Runs of word characters, and runs of what is neither that nor white space.
-fn whitespace(text: &str, word: &Class) -> Vec<Range<usize>> {
+fn whitespace(text: &str, word: &Class, mut emit: impl FnMut(Range<usize>)) {
     let kind = |at: usize, char: char| {
         if word.matches(text.as_bytes(), at).is_some() || matches!(char, '\u{200C}' | '\u{200D}') {
             1
@@ -344,19 +359,19 @@ fn whitespace(text: &str, word: &Class) -> Vec<Range<usize>> {
             2
         }
     };
-    let mut out: Vec<Range<usize>> = Vec::new();
-    let mut before = 0;
+    let (mut start, mut before) = (0, 0);
     for (at, char) in text.char_indices() {
         let kind = kind(at, char);
-        let end = at + char.len_utf8();
-        match out.last_mut() {
-            Some(last) if kind != 0 && kind == before => last.end = end,
-            _ if kind != 0 => out.push(at..end),
-            _ => {}
+        if kind != before {
+            if before != 0 {
+                emit(start..at);
+            }
+            (start, before) = (at, kind);
         }
-        before = kind;
     }
-    out
+    if before != 0 {
+        emit(start..text.len());
+    }
 }
 
 fn is_unscripted(code: u32) -> bool {
@@ -365,7 +380,7 @@ fn is_unscripted(code: u32) -> bool {
 }
 
 /// Runs of one script; a space joins what is before it. Kana count as Han.
-fn scripts(text: &str) -> Vec<Range<usize>> {
+fn scripts(text: &str, mut emit: impl FnMut(Range<usize>)) {
     let named =
         |script: &str| unicode::SCRIPT_NAMES.iter().position(|name| *name == script).map(|index| index as u8);
     let han = named("Han");
@@ -379,15 +394,17 @@ fn scripts(text: &str) -> Vec<Range<usize>> {
         _ if matches!(char, '\u{953}' | '\u{954}') => named("Devanagari"),
         _ => Some(unicode::script(char as u32)),
     };
-    let mut starts = Vec::new();
-    let mut last = None;
+    let (mut start, mut last) = (None, None);
     for (at, char) in text.char_indices() {
         let Some(script) = of(char) else { continue };
-        if last != Some(script) {
-            starts.push(at);
+        if last != Some(script)
+            && let Some(before) = start.replace(at)
+        {
+            emit(before..at);
         }
         last = Some(script);
     }
-    let ends = starts.iter().skip(1).copied().chain([text.len()]);
-    starts.iter().copied().zip(ends).map(|(start, end)| start..end).collect()
+    if let Some(start) = start {
+        emit(start..text.len());
+    }
 }

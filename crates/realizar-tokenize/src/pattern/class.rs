@@ -55,13 +55,37 @@ pub(crate) struct Class {
 #[derive(Debug, Clone)]
 enum Wide {
     Categories(u32),
+    /// Ascending and apart.
+    Ranges(Vec<(u32, u32)>),
     Set(Set),
+}
+
+/// The set as ranges in order, where it is a list of many.
+fn sorted_ranges(set: &Set) -> Option<Vec<(u32, u32)>> {
+    let mut ranges = match set {
+        Set::Ranges(ranges) => ranges.clone(),
+        Set::Any(sets) => sets.iter().map(sorted_ranges).collect::<Option<Vec<_>>>()?.concat(),
+        _ => return None,
+    };
+    ranges.sort_unstable();
+    let mut out: Vec<(u32, u32)> = Vec::with_capacity(ranges.len());
+    for (low, high) in ranges {
+        match out.last_mut() {
+            Some(last) if low <= last.1.saturating_add(1) => last.1 = last.1.max(high),
+            _ => out.push((low, high)),
+        }
+    }
+    Some(out)
 }
 
 impl Class {
     pub(crate) fn new(set: Set) -> Self {
         let ascii = (0..128u32).filter(|&code| set.contains(code)).fold(0, |bits, code| bits | 1u128 << code);
-        let wide = set.wide_mask().map_or_else(|| Wide::Set(set), Wide::Categories);
+        let wide = match (set.wide_mask(), sorted_ranges(&set)) {
+            (Some(mask), _) => Wide::Categories(mask),
+            (None, Some(ranges)) => Wide::Ranges(ranges),
+            (None, None) => Wide::Set(set),
+        };
         Self { ascii, wide }
     }
 
@@ -74,6 +98,10 @@ impl Class {
     pub(crate) fn has_wide(&self, code: u32) -> bool {
         match &self.wide {
             Wide::Categories(mask) => unicode::is(code, *mask),
+            Wide::Ranges(ranges) => {
+                let after = ranges.partition_point(|range| range.0 <= code);
+                after.checked_sub(1).and_then(|at| ranges.get(at)).is_some_and(|range| code <= range.1)
+            }
             Wide::Set(set) => set.contains(code),
         }
     }
@@ -102,5 +130,27 @@ impl Class {
         }
         let (code, len) = unicode::decode(text, pos);
         self.has_wide(code).then_some(len)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_in_any_order_are_one_set() {
+        let set = || {
+            let more = Set::Ranges(vec![(0x3000, 0x3001), (0x61, 0x61)]);
+            Set::Any(vec![
+                Set::Ranges(vec![(0x500, 0x600), (0x100, 0x200), (0x150, 0x300), (0x301, 0x301)]),
+                more,
+            ])
+        };
+        let class = Class::new(set());
+        assert!(matches!(&class.wide, Wide::Ranges(ranges) if ranges.len() == 4), "{class:?}");
+        for code in 0x80..0x3100 {
+            assert_eq!(class.has_wide(code), set().contains(code), "{code:x}");
+        }
+        assert!(class.has_ascii(b'a') && !class.has_ascii(b'b'));
     }
 }

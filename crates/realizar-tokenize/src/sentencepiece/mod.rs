@@ -51,6 +51,7 @@ enum Model {
 }
 
 const MAX_PIECES: usize = 4_194_304;
+const MAX_PIECE_BYTES: usize = 65_535;
 
 impl SentencePiece {
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, TokenizeError> {
@@ -64,6 +65,11 @@ impl SentencePiece {
                 found: file.pieces.len(),
                 limit: MAX_PIECES,
             });
+        }
+        if let Some(found) =
+            file.pieces.iter().map(|piece| piece.text.len()).find(|len| *len > MAX_PIECE_BYTES)
+        {
+            return Err(TokenizeError::TooMany { what: "bytes of a piece", found, limit: MAX_PIECE_BYTES });
         }
         if let Some((id, piece)) = (0u32..).zip(&file.pieces).find(|(_, piece)| !piece.score.is_finite()) {
             return Err(TokenizeError::BadScore { id, score: f64::from(piece.score) });
@@ -124,12 +130,7 @@ impl SentencePiece {
         if let Some(bos) = self.bos.filter(|_| wanted.add_special) {
             sink.token(bos, 0, 0);
         }
-        let fragments = match wanted.looks_for_special() {
-            true => self.specials.cut(text, wanted),
-            false if text.is_empty() => Vec::new(),
-            false => vec![Fragment::Text(0..text.len())],
-        };
-        for fragment in fragments {
+        let mut part = |fragment: Fragment| {
             match fragment {
                 Fragment::Token(id, place) => sink.token(id, place.start, place.end),
                 Fragment::Text(range) => {
@@ -142,8 +143,13 @@ impl SentencePiece {
                     }
                 }
             }
+            Ok(())
+        };
+        match wanted.looks_for_special() {
+            true => self.specials.cut(text, wanted, &mut part),
+            false if text.is_empty() => Ok(()),
+            false => part(Fragment::Text(0..text.len())),
         }
-        Ok(())
     }
 
     fn pieces(
@@ -239,7 +245,7 @@ impl SentencePiece {
     fn normalized_bytes(&self, text: &[u8]) -> Vec<u8> {
         let squeeze = self.remove_extra_whitespaces;
         let space = if self.escape_whitespaces { SPACE } else { b" " };
-        let mut out = Vec::with_capacity(text.len() + text.len() / 3 + 2 * space.len());
+        let mut out = Vec::with_capacity(text.len() + text.len() / 8 + 2 * space.len());
         if self.add_dummy_prefix && !self.whitespace_as_suffix {
             out.extend_from_slice(space);
         }
@@ -293,6 +299,9 @@ impl SentencePiece {
         }
         if self.add_dummy_prefix && self.whitespace_as_suffix {
             out.extend_from_slice(space);
+        }
+        if out.capacity() > out.len() + out.len() / 8 {
+            out.shrink_to_fit();
         }
         out
     }

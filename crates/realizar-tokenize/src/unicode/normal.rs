@@ -64,14 +64,19 @@ fn is_border(char: char, form: Form) -> bool {
 }
 
 /// The stretches of `text` that may change, from border to border. All else is in the form.
-pub(crate) fn unsettled(text: &str, form: Form) -> Vec<Range<usize>> {
-    let mut out: Vec<Range<usize>> = Vec::new();
+pub(crate) fn each_unsettled(text: &str, form: Form, mut each: impl FnMut(Range<usize>)) {
+    // A mark that is alone behind its border, and in order, changes nothing.
+    let mut each = |range: Range<usize>| {
+        if text.get(range.clone()).is_some_and(|part| !is_settled(part.chars(), form)) {
+            each(range);
+        }
+    };
     // The stretch so far: from its border on, and whether something in it may change.
     let (mut from, mut dirty) = (0, false);
     for (at, char) in text.char_indices() {
         if char.is_ascii() || is_border(char, form) {
             if dirty {
-                out.push(from..at);
+                each(from..at);
             }
             (from, dirty) = (at, false);
         } else {
@@ -79,30 +84,82 @@ pub(crate) fn unsettled(text: &str, form: Form) -> Vec<Range<usize>> {
         }
     }
     if dirty {
-        out.push(from..text.len());
+        each(from..text.len());
     }
-    // A mark that is alone behind its border, and in order, changes nothing.
-    out.retain(|range| text.get(range.clone()).is_some_and(|part| !is_settled(part.chars(), form)));
-    out
+}
+
+/// The text in a normal form; nothing where it is in it.
+pub(crate) fn normalized(text: &str, form: Form) -> Option<String> {
+    let (mut out, mut done) = (String::new(), 0);
+    let mut chars: Vec<char> = Vec::new();
+    each_unsettled(text, form, |range| {
+        let part = text.get(range.clone()).unwrap_or("");
+        chars.clear();
+        decompose(part, form, |char, _| chars.push(char));
+        sort_marks(&mut chars);
+        if form.composes() {
+            recompose(&mut chars);
+        }
+        if part.chars().eq(chars.iter().copied()) {
+            return;
+        }
+        if out.is_empty() {
+            out.reserve(text.len());
+        }
+        out.push_str(text.get(done..range.start).unwrap_or(""));
+        out.extend(&chars);
+        done = range.end;
+    });
+    (done > 0).then(|| {
+        out.push_str(text.get(done..).unwrap_or(""));
+        out
+    })
 }
 
 /// The normal form of `text`, each character with its change count.
 pub(crate) fn normalize(text: &str, form: Form) -> Vec<(char, isize)> {
     let mut out: Vec<(char, isize)> = Vec::with_capacity(text.len());
-    let mut marks_from = 0;
+    decompose(text, form, |char, first| out.push((char, isize::from(!first))));
+    sort_marks(&mut out);
+    if form.composes() {
+        recompose(&mut out);
+    }
+    out
+}
+
+/// A character, with its change count where somebody wants that.
+trait Part: Copy {
+    fn char(self) -> char;
+
+    /// Puts a character in the place of this one and another.
+    fn join(&mut self, composed: char, other: Self);
+}
+
+impl Part for char {
+    fn char(self) -> char {
+        self
+    }
+
+    fn join(&mut self, composed: char, _other: Self) {
+        *self = composed;
+    }
+}
+
+impl Part for (char, isize) {
+    fn char(self) -> char {
+        self.0
+    }
+
+    fn join(&mut self, composed: char, other: Self) {
+        *self = (composed, self.1 + other.1 - 1);
+    }
+}
+
+/// Calls `emit` with each character of the decomposition, and whether it is the first of its source's.
+fn decompose(text: &str, form: Form, mut emit: impl FnMut(char, bool)) {
     for source in text.chars() {
         let mut first = true;
-        let mut emit = |char: char| {
-            let change = isize::from(!first);
-            first = false;
-            if canonical_combining_class(char) == 0 {
-                sort_marks(&mut out, marks_from);
-                out.push((char, change));
-                marks_from = out.len();
-            } else {
-                out.push((char, change));
-            }
-        };
+        let mut emit = |char: char| emit(char, std::mem::replace(&mut first, false));
         if source.is_ascii() {
             emit(source);
         } else if matches!(form, Form::Nfc | Form::Nfd) {
@@ -111,42 +168,45 @@ pub(crate) fn normalize(text: &str, form: Form) -> Vec<(char, isize)> {
             decompose_compatible(source, emit);
         }
     }
-    sort_marks(&mut out, marks_from);
-    if form.composes() { recompose(&out) } else { out }
 }
 
-fn sort_marks(out: &mut [(char, isize)], from: usize) {
-    if let Some(marks) = out.get_mut(from..)
-        && marks.len() > 1
-    {
-        marks.sort_by_key(|(char, _)| canonical_combining_class(*char));
+/// Sorts each run of marks by their classes.
+fn sort_marks<T: Part>(list: &mut [T]) {
+    let class = |part: &T| canonical_combining_class(part.char());
+    for marks in list.chunk_by_mut(|a, b| (class(a) == 0) == (class(b) == 0)) {
+        if marks.first().is_some_and(|first| class(first) != 0) && !marks.is_sorted_by_key(class) {
+            marks.sort_by_key(class);
+        }
     }
 }
 
-fn recompose(decomposed: &[(char, isize)]) -> Vec<(char, isize)> {
-    let mut out: Vec<(char, isize)> = Vec::with_capacity(decomposed.len());
-    // Index in `out` of the last starter, and the class of the last mark kept after it.
-    let mut starter: Option<usize> = None;
-    let mut last_class: Option<u8> = None;
-    for &(char, change) in decomposed {
-        let class = canonical_combining_class(char);
+/// Composes what is decomposed, in its place.
+fn recompose<T: Part>(list: &mut Vec<T>) {
+    // How many are kept, the last starter of those, and the class of the last mark kept after it.
+    let (mut kept, mut starter, mut last_class) = (0, None, None);
+    for at in 0..list.len() {
+        let Some(part) = list.get(at).copied() else { break };
+        let class = canonical_combining_class(part.char());
         let blocked = last_class.is_some_and(|last| last >= class);
         if !blocked
-            && let Some(base) = starter.and_then(|at| out.get_mut(at))
-            && let Some(composed) = compose(base.0, char)
+            && let Some(base) = starter.and_then(|at: usize| list.get_mut(at))
+            && let Some(composed) = compose(base.char(), part.char())
         {
-            *base = (composed, base.1 + change - 1);
+            base.join(composed, part);
             continue;
         }
         if class == 0 {
-            starter = Some(out.len());
+            starter = Some(kept);
             last_class = None;
         } else if starter.is_some() {
             last_class = Some(class);
         }
-        out.push((char, change));
+        if let Some(slot) = list.get_mut(kept) {
+            *slot = part;
+        }
+        kept += 1;
     }
-    out
+    list.truncate(kept);
 }
 
 #[cfg(test)]
@@ -175,14 +235,9 @@ mod tests {
             ] {
                 let found: String = normalize(text, form).iter().map(|pair| pair.0).collect();
                 assert_eq!(found, expected, "{form:?} of {text:?}");
-                let (mut joined, mut done) = (String::new(), 0);
-                for range in unsettled(text, form) {
-                    joined.push_str(&text[done..range.start]);
-                    joined.extend(normalize(&text[range.clone()], form).iter().map(|pair| pair.0));
-                    done = range.end;
-                }
-                joined.push_str(&text[done..]);
-                assert_eq!(joined, expected, "{form:?} of {text:?} in stretches");
+                let joined = normalized(text, form);
+                assert_eq!(joined.as_deref().unwrap_or(text), expected, "{form:?} of {text:?} in stretches");
+                assert_eq!(joined.is_none(), text == expected, "{form:?} of {text:?}");
             }
         }
     }
