@@ -41,6 +41,14 @@ const KEYS: &[(&str, &[&str])] = &[
     ("attention.layer_norm_epsilon", &["layer_norm_eps", "norm_epsilon", "norm_eps", "layer_norm_epsilon"]),
     ("attention.sliding_window", &["sliding_window"]),
     ("attention.scale", &["attention_multiplier"]),
+    (
+        "attention.temperature_scale",
+        &[
+            "rope_parameters.llama_4_scaling_beta",
+            "rope_scaling.llama_4_scaling_beta",
+            "attention.temperature_scale",
+        ],
+    ),
     ("embedding_scale", &["embedding_multiplier"]),
     ("residual_scale", &["residual_multiplier"]),
     ("logit_scale", &["logits_scaling", "logit_scale"]),
@@ -92,6 +100,8 @@ const KEYS: &[(&str, &[&str])] = &[
         &["rope_scaling.factor", "rope_parameters.factor", "rope_parameters.full_attention.factor"],
     ),
     ("rope.scaling.attention_factor", &["rope_scaling.attention_factor", "rope_parameters.attention_factor"]),
+    ("rope.scaling.mscale", &["rope_scaling.mscale", "rope_parameters.mscale"]),
+    ("rope.scaling.mscale_all_dim", &["rope_scaling.mscale_all_dim", "rope_parameters.mscale_all_dim"]),
     ("rope.scaling.truncate", &["rope_scaling.truncate", "rope_parameters.truncate"]),
     ("rope.scaling.long_factor", &["rope_scaling.long_factor", "rope_parameters.long_factor"]),
     ("rope.scaling.short_factor", &["rope_scaling.short_factor", "rope_parameters.short_factor"]),
@@ -121,7 +131,14 @@ impl Dialect {
             && let Some(classes) = source.get_array(CLASSES)?
         {
             let class = classes.iter().next().and_then(|class| class.as_str()).unwrap_or_default();
-            let Some(family) = FAMILIES.iter().find(|family| family.classes.contains(&class)) else {
+            // A class with eyes may have a language part of one of several kinds.
+            let kind = ["config.text_config.model_type", "config.model_type"]
+                .into_iter()
+                .find_map(|key| source.metadata(key)?.as_str());
+            let mut of_class = FAMILIES.iter().filter(|family| family.classes.contains(&class));
+            let of_kind =
+                of_class.clone().find(|family| kind.is_some_and(|kind| family.model_types.contains(&kind)));
+            let Some(family) = of_kind.or_else(|| of_class.next()) else {
                 let known = FAMILIES.iter().flat_map(|family| family.classes.iter().copied()).collect();
                 return Err(unknown(CLASSES, class, known));
             };

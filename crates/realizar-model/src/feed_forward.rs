@@ -119,6 +119,7 @@ fn choose(compute: &mut Compute, moe: &MoeConfig, weights: &Experts, buffers: &m
         selection_bias: weights.selection_bias.as_ref(),
         groups: moe.groups,
         groups_used: moe.groups_used,
+        group_score: moe.group_score,
         normalise: moe.normalise,
         scale: moe.scale,
     };

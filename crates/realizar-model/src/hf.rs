@@ -1,5 +1,6 @@
 //! Checkpoints as Hugging Face folders have them: names of classes, tensors and numbers, per family.
 
+mod encoders;
 pub(crate) mod families;
 mod forms;
 mod implied;
@@ -23,7 +24,7 @@ pub(crate) struct Family {
     pub(crate) model_types: &'static [&'static str],
     /// The architecture.
     pub(crate) facts: &'static ArchFacts,
-    /// What all names but the head's may begin with.
+    /// What all names but the head's may begin with; the head's name begins with what stands [outside](outside) of it.
     pub(crate) stems: &'static [&'static str],
     /// GGUF's name and the family's, for tensors of the whole model; behind the stem, except for the head.
     globals: &'static [(&'static str, &'static str)],
@@ -60,6 +61,11 @@ impl Numbers<'_> {
         value.as_i128().map(|whole| whole as f64).or(value.as_f32().map(f64::from))
     }
 
+    /// A word.
+    pub(crate) fn word(&self, key: &str) -> Option<&str> {
+        self.source.metadata(&format!("{}{key}", self.prefix)).and_then(|value| value.as_str())
+    }
+
     /// A truth value; one that is not there is not true.
     pub(crate) fn is_true(&self, key: &str) -> bool {
         self.source.metadata(&format!("{}{key}", self.prefix)).and_then(|value| value.as_bool()) == Some(true)
@@ -78,7 +84,7 @@ impl Family {
         let (ours, kind) = name.rsplit_once('.').unwrap_or((name, "weight"));
         match self.globals.iter().find(|(gguf, _)| *gguf == ours) {
             Some((_, theirs)) => match theirs.strip_prefix('/') {
-                Some(whole) => format!("{whole}.{kind}"),
+                Some(whole) => format!("{}{whole}.{kind}", outside(stem)),
                 None => format!("{stem}{theirs}.{kind}"),
             },
             // It has no such tensor: the name that we know it by stands for it.
@@ -127,4 +133,10 @@ impl Family {
         let (_, form) = self.forms.iter().find(|(ours, _)| *ours == part)?;
         Some((form, layer.map_or(stem.to_owned(), |layer| format!("{stem}{}{layer}.", self.layers))))
     }
+}
+
+/// What the name of a head begins with: where the language part is a model of its own inside a larger one, its head
+/// stands beside that part's body.
+fn outside(stem: &str) -> &str {
+    stem.strip_suffix("model.").filter(|outside| outside.ends_with('.')).unwrap_or_default()
 }

@@ -97,13 +97,19 @@ impl RopeConfig {
         let original_context = read.count(facts::ORIGINAL_CONTEXT)?;
         let attention_factor = read.number(facts::ROPE_MAGNITUDE)?.unwrap_or(1.0);
         let stated = if read.dialect.is_json() { read.number(facts::WHOLE_MAGNITUDE)? } else { None };
+        let divided = yarn_magnitude(read)?;
         let (magnitude, scores_magnitude) = match (scaling, log_multiplier) {
             _ if stated.is_some() => (stated.unwrap_or(1.0), 1.0),
             (RopeScaling::None, _) if read.dialect.has_list(read.source(), "rope.scaling.long_factor") => {
                 (long_magnitude(original_context.unwrap_or(context), context), 1.0)
             }
-            (RopeScaling::Yarn { factor, .. }, Some(multiplier)) => (1.0, 1.0 + multiplier * factor.ln()),
-            (RopeScaling::Yarn { factor, .. }, None) => (attention_factor * (1.0 + 0.1 * factor.ln()), 1.0),
+            (RopeScaling::Yarn { factor, .. }, Some(multiplier)) => {
+                (divided.map_or(1.0, |divided| divided(factor)), 1.0 + multiplier * factor.ln())
+            }
+            (RopeScaling::Yarn { factor, .. }, None) => {
+                let magnitude = divided.map_or_else(|| 1.0 + 0.1 * factor.ln(), |divided| divided(factor));
+                (attention_factor * magnitude, 1.0)
+            }
             _ => (attention_factor, 1.0),
         };
         Ok(Self {
@@ -196,6 +202,18 @@ impl RopeConfig {
         (low, high) = (low.max(0.0), high.min(dim - 1.0));
         ((pair as f64 - low) / (high - low).max(0.001)).clamp(0.0, 1.0)
     }
+}
+
+/// What YaRN does to cosine and sine where a checkpoint gives both its factors: the part of it that the scores do not
+/// have, by the factor that frequencies are stretched by.
+fn yarn_magnitude(read: &FactReader<'_>) -> Result<Option<impl Fn(f32) -> f32 + use<>>, ModelError> {
+    if !read.dialect.is_json() {
+        return Ok(None);
+    }
+    let own = read.number(facts::YARN_MAGNITUDE)?.filter(|factor| *factor > 0.0);
+    let scores = read.number(facts::YARN_SCORES)?.filter(|factor| *factor > 0.0);
+    let of = |share: f32, factor: f32| 1.0 + 0.1 * share * factor.ln();
+    Ok(own.zip(scores).map(|(own, scores)| move |factor| of(own, factor) / of(scores, factor)))
 }
 
 /// What factors per pair do to cosine and sine, where the checkpoint does not say it (arXiv:2402.13753).

@@ -22,7 +22,7 @@ pub use self::elementwise::Gate;
 pub use self::experts::ExpertProduct;
 pub use self::product::Product;
 pub use self::rope::{PairOrder, Rope};
-pub use self::route::{RouteSpec, Routes, Scoring};
+pub use self::route::{GroupScore, RouteSpec, Routes, Scoring};
 pub use self::scan::{ChannelScanSpec, ScanInput, ScanRule, ScanSpec};
 
 use std::sync::Arc;

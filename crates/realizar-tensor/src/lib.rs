@@ -58,8 +58,8 @@ mod wasm;
 mod x86;
 
 pub use compute::{
-    AttentionSpan, AttentionSpec, ChannelScanSpec, Chosen, Compute, ExpertProduct, Gate, HeadCols, PairOrder,
-    Product, Rope, RouteSpec, Routes, ScanInput, ScanRule, ScanSpec, Scoring,
+    AttentionSpan, AttentionSpec, ChannelScanSpec, Chosen, Compute, ExpertProduct, Gate, GroupScore,
+    HeadCols, PairOrder, Product, Rope, RouteSpec, Routes, ScanInput, ScanRule, ScanSpec, Scoring,
 };
 pub use error::TensorError;
 pub use isa::Isa;

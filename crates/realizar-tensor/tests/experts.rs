@@ -4,7 +4,7 @@ mod kit;
 
 use kit::{Random, bits, compute, each_table, empty, product, rows_of};
 use realizar_quant::DType;
-use realizar_tensor::{Compute, ExpertProduct, Kernels, RouteSpec, Routes, Scoring, Vector};
+use realizar_tensor::{Compute, ExpertProduct, GroupScore, Kernels, RouteSpec, Routes, Scoring, Vector};
 
 fn spec(experts: usize, used: usize, scoring: Scoring) -> RouteSpec<'static> {
     RouteSpec {
@@ -14,6 +14,7 @@ fn spec(experts: usize, used: usize, scoring: Scoring) -> RouteSpec<'static> {
         selection_bias: None,
         groups: 0,
         groups_used: 0,
+        group_score: GroupScore::BestTwo,
         normalise: false,
         scale: 1.0,
     }
@@ -51,6 +52,11 @@ fn the_best_are_chosen() {
         let (found, weighed) = route(&mut compute, &logits, &spec);
         assert_eq!(found, experts, "{name}");
         assert!(close(&weighed, &weights), "{name}: {weighed:?}");
+    }
+    let uneven = [6.0, 1.0, 4.0, 4.0].map(f32::ln);
+    for (group_score, chosen) in [(GroupScore::Best, [0, 1]), (GroupScore::BestTwo, [2, 3])] {
+        let spec = RouteSpec { groups: 2, groups_used: 1, group_score, ..plain };
+        assert_eq!(route(&mut compute, &uneven, &spec).0, chosen, "{group_score:?}");
     }
     let tied = route(&mut compute, &[1.0; 4], &plain);
     assert_eq!(tied.0, [0, 1], "of equals the lower");

@@ -1,6 +1,6 @@
 //! The words in which [`ArchFacts`](super::ArchFacts) speak.
 
-use realizar_tensor::{Gate, PairOrder, Scoring};
+use realizar_tensor::{Gate, GroupScore, PairOrder, Scoring};
 
 /// What the model is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -332,6 +332,8 @@ pub struct Moe {
     pub normalise: bool,
     /// A bias on the scores that counts for the choice only (`exp_probs_b`).
     pub selection_bias: Presence,
+    /// What makes a group of experts the best, where they form groups.
+    pub group_score: GroupScore,
     /// The function inside an expert; `None`: as in a plain branch.
     pub activation: Option<Gate>,
     /// Whether experts have a gate.
@@ -357,6 +359,7 @@ impl Moe {
         scoring: Scoring::Softmax,
         normalise: true,
         selection_bias: Presence::Never,
+        group_score: GroupScore::BestTwo,
         activation: None,
         gated: true,
         plain_width: false,

@@ -1,7 +1,7 @@
 //! The mixture of experts.
 
 use realizar_format::TensorSource;
-use realizar_tensor::Scoring;
+use realizar_tensor::{GroupScore, Scoring};
 
 use crate::arch::{ArchFacts, SharedExpert};
 use crate::error::ModelError;
@@ -35,6 +35,8 @@ pub struct MoeConfig {
     pub groups: usize,
     /// Groups that may serve a token.
     pub groups_used: usize,
+    /// What makes a group the best.
+    pub group_score: GroupScore,
 }
 
 /// The experts of the file, for an architecture that can have some.
@@ -110,6 +112,8 @@ pub(super) fn read(
         scale: read.number(facts::EXPERT_SCALE)?.filter(|scale| *scale > 0.0).unwrap_or(1.0),
         groups,
         groups_used,
+        // Where there are none it does not matter.
+        group_score: if groups > 1 { moe.group_score } else { GroupScore::BestTwo },
     }))
 }
 

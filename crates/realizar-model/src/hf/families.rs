@@ -1,11 +1,12 @@
 //! The table of families, after the modules of the transformers library and, where it has none, of the checkpoint's own
 //! code.
 
-use realizar_tensor::PairOrder;
+use realizar_tensor::{GroupScore, PairOrder};
 
+use super::encoders::{BERT, DISTIL_BERT, JINA_BERT_V2, NOMIC_BERT, ROBERTA};
 use super::forms::{Form, Per};
 use super::{Family, implied};
-use crate::arch::{self, ArchFacts, Windows};
+use crate::arch::{self, ArchFacts, Moe, Windows};
 
 type Parts = &'static [(&'static str, &'static str)];
 
@@ -31,7 +32,7 @@ const GELU_TANH: &[&str] = &["gelu_pytorch_tanh", "gelu_new", "gelu_fast"];
 const GELU_ERF: &[&str] = &["gelu"];
 
 /// The names of most decoders.
-const LLAMA: Family = Family {
+pub(super) const LLAMA: Family = Family {
     classes: &["LlamaForCausalLM"],
     model_types: &["llama", "mistral"],
     facts: &arch::llama::FACTS,
@@ -134,10 +135,19 @@ const GEMMA2: Family = Family {
     ..LLAMA
 };
 
+/// The second version takes the groups that hold the best experts, later ones those of the best two.
+const DEEPSEEK_V2: ArchFacts = ArchFacts {
+    moe: match arch::deepseek2::FACTS.moe {
+        Some(moe) => Some(Moe { group_score: GroupScore::Best, ..moe }),
+        None => None,
+    },
+    ..arch::deepseek2::FACTS
+};
+
 const DEEPSEEK2: Family = Family {
     classes: &["DeepseekV2ForCausalLM"],
     model_types: &["deepseek_v2"],
-    facts: &arch::deepseek2::FACTS,
+    facts: &DEEPSEEK_V2,
     parts: &[
         ("attn_norm", "input_layernorm"),
         ("attn_q", "self_attn.q_proj"),
@@ -170,32 +180,6 @@ const DEEPSEEK2: Family = Family {
     ..LLAMA
 };
 
-const BERT: Family = Family {
-    classes: &["BertModel", "BertForMaskedLM"],
-    model_types: &["bert"],
-    facts: &arch::bert::FACTS,
-    stems: &["", "bert."],
-    globals: &[
-        ("token_embd", "embeddings.word_embeddings"),
-        ("position_embd", "embeddings.position_embeddings"),
-        ("token_types", "embeddings.token_type_embeddings"),
-        ("token_embd_norm", "embeddings.LayerNorm"),
-    ],
-    layers: "encoder.layer.",
-    parts: &[
-        ("attn_q", "attention.self.query"),
-        ("attn_k", "attention.self.key"),
-        ("attn_v", "attention.self.value"),
-        ("attn_output", "attention.output.dense"),
-        ("attn_output_norm", "attention.output.LayerNorm"),
-        ("ffn_up", "intermediate.dense"),
-        ("ffn_down", "output.dense"),
-        ("layer_output_norm", "output.LayerNorm"),
-    ],
-    activations: GELU_ERF,
-    ..LLAMA
-};
-
 /// Every family.
 pub(crate) const FAMILIES: &[Family] = &[
     LLAMA,
@@ -205,6 +189,15 @@ pub(crate) const FAMILIES: &[Family] = &[
         classes: &["Mistral3ForConditionalGeneration"],
         model_types: &[],
         stems: &["language_model.model.", "model.language_model."],
+        ..MISTRAL
+    },
+    // The newer ones, with their pictures or without, go by the type of their language part.
+    Family {
+        classes: &["Ministral3ForCausalLM", "Mistral3ForConditionalGeneration"],
+        model_types: &["ministral3"],
+        facts: &ArchFacts { windows: Windows::Every, ..arch::mistral3::FACTS },
+        stems: &["model.", "language_model.model.", "model.language_model.", ""],
+        implied: implied::ministral3,
         ..MISTRAL
     },
     QWEN2,
@@ -459,6 +452,7 @@ pub(crate) const FAMILIES: &[Family] = &[
     Family {
         classes: &["DeepseekV3ForCausalLM"],
         model_types: &["deepseek_v3"],
+        facts: &arch::deepseek2::FACTS,
         implied: implied::latent_sigmoid,
         ..DEEPSEEK2
     },
@@ -524,72 +518,8 @@ pub(crate) const FAMILIES: &[Family] = &[
         ..LLAMA
     },
     BERT,
-    Family {
-        classes: &["RobertaModel", "XLMRobertaModel", "RobertaForMaskedLM", "XLMRobertaForMaskedLM"],
-        model_types: &["roberta", "xlm-roberta"],
-        stems: &["", "roberta."],
-        forms: &[("position_embd.weight", Form::behind_padding("embeddings.position_embeddings.weight"))],
-        implied: implied::roberta,
-        ..BERT
-    },
-    Family {
-        classes: &["DistilBertModel", "DistilBertForMaskedLM"],
-        model_types: &["distilbert"],
-        stems: &["", "distilbert."],
-        layers: "transformer.layer.",
-        parts: &[
-            ("attn_q", "attention.q_lin"),
-            ("attn_k", "attention.k_lin"),
-            ("attn_v", "attention.v_lin"),
-            ("attn_output", "attention.out_lin"),
-            ("attn_output_norm", "sa_layer_norm"),
-            ("ffn_up", "ffn.lin1"),
-            ("ffn_down", "ffn.lin2"),
-            ("layer_output_norm", "output_layer_norm"),
-        ],
-        implied: implied::distilbert,
-        ..BERT
-    },
-    Family {
-        classes: &["NomicBertModel"],
-        model_types: &["nomic_bert"],
-        facts: &arch::nomic_bert::FACTS,
-        globals: &[
-            ("token_embd", "embeddings.word_embeddings"),
-            ("token_types", "embeddings.token_type_embeddings"),
-            ("token_embd_norm", "emb_ln"),
-        ],
-        layers: "encoder.layers.",
-        parts: &[
-            ("attn_qkv", "attn.Wqkv"),
-            ("attn_output", "attn.out_proj"),
-            ("attn_output_norm", "norm1"),
-            ("ffn_up", "mlp.fc11"),
-            ("ffn_gate", "mlp.fc12"),
-            ("ffn_down", "mlp.fc2"),
-            ("layer_output_norm", "norm2"),
-        ],
-        activations: &["swiglu"],
-        only: &[("prenorm", false), ("use_rms_norm", false), ("causal", false)],
-        ..BERT
-    },
-    Family {
-        classes: &["JinaBertModel", "JinaBertForMaskedLM"],
-        model_types: &[],
-        facts: &arch::jina_bert_v2::FACTS,
-        parts: &[
-            ("attn_q", "attention.self.query"),
-            ("attn_k", "attention.self.key"),
-            ("attn_v", "attention.self.value"),
-            ("attn_output", "attention.output.dense"),
-            ("attn_output_norm", "attention.output.LayerNorm"),
-            ("ffn_down", "mlp.wo"),
-            ("layer_output_norm", "mlp.layernorm"),
-        ],
-        forms: &[
-            ("ffn_gate.weight", Form::upper_half("mlp.gated_layers.weight")),
-            ("ffn_up.weight", Form::lower_half("mlp.gated_layers.weight")),
-        ],
-        ..BERT
-    },
+    ROBERTA,
+    DISTIL_BERT,
+    NOMIC_BERT,
+    JINA_BERT_V2,
 ];

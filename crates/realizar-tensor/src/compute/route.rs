@@ -18,6 +18,15 @@ pub enum Scoring {
     SoftmaxOfChosen,
 }
 
+/// What a group of experts is judged by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GroupScore {
+    /// The sum of its two best scores.
+    BestTwo,
+    /// Its best score.
+    Best,
+}
+
 /// How experts are chosen and weighed.
 #[derive(Debug, Clone, Copy)]
 pub struct RouteSpec<'a> {
@@ -33,6 +42,8 @@ pub struct RouteSpec<'a> {
     pub groups: usize,
     /// Groups that take part.
     pub groups_used: usize,
+    /// What makes a group the best.
+    pub group_score: GroupScore,
     /// Whether weights are divided by their sum.
     pub normalise: bool,
     /// Factor of all weights.
@@ -122,7 +133,7 @@ impl Compute {
                 selection.iter_mut().zip(bias.as_slice()).for_each(|(score, bias)| *score += bias);
             }
             if grouped {
-                keep_best_groups(selection, spec.groups, spec.groups_used);
+                keep_best_groups(selection, spec);
             }
             let first = out.experts.len();
             for _ in 0..used {
@@ -203,10 +214,11 @@ fn next_free(taken: &[u32]) -> u32 {
     (0..).find(|expert| !taken.contains(expert)).unwrap_or(0)
 }
 
-/// Leaves the groups with the largest sums of their two best scores; the others' scores become NaN.
-fn keep_best_groups(selection: &mut [f32], groups: usize, keep: usize) {
+/// Leaves the best groups; the others' scores become NaN.
+fn keep_best_groups(selection: &mut [f32], spec: &RouteSpec<'_>) {
+    let RouteSpec { groups, groups_used: keep, group_score, .. } = *spec;
     let size = selection.len() / groups;
-    let sum_of_two = |group: &[f32]| {
+    let judged = |group: &[f32]| {
         let (mut first, mut second) = (f32::NEG_INFINITY, f32::NEG_INFINITY);
         for &score in group {
             if score > first {
@@ -215,15 +227,15 @@ fn keep_best_groups(selection: &mut [f32], groups: usize, keep: usize) {
                 second = score;
             }
         }
-        if size == 1 { first } else { first + second }
+        if size == 1 || group_score == GroupScore::Best { first } else { first + second }
     };
     for _ in keep..groups {
         // The worst of those that are left goes; of equals the last.
         let mut worst: Option<(usize, f32)> = None;
         for (index, group) in selection.chunks_exact(size).enumerate() {
-            let sum = sum_of_two(group);
-            if !group.iter().all(|score| score.is_nan()) && worst.is_none_or(|(_, least)| sum <= least) {
-                worst = Some((index, sum));
+            let score = judged(group);
+            if !group.iter().all(|score| score.is_nan()) && worst.is_none_or(|(_, least)| score <= least) {
+                worst = Some((index, score));
             }
         }
         if let Some((index, _)) = worst {

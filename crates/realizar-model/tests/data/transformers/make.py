@@ -1,6 +1,6 @@
 """Tiny checkpoints of Hugging Face classes and the logits that the transformers library computes for them.
 
-usage: make.py OUT_DIR [NAME ...]       (needs torch, transformers 4.57.1, safetensors, numpy)
+usage: make.py OUT_DIR [NAME ...]       (needs torch, transformers 4.57.1 (for ministral3 5.24), safetensors, numpy)
 
 Weights are not stored: each is made from its name, so that a test can make them again. Element i of tensor T is
 `offset + scale * (2 k - 255) / 256` where k is the top byte of splitmix64(fnv1a(T) + (i + 1) * 0x9e3779b97f4a7c15);
@@ -35,6 +35,8 @@ BASE = dict(vocab_size=48, hidden_size=32, intermediate_size=48, num_hidden_laye
             num_key_value_heads=2, max_position_embeddings=64, bos_token_id=1, eos_token_id=2, pad_token_id=0)
 YARN = dict(rope_type="yarn", factor=4.0, original_max_position_embeddings=16)
 LLAMA3 = dict(rope_type="llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=16)
+MINISTRAL = dict(rope_type="yarn", rope_theta=1e6, factor=4.0, original_max_position_embeddings=8, beta_fast=32.0, beta_slow=1.0,
+                 mscale=1.0, mscale_all_dim=1.0, llama_4_scaling_beta=0.1)
 DS = dict(kv_lora_rank=16, qk_nope_head_dim=8, qk_rope_head_dim=4, v_head_dim=12, n_routed_experts=8, num_experts_per_tok=3,
           n_shared_experts=2, moe_intermediate_size=16, first_k_dense_replace=1, routed_scaling_factor=1.5, num_key_value_heads=4)
 LONG = dict(type="longrope", short_factor=[1.0, 1.25, 1.5, 2.0], long_factor=[1.0, 2.0, 3.5, 6.0])
@@ -47,6 +49,7 @@ CASES = {
     "llama-dynamic": ("LlamaForCausalLM", dict(rope_scaling=dict(rope_type="dynamic", factor=2.0))),
     "mistral": ("MistralForCausalLM", dict(sliding_window=5, head_dim=16)),
     "mistral-whole": ("MistralForCausalLM", dict(sliding_window=None)),
+    "ministral3": ("Ministral3ForCausalLM", dict(head_dim=16, tie_word_embeddings=False, rope_parameters=MINISTRAL)),
     "mixtral": ("MixtralForCausalLM", dict(num_local_experts=4, num_experts_per_tok=2, sliding_window=None)),
     "qwen2": ("Qwen2ForCausalLM", dict(tie_word_embeddings=True, rope_scaling=YARN)),
     "qwen2moe": ("Qwen2MoeForCausalLM", dict(num_experts=6, num_experts_per_tok=3, moe_intermediate_size=16,
@@ -85,6 +88,8 @@ CASES = {
     "glm4": ("Glm4ForCausalLM", dict(head_dim=16, partial_rotary_factor=0.5, attention_bias=True)),
     "deepseek2-lite": ("DeepseekV2ForCausalLM", dict(DS, q_lora_rank=None, topk_method="greedy", norm_topk_prob=False)),
     "deepseek2-rank": ("DeepseekV2ForCausalLM", dict(DS, q_lora_rank=12, topk_method="greedy", norm_topk_prob=False)),
+    "deepseek2-groups": ("DeepseekV2ForCausalLM", dict(DS, q_lora_rank=12, topk_method="group_limited_greedy", n_group=4, topk_group=2,
+                         norm_topk_prob=False)),
     "deepseek3": ("DeepseekV3ForCausalLM", dict(DS, q_lora_rank=12, n_group=4, topk_group=2, norm_topk_prob=True,
                   rope_scaling=dict(type="yarn", factor=4.0, original_max_position_embeddings=16, mscale=1.0, mscale_all_dim=1.0,
                   beta_fast=32, beta_slow=1))),
