@@ -376,15 +376,18 @@ impl Bpe {
                 result = self.fallback.emit(symbol, base + start, &mut waiting, &mut recorder);
             }
         };
-        let kept = self.without_vanished(word);
         match self.unit {
-            _ if kept.is_some() => {
-                let kept = kept.unwrap_or_default();
-                let start_of = |index: usize| kept.get(index).map_or(0, |symbol| symbol.1 as usize);
-                let symbols = kept.iter().map(|symbol| (symbol.0, 1));
-                merger.merge(self, symbols, |id, first, after| {
-                    let last = start_of(after - 1);
-                    emit(id, start_of(first), last + self.unit_len(word, last));
+            _ if self.some_vanish(word) => {
+                // What vanishes counts to the symbol before it until that is passed on.
+                let mut at = self.skip_vanished(word, 0);
+                let base = at;
+                let symbols = std::iter::from_fn(|| {
+                    let (symbol, end) = self.unit_at(word, at)?;
+                    let start = std::mem::replace(&mut at, self.skip_vanished(word, end));
+                    Some((symbol, at - start))
+                });
+                merger.merge(self, symbols, |id, start, end| {
+                    emit(id, base + start, self.step_over_vanished(word, base + end));
                 });
             }
             Unit::Byte => {
@@ -409,40 +412,58 @@ impl Bpe {
         result
     }
 
-    /// The symbols that are left of a word from which some vanish, and where each begins; nothing if none vanishes.
-    fn without_vanished(&self, word: &[u8]) -> Option<Vec<(u32, u32)>> {
-        if self.fallback.unknown != Unknown::Vanish {
-            return None;
-        }
-        let missing = |byte: &u8| self.first.get(*byte as usize) == Some(&NO_SYMBOL);
-        if self.unit == Unit::Byte && !word.iter().any(missing) {
-            return None;
-        }
-        let mut kept = Vec::new();
-        let (mut at, mut vanished) = (0, false);
-        while at < word.len() {
-            let end = at + self.unit_len(word, at);
-            let unit = word.get(at..end).unwrap_or(&[]);
-            let symbol = match (self.unit, unit) {
-                (Unit::Byte, [byte]) => self.first.get(*byte as usize).copied().unwrap_or(NO_SYMBOL),
-                _ => self.symbol(unit, at == 0, end == word.len()),
-            };
-            if symbol != NO_SYMBOL || self.fallback.spells(unit) {
-                kept.push((symbol, at as u32));
-            } else {
-                vanished = true;
+    /// Whether some of a word's characters, or bytes, are no symbols and vanish before anything is merged.
+    fn some_vanish(&self, word: &[u8]) -> bool {
+        let mut at = 0;
+        match (self.fallback.unknown, self.unit) {
+            (Unknown::Vanish, Unit::Byte) => {
+                word.iter().any(|byte| self.first.get(*byte as usize) == Some(&NO_SYMBOL))
             }
-            at = end;
+            (Unknown::Vanish, Unit::Char) => loop {
+                let Some((symbol, end)) = self.unit_at(word, at) else { return false };
+                if self.vanishes(symbol, word.get(at..end)) {
+                    return true;
+                }
+                at = end;
+            },
+            _ => false,
         }
-        vanished.then_some(kept)
     }
 
-    /// Bytes of the symbol that begins at `at`.
-    fn unit_len(&self, word: &[u8], at: usize) -> usize {
-        match (self.unit, word.get(at)) {
-            (Unit::Char, Some(lead)) => unicode::promised_len(*lead).min(word.len() - at),
-            _ => 1,
+    fn vanishes(&self, symbol: u32, unit: Option<&[u8]>) -> bool {
+        symbol == NO_SYMBOL && unit.is_some_and(|unit| !self.fallback.spells(unit))
+    }
+
+    /// The next place from `at` on where something begins that does not vanish.
+    fn skip_vanished(&self, word: &[u8], mut at: usize) -> usize {
+        while let Some((symbol, end)) = self.unit_at(word, at)
+            && self.vanishes(symbol, word.get(at..end))
+        {
+            at = end;
         }
+        at
+    }
+
+    /// The last place up to `end` where something ends that does not vanish.
+    fn step_over_vanished(&self, word: &[u8], mut end: usize) -> usize {
+        while end > 0 {
+            let at = if self.unit == Unit::Byte { end - 1 } else { unicode::step_back(word, end) };
+            match self.unit_at(word, at) {
+                Some((symbol, _)) if self.vanishes(symbol, word.get(at..end)) => end = at,
+                _ => break,
+            }
+        }
+        end
+    }
+
+    /// The symbol that begins at `at`, and where it ends.
+    fn unit_at(&self, word: &[u8], at: usize) -> Option<(u32, usize)> {
+        let lead = *word.get(at)?;
+        if self.unit == Unit::Byte {
+            return Some((self.first.get(lead as usize).copied().unwrap_or(NO_SYMBOL), at + 1));
+        }
+        let end = (at + unicode::promised_len(lead)).min(word.len());
+        Some((self.symbol(word.get(at..end)?, at == 0, end == word.len()), end))
     }
 
     fn symbol(&self, char: &[u8], first: bool, last: bool) -> u32 {
