@@ -60,6 +60,12 @@ fn row_066_header_too_large() {
         let bytes = [&len.to_le_bytes()[..], b"{}"].concat();
         assert_refused("limit", &refuse(bytes.into()), "TooLarge", "header_len", 0);
     }
+    // The one door knows such a file as well.
+    for len in [100_000_001_u64, 1 << 39] {
+        let bytes = [&len.to_le_bytes()[..], b"{}"].concat();
+        let error = parse(bytes.into()).unwrap_err();
+        assert_refused("limit, sniffed", &error, "TooLarge", "header_len", 0);
+    }
 }
 
 #[test]
