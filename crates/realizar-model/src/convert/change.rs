@@ -50,22 +50,22 @@ impl Change {
         Self { from, order: None, add: 0.0 }
     }
 
-    /// Rows of a matrix of `row_bytes` each, or of the vector that `data` is; the result is in `scratch`, unless nothing
-    /// changes.
+    /// Rows of `row_bytes` each, of a matrix or, where they are single elements, of a vector; the result is in `scratch`,
+    /// unless nothing changes. `floats`: `data` is a vector that becomes one of f32, whole.
     pub(crate) fn rows<'a>(
         &self,
         data: &'a [u8],
         row_bytes: usize,
         rows: Range<usize>,
-        vector: bool,
+        floats: bool,
         scratch: &'a mut Vec<u8>,
     ) -> &'a [u8] {
         let row = |row: usize| data.get(row * row_bytes..(row + 1) * row_bytes).unwrap_or_default();
-        if self.order.is_none() && !(vector && (self.add != 0.0 || self.from != DType::F32)) {
+        if self.order.is_none() && !(floats && (self.add != 0.0 || self.from != DType::F32)) {
             return data.get(rows.start * row_bytes..rows.end * row_bytes).unwrap_or_default();
         }
         scratch.clear();
-        if vector {
+        if floats {
             for value in self.vector(data) {
                 scratch.extend(value.to_le_bytes());
             }
@@ -86,6 +86,19 @@ impl Change {
         }
         let value = |at: usize| values.get(self.order.map_or(at, |order| order.source(at))).copied();
         (0..values.len()).filter_map(value).map(|value| value + self.add).collect()
+    }
+}
+
+impl Change {
+    /// The type that a vector gets: f32, where that loses nothing or something is added to it. `None` if its elements
+    /// cannot be added to or moved.
+    pub(crate) fn vector_type(&self, kept: DType) -> Option<DType> {
+        let sum = self.add != 0.0;
+        match self.from {
+            from if is_vector_type(from) => Some(DType::F32),
+            DType::F64 if sum => Some(DType::F32),
+            from => (!sum && (self.order.is_none() || from.block_elems() == 1)).then_some(kept),
+        }
     }
 }
 

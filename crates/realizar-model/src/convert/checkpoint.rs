@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use realizar_format::{DType, Format, PackedArray, Value};
+use realizar_format::{Format, PackedArray, Value};
 
-use super::change::{Change, is_vector_type};
+use super::change::Change;
 use super::fact::Fact;
 use super::probe::Probe;
 use super::tensor::{NewTensor, Origin};
@@ -41,10 +41,12 @@ impl<'a> Checkpoint<'a> {
         let name = config.arch.name;
         let mut why =
             cannot(format!("architecture `{name}`"), "no class of checkpoints is known for it".to_owned());
-        for family in FAMILIES.iter().filter(|family| family.facts.name == name) {
+        for (tried, family) in FAMILIES.iter().filter(|family| family.facts.name == name).enumerate() {
             match Self::by(view, &config, family) {
                 Ok(checkpoint) => return Ok(checkpoint),
-                Err(error) => why = error,
+                // The family that stands first is the one that most models are of.
+                Err(error) if tried == 0 => why = error,
+                Err(_) => {}
             }
         }
         Err(why)
@@ -247,8 +249,9 @@ fn renamed(
         return Err(lost("have it less 1, which would round"));
     }
     let moved = change.add != 0.0 || change.order.is_some() || change.from != tensor.dtype;
-    let vector = tensor.is_vector() && is_vector_type(change.from) && moved;
-    let dtype = if vector { DType::F32 } else { tensor.dtype };
+    let dtype =
+        if tensor.is_vector() && moved { change.vector_type(tensor.dtype) } else { Some(tensor.dtype) };
+    let dtype = dtype.ok_or_else(|| lost("have its elements in another order"))?;
     Ok(NewTensor { name, dtype, shape: tensor.shape, origin: tensor.origin.clone(), change })
 }
 

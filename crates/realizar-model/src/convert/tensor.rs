@@ -50,8 +50,13 @@ impl NewTensor {
 
     /// The bytes of some rows, out of the whole tensor's.
     fn part<'a>(&self, data: &'a [u8], rows: Range<usize>, scratch: &'a mut Vec<u8>) -> &'a [u8] {
-        let row_bytes = self.change.from.row_bytes(self.shape.cols()).unwrap_or_default();
-        self.change.rows(data, row_bytes, rows, self.is_vector(), scratch)
+        let row_bytes = |cols| self.change.from.row_bytes(cols).unwrap_or_default();
+        if self.is_vector() && self.dtype != DType::F32 && self.change.order.is_some() {
+            // A vector that keeps its type is moved element by element.
+            return self.change.rows(data, row_bytes(1), 0..self.shape.cols(), false, scratch);
+        }
+        let floats = self.is_vector() && self.dtype == DType::F32;
+        self.change.rows(data, row_bytes(self.shape.cols()), rows, floats, scratch)
     }
 }
 

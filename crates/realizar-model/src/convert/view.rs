@@ -6,7 +6,7 @@ use std::ops::Range;
 use realizar_format::{DType, Format, Shape, TensorSource, TensorView, Value};
 use realizar_tensor::PairOrder;
 
-use super::change::{Change, HeadOrder, is_vector_type};
+use super::change::{Change, HeadOrder};
 use super::fact::Fact;
 use super::probe::Probe;
 use super::tensor::{Maker, NewTensor, Origin, let_go};
@@ -355,7 +355,7 @@ fn tensors(
             used.insert(view.name.to_owned());
             (view.dtype, view.shape, Origin::View(view.data))
         };
-        tensors.push(new_tensor(name, (dtype, shape), origin, dialect, config));
+        tensors.push(new_tensor(name, (dtype, shape), origin, dialect, config)?);
     }
     for (name, values) in factors(source, dialect, config) {
         let shape = shape_of(&name, &[values.len()])?;
@@ -381,8 +381,7 @@ fn new_tensor(
     origin: Origin,
     dialect: Dialect,
     config: &Config,
-) -> NewTensor {
-    let vector = shape.len() < 2 && is_vector_type(from);
+) -> Result<NewTensor, ModelError> {
     let part =
         name.strip_prefix("blk.").and_then(|rest| rest.split_once('.')).map_or(&*name, |(_, part)| part);
     let is_gain = part.contains("norm") && part.ends_with(".weight");
@@ -391,7 +390,9 @@ fn new_tensor(
         _ => None,
     };
     let change = Change { from, order, add: if is_gain { dialect.gain_offset() } else { 0.0 } };
-    NewTensor { dtype: if vector { DType::F32 } else { from }, name, shape, origin, change }
+    let dtype = if shape.len() < 2 { change.vector_type(from) } else { Some(from) };
+    let unmoved = || cannot(format!("tensor `{name}`"), format!("a vector of {from} cannot be changed"));
+    Ok(NewTensor { dtype: dtype.ok_or_else(unmoved)?, name, shape, origin, change })
 }
 
 /// How the rows of a tensor must be moved so that its heads rotate as `to` says; `None` for tensors that do not rotate,
