@@ -37,6 +37,8 @@ pub(crate) enum CliError {
     Quantize(#[from] crate::commands::quantize::QuantizeError),
     #[error(transparent)]
     Convert(#[from] realizar_engine::ConvertError),
+    #[error("cannot convert `{}`", path.escape_debug())]
+    ConvertOf { path: String, source: realizar_engine::ConvertError },
     #[error(transparent)]
     Http(#[from] realizar_http::HttpError),
     #[error(transparent)]

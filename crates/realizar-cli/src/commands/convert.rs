@@ -6,6 +6,7 @@ use std::time::Instant;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use realizar_engine::ConvertError;
+use realizar_format::FormatError;
 use serde_json::json;
 
 use crate::args::ComputeArgs;
@@ -57,6 +58,17 @@ pub(crate) fn run(args: ConvertArgs, interrupt: &Interrupt) -> Result<(), CliErr
     let converted = match converted {
         Err(ConvertError::Cancelled) => return Err(CliError::Interrupted),
         Err(ConvertError::Torn) => return Err(CliError::Torn),
+        // Those about a path name it themselves.
+        Err(
+            source @ (ConvertError::Model(_)
+            | ConvertError::Tokenizer { .. }
+            | ConvertError::BadTokenizer { .. }
+            | ConvertError::Metadata { .. }
+            | ConvertError::Format(FormatError::Invalid { .. })),
+        ) => {
+            let path = args.input.to_string_lossy().into_owned();
+            return Err(CliError::ConvertOf { path, source });
+        }
         other => other?,
     };
     load::warn_of(&converted.warnings, quiet);

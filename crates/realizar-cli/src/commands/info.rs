@@ -2,12 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use bytes::Bytes;
 use clap::Args;
 use realizar_format::{AprV1, TensorSource, Value};
 use realizar_model::{Model, Session, SessionOptions};
 use realizar_tensor::Pool;
-use realizar_tokenize::{Compat, Tokenizer};
+use realizar_tokenize::{Compat, EncodeOptions, Tokenizer};
 use serde_json::{Map, json};
 
 use crate::args::ComputeArgs;
@@ -125,13 +124,20 @@ fn of_the_tokenizer(source: &dyn TensorSource) -> Map<String, serde_json::Value>
             .find(|name| source.companion(name).is_some())
             .map(str::to_owned),
     };
+    // A `tokenizer.json` does not say which tokens these are; the files beside it do.
+    let stated = |key: &str| {
+        ["generation_config", "config"].into_iter().find_map(|file| {
+            let found = source.metadata(&format!("{file}.{key}"))?;
+            found.as_u32().or_else(|| u32::try_from(*found.as_array()?.to_i32s()?.first()?).ok())
+        })
+    };
     let tokenizer = kind.map(|kind| match realizar_engine::tokenizer(source, Compat::Original) {
         Ok(tokenizer) => json!({
             "kind": kind,
             "tokens": tokenizer.vocab_len(),
-            "bos": token(&tokenizer, tokenizer.bos()),
-            "eos": token(&tokenizer, tokenizer.eos()),
-            "adds_bos": tokenizer.adds_bos(),
+            "bos": token(&tokenizer, tokenizer.bos().or_else(|| stated("bos_token_id"))),
+            "eos": token(&tokenizer, tokenizer.eos().or_else(|| stated("eos_token_id"))),
+            "adds_bos": adds_bos(&tokenizer, tokenizer.bos().or_else(|| stated("bos_token_id"))),
         }),
         Err(error) => json!({ "kind": kind, "refused": CliError::from(error).to_line() }),
     });
@@ -141,6 +147,13 @@ fn of_the_tokenizer(source: &dyn TensorSource) -> Map<String, serde_json::Value>
     let template = file.or_else(|| key.into_iter().find_map(text).map(str::to_owned));
     let fields = [("tokenizer", json!(tokenizer)), ("template", json!(template))];
     fields.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+}
+
+/// Whether texts begin with this token.
+fn adds_bos(tokenizer: &Tokenizer, bos: Option<u32>) -> bool {
+    let options = EncodeOptions { add_special: true, parse_special: false };
+    let first = tokenizer.encode(b"", options).ok().and_then(|ids| ids.first().copied());
+    bos.is_some() && first == bos
 }
 
 fn token(tokenizer: &Tokenizer, id: Option<u32>) -> serde_json::Value {
@@ -202,8 +215,7 @@ fn classic(path: &Path) -> Result<Option<AprV1>, CliError> {
     if !is_classic {
         return Ok(None);
     }
-    let bytes = std::fs::read(path).map_err(|error| CliError::file("read", path, error))?;
-    Ok(Some(AprV1::parse(&Bytes::from(bytes))?))
+    Ok(Some(AprV1::open(path)?))
 }
 
 fn classic_facts(model: &AprV1, full: bool) -> Map<String, serde_json::Value> {

@@ -116,7 +116,19 @@ fn apr_of_version_1() {
     );
     file[9] ^= 1;
     std::fs::write(&path, &file).expect("written");
-    run(&["info", path.to_str().expect("UTF-8")]).refused("damaged", 1, &[]);
+    run(&["info", path.to_str().expect("UTF-8")]).refused(
+        "damaged",
+        1,
+        &["classic.apr: `metadata` at byte 32"],
+    );
+    // A payload that is not there is not read, nor is memory taken for it.
+    std::fs::File::options()
+        .write(true)
+        .open(&path)
+        .expect("opened")
+        .set_len(1 << 36)
+        .expect("a sparse file");
+    run(&["info", path.to_str().expect("UTF-8")]).refused("sparse", 1, &["classic.apr: `footer_crc32` at byte 295"]);
 }
 
 fn crc32(bytes: &[u8]) -> u32 {
@@ -135,6 +147,10 @@ fn a_model_folder() {
     {
         assert_eq!(info[field], expected, "{field}");
     }
+    // `tokenizer.json` does not say which these are, the files beside it do.
+    assert_eq!(info["tokenizer"]["bos"], json!({ "id": 1, "text": "<s>" }));
+    assert_eq!(info["tokenizer"]["eos"], json!({ "id": 2, "text": "</s>" }));
+    assert_eq!(info["tokenizer"]["adds_bos"], json!(true));
 }
 
 /// Files under a folder, links left out.

@@ -6,6 +6,8 @@
 //! 32 metadata (MessagePack) | payload | crc32 of all bytes before it
 //! ```
 
+use std::path::Path;
+
 use bytes::Bytes;
 
 use crate::apr::header::check;
@@ -13,6 +15,7 @@ use crate::apr::message_pack;
 use crate::cursor::{Cursor, Order};
 use crate::error::{FormatError, Place};
 use crate::facts::Facts;
+use crate::map::{self, Access, Links, Opened};
 use crate::sniff;
 use crate::value::Value;
 
@@ -57,6 +60,22 @@ pub struct AprV1 {
 }
 
 impl AprV1 {
+    /// Checks a file. It is mapped: its payload may be large.
+    ///
+    /// # Errors
+    ///
+    /// The path cannot be opened, is no regular file, or what is there is no valid file of version 1.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, FormatError> {
+        let path = path.as_ref();
+        match map::open(path, Links::Follow)? {
+            Opened::File(file, len) => {
+                let bytes = map::load(path, &file, len, Access::Map)?;
+                Self::parse(&bytes).map_err(|error| error.in_file(Some(path)))
+            }
+            Opened::Folder => Err(FormatError::NotAFile { path: path.to_path_buf(), found: "a folder" }),
+        }
+    }
+
     /// Checks a file that is in memory.
     ///
     /// # Errors
