@@ -128,7 +128,11 @@ fn apr_of_version_1() {
         .expect("opened")
         .set_len(1 << 36)
         .expect("a sparse file");
-    run(&["info", path.to_str().expect("UTF-8")]).refused("sparse", 1, &["classic.apr: `footer_crc32` at byte 295"]);
+    run(&["info", path.to_str().expect("UTF-8")]).refused(
+        "sparse",
+        1,
+        &["classic.apr: `footer_crc32` at byte 295"],
+    );
 }
 
 fn crc32(bytes: &[u8]) -> u32 {
