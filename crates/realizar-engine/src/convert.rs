@@ -58,9 +58,9 @@ pub fn convert(
     }?;
     const GENERATION: &str = "generation_config.json";
     if source.companion(GENERATION).is_some() {
-        converted
-            .warnings
-            .push(format!("{GENERATION} is not carried over: it is advice, and a file has no place for it"));
+        converted.warnings.push(format!(
+            "{GENERATION} is not carried over, but for what ends an answer: the rest is advice"
+        ));
     }
     Ok(converted)
 }

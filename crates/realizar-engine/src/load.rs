@@ -223,16 +223,21 @@ fn special_text(source: &dyn TensorSource, tokenizer: &Tokenizer, id: Option<Tok
     found.unwrap_or_default().to_owned()
 }
 
+/// Where a file with the keys of GGUF lists what ends an answer besides what other programs know.
+pub(crate) const ENDS: &str = "tokenizer.ggml.eos_token_ids";
+
 /// What ends an answer, see [`Loaded::ends`]. Ids that are not in the vocabulary end nothing.
-fn ends(source: &dyn TensorSource, tokenizer: &Tokenizer) -> Arc<[TokenId]> {
+pub(crate) fn ends(source: &dyn TensorSource, tokenizer: &Tokenizer) -> Arc<[TokenId]> {
     let mut ends = tokenizer.eog_ids().to_vec();
     let named = ["generation_config.eos_token_id", "config.eos_token_id"];
     let named = named.iter().find_map(|key| source.metadata(key));
-    let ids: Vec<Value<'_>> = match named {
-        Some(Value::Array(list)) => list.iter().collect(),
-        Some(id) => vec![id],
-        None => Vec::new(),
-    };
+    let mut ids: Vec<Value<'_>> = Vec::new();
+    for found in [named, source.metadata(ENDS)].into_iter().flatten() {
+        match found {
+            Value::Array(list) => ids.extend(list.iter()),
+            id => ids.push(id),
+        }
+    }
     let known = |id: &TokenId| (*id as usize) < tokenizer.vocab_len();
     ends.extend(ids.iter().filter_map(Value::as_u32).filter(known));
     ends.sort_unstable();

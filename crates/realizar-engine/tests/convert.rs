@@ -5,10 +5,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use realizar_engine::{ConvertError, Converted, convert};
+use realizar_engine::{ConvertError, Converted, Loaded, convert};
 use realizar_format::{DType, TensorSource, open};
 use realizar_model::{Encoder, EncoderOptions, Model, Pooling, Session, SessionOptions, Span, Want};
 use realizar_tensor::{Kernels, KvType, Pool};
+use realizar_tokenize::Compat;
 
 /// Models of this repository, and where it is there those of the shared data.
 fn models(suite: &str) -> Vec<PathBuf> {
@@ -182,4 +183,29 @@ fn models_keep_their_bits_in_every_format() {
     assert!(done > 8, "{done}");
     assert!(not_run.iter().all(|name| name == "t5"), "models that do not run: {not_run:?}");
     assert!(checkpoints.iter().any(|name| name.starts_with("llama-gqa")), "{checkpoints:?}");
+}
+
+/// A folder may name many tokens that end an answer; other formats have a place for them as well.
+#[test]
+fn what_ends_an_answer_is_carried() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let source = at("source");
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../realizar-model/tests/data/llama-gqa.gguf");
+    converted(&model, &source).unwrap();
+    std::fs::remove_file(source.join("gguf.json")).unwrap();
+    std::fs::write(source.join("generation_config.json"), r#"{"eos_token_id":[2,5,40,7,9]}"#).unwrap();
+    let ends = |path: &Path| Loaded::new(&*open(path).unwrap(), Compat::Original).unwrap().ends().to_vec();
+    assert_eq!(ends(&source), [2, 5, 7, 9, 40]);
+    for name in ["a.gguf", "a.apr", "a.safetensors", "again"] {
+        converted(&source, &at(name)).unwrap();
+        assert_eq!(ends(&at(name)), [2, 5, 7, 9, 40], "{name}");
+        let back = at(&format!("back-{name}"));
+        converted(&at(name), &back).unwrap();
+        assert_eq!(ends(&back), [2, 5, 7, 9, 40], "{name} and on");
+    }
+    // Programs that know no list know two more.
+    let gguf = open(at("a.gguf")).unwrap();
+    let id = |key: &str| gguf.metadata(&format!("tokenizer.ggml.{key}")).and_then(|value| value.as_u32());
+    assert_eq!([id("eos_token_id"), id("eot_token_id"), id("eom_token_id")], [Some(2), Some(5), Some(7)]);
 }

@@ -38,9 +38,32 @@ pub(super) fn of(
     } else {
         return apr::keys(source);
     };
-    let mut keys = vocabulary.fitting(view, &original, reference)?;
+    let (mut keys, ours) = vocabulary.fitting(view, &original, reference)?;
+    keys.extend(ends(source, &original, &ours));
     keys.extend(template(source).map(|text| ("tokenizer.chat_template".to_owned(), Fact::Text(text))));
     Ok(keys)
+}
+
+/// Keys for the tokens that end an answer and are not known to do so by their texts: other programs have two more such
+/// keys, the list is read by ours.
+fn ends(source: &dyn TensorSource, original: &Tokenizer, ours: &Tokenizer) -> Vec<(String, Fact)> {
+    let known = ours.eog_ids();
+    let more: Vec<TokenId> =
+        crate::load::ends(source, original).iter().copied().filter(|id| !known.contains(id)).collect();
+    let key = |key: &str| format!("tokenizer.ggml.{key}");
+    let mut free = ["eot_token_id", "eom_token_id"]
+        .into_iter()
+        .filter(|key| *key == "eom_token_id" || ours.eot().is_none());
+    let mut keys: Vec<(String, Fact)> = Vec::new();
+    for id in &more {
+        if let Some(name) = free.next() {
+            keys.push((key(name), Fact::Scalar(Value::U32(*id))));
+        }
+    }
+    if !more.is_empty() {
+        keys.push((crate::load::ENDS.to_owned(), Fact::List(PackedArray::u32s(more))));
+    }
+    keys
 }
 
 fn refused(why: impl Into<String>) -> ConvertError {
@@ -134,13 +157,13 @@ impl Vocabulary {
         self.add = [Some(begin.is_some()), Some(ends_by_eos), (end.is_some() && end == *sep).then_some(true)];
     }
 
-    /// The keys of the first shape that gives the original's ids.
+    /// The keys of the first shape that gives the original's ids, and the tokenizer that they are.
     fn fitting(
         self,
         view: &GgufView<'_>,
         original: &Tokenizer,
         reference: Reference,
-    ) -> Result<Vec<(String, Fact)>, ConvertError> {
+    ) -> Result<(Vec<(String, Fact)>, Tokenizer), ConvertError> {
         let probes = Probes::of(original, reference);
         let general = ["general.architecture", "general.name"].map(|key| Some((key, view.value(key)?)));
         let general: Vec<(&str, Value<'_>)> = general.into_iter().flatten().collect();
@@ -163,7 +186,7 @@ impl Vocabulary {
             };
             let Some(difference) = probes.difference(&ours, original) else {
                 let listed = lists.into_iter().filter(|(key, _)| shape.wants(key));
-                return Ok(own.into_iter().chain(listed).collect());
+                return Ok((own.into_iter().chain(listed).collect(), ours));
             };
             if difference.passed >= farthest {
                 farthest = difference.passed;
