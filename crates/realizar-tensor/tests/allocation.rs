@@ -5,8 +5,8 @@ mod kit;
 use kit::{Random, each_table, empty};
 use realizar_quant::DType;
 use realizar_tensor::{
-    AttentionSpan, AttentionSpec, Compute, ExpertProduct, Gate, KV_BLOCK, KvShape, KvStore, KvType,
-    PairOrder, Pool, Product, Rope, RouteSpec, Routes, Scoring, Slot, Vector,
+    AttentionSpan, AttentionSpec, Compute, ExpertProduct, Gate, GroupScore, KV_BLOCK, KvShape, KvStore,
+    KvType, PairOrder, Pool, Product, Rope, RouteSpec, Routes, Scoring, Slot, Vector,
 };
 
 #[test]
@@ -59,6 +59,7 @@ fn a_warm_step_allocates_nothing() {
                 selection_bias: None,
                 groups: 0,
                 groups_used: 0,
+                group_score: GroupScore::BestTwo,
                 normalise: true,
                 scale: 1.0,
             };
