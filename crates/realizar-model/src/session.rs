@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use realizar_tensor::{AttentionSpan, Kernels, KvType, Pool, Slot, StateSpan};
 
+use crate::arch::Role;
 use crate::cache::{Cache, MOST_STORES};
 use crate::error::ModelError;
 use crate::logits::Logits;
@@ -117,8 +118,13 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// As [`Self::memory_plan`], or the memory is not there.
+    /// As [`Self::memory_plan`], the memory is not there, or the model is an encoder: it says nothing of the next token.
     pub fn new(model: Arc<Model>, options: SessionOptions) -> Result<Self, ModelError> {
+        let arch = model.config().arch;
+        if arch.role == Role::Encoder {
+            let what = "saying the next token (it is an encoder)".to_owned();
+            return Err(ModelError::Unsupported { architecture: arch.name, what });
+        }
         let sizes = Sizes::of(&model, &options)?;
         sizes.plan(&model)?.try_reserve()?;
         let SessionOptions { pool, kernels, context, max_sequences, .. } = options;

@@ -71,6 +71,23 @@ fn texts_and_lines() {
     run(&["embed", &model, "x", "--pooling", "max"]).refused("pooling", 2, &["--pooling", "mean"]);
 }
 
+/// An encoder sees what follows and says nothing of the next token: its states are no scores of words.
+#[test]
+fn encoders_write_no_text() {
+    let model = encoder();
+    let text = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(text.path(), "a b ".repeat(200)).expect("a text");
+    let text = text.path().to_str().expect("UTF-8");
+    for args in [
+        &["run", &model, "a b", "-n", "2"][..],
+        &["logits", &model, "--ids", "2,111,3"],
+        &["perplexity", &model, text],
+        &["bench", &model],
+    ] {
+        run(args).refused(args[0], 1, &["encoder", "bert"]);
+    }
+}
+
 #[test]
 fn golden_vectors() {
     let Some(folder) = shared("zoo", "embed") else { return };

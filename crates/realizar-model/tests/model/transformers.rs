@@ -8,9 +8,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use realizar_format::{SafetensorsWriter, Shape};
-use realizar_model::{Encoder, EncoderOptions, Model, Pooling, Role};
+use realizar_model::{Encoder, EncoderOptions, Model, Pooling, Role, Session, SessionOptions};
 use realizar_quant::{DType, f32_to_bf16, f32_to_f16};
-use realizar_tensor::{Kernels, Pool};
+use realizar_tensor::{Kernels, KvType, Pool};
 use serde_json::{Value, json};
 
 use crate::golden::{self, Run, all, chain, ids};
@@ -239,7 +239,7 @@ fn language_parts_of_larger_models_agree_too() {
     }
 }
 
-/// A folder of sentence-transformers says beside the weights how vectors are joined.
+/// A folder of sentence-transformers says beside the weights how vectors are joined. Such a model opens no session.
 #[test]
 fn folders_say_how_they_pool() {
     let path = golden::own().join("transformers/bert.json");
@@ -249,7 +249,19 @@ fn folders_say_how_they_pool() {
     let folder = tempfile::tempdir().unwrap();
     write_folder(folder.path(), &golden["config"], &tensors, 1);
     let load = || Model::load(&*realizar_format::open(folder.path()).unwrap());
-    assert_eq!(load().unwrap().config().pooling, None);
+    let model = load().unwrap();
+    assert_eq!(model.config().pooling, None);
+    let options = SessionOptions {
+        pool: Pool::new(1).unwrap(),
+        kernels: Kernels::detect(),
+        context: 16,
+        kv: KvType::F32,
+        chunk: 16,
+        max_sequences: 1,
+        kv_blocks: None,
+    };
+    let error = Session::new(Arc::new(model), options).unwrap_err().to_string();
+    assert_eq!(error, "saying the next token (it is an encoder) is not supported for architecture `bert`");
     std::fs::create_dir(folder.path().join("1_Pooling")).unwrap();
     let cases: &[(&str, Option<Pooling>)] = &[
         ("cls_token", Some(Pooling::Cls)),
