@@ -44,8 +44,8 @@ const KEYS: &[(&str, &[&str])] = &[
     (
         "attention.temperature_scale",
         &[
-            "rope_parameters.llama_4_scaling_beta",
             "rope_scaling.llama_4_scaling_beta",
+            "rope_parameters.llama_4_scaling_beta",
             "attention.temperature_scale",
         ],
     ),
@@ -100,6 +100,15 @@ const KEYS: &[(&str, &[&str])] = &[
         &["rope_scaling.factor", "rope_parameters.factor", "rope_parameters.full_attention.factor"],
     ),
     ("rope.scaling.attention_factor", &["rope_scaling.attention_factor", "rope_parameters.attention_factor"]),
+    // DeepSeek's checkpoints say ten times the number: see what their class implies.
+    (
+        "rope.scaling.yarn_log_multiplier",
+        &[
+            "rope_scaling.mscale_all_dim",
+            "rope_parameters.mscale_all_dim",
+            "rope.scaling.yarn_log_multiplier",
+        ],
+    ),
     ("rope.scaling.mscale", &["rope_scaling.mscale", "rope_parameters.mscale"]),
     ("rope.scaling.mscale_all_dim", &["rope_scaling.mscale_all_dim", "rope_parameters.mscale_all_dim"]),
     ("rope.scaling.truncate", &["rope_scaling.truncate", "rope_parameters.truncate"]),

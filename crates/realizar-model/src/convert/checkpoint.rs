@@ -167,6 +167,10 @@ fn members(
             members.push((key, fact));
         }
     }
+    // Both or none: what the scores do not have of YaRN's factor, the rotation has.
+    if let Some((_, shares)) = members.iter().find(|(key, _)| key == "rope_scaling.mscale_all_dim") {
+        members.push(("rope_scaling.mscale".to_owned(), shares.clone()));
+    }
     members.extend(divided.into_iter().flatten());
     let ids =
         [("bos_token_id", "tokenizer.ggml.bos_token_id"), ("eos_token_id", "tokenizer.ggml.eos_token_id")];

@@ -197,7 +197,6 @@ pub(crate) const FAMILIES: &[Family] = &[
         model_types: &["ministral3"],
         facts: &ArchFacts { windows: Windows::Every, ..arch::mistral3::FACTS },
         stems: &["model.", "language_model.model.", "model.language_model.", ""],
-        implied: implied::ministral3,
         ..MISTRAL
     },
     QWEN2,

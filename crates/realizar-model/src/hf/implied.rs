@@ -48,17 +48,6 @@ pub(super) fn falcon(numbers: &Numbers<'_>, key: &str) -> Option<f64> {
     }
 }
 
-/// The factor of the rotation is said in the unit that files of that architecture have.
-pub(super) fn ministral3(numbers: &Numbers<'_>, key: &str) -> Option<f64> {
-    match key {
-        "rope.scaling.yarn_log_multiplier" => {
-            let factor = numbers.number("rope_scaling.mscale_all_dim");
-            factor.or(numbers.number("rope_parameters.mscale_all_dim"))
-        }
-        _ => None,
-    }
-}
-
 /// Widths that are said in parts, and the factor of the rotation in another unit.
 pub(super) fn latent(numbers: &Numbers<'_>, key: &str) -> Option<f64> {
     match key {
