@@ -8,6 +8,9 @@ use realizar_model::{Model, SeqId, Session, SessionOptions, Span, Want};
 use realizar_tensor::{Kernels, KvType, Pool};
 use serde_json::Value;
 
+use crate::judge;
+pub(crate) use crate::judge::{floats, kl, log_softmax};
+
 /// The folder of golden data beside the checkout; says so when it is absent.
 pub(crate) fn shared(suite: &str) -> Option<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
@@ -23,11 +26,6 @@ pub(crate) fn own() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data")
 }
 
-pub(crate) fn floats(path: &Path) -> Vec<f32> {
-    let bytes = std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    bytes.chunks_exact(4).map(|four| f32::from_le_bytes(four.try_into().unwrap())).collect()
-}
-
 pub(crate) fn ids(value: &Value) -> Vec<u32> {
     value.as_array().unwrap().iter().map(|id| id.as_u64().unwrap() as u32).collect()
 }
@@ -40,10 +38,7 @@ pub(crate) struct Golden {
 
 impl Golden {
     pub(crate) fn read(folder: &Path, name: &str) -> Self {
-        let path = folder.join(format!("{name}.golden.json"));
-        let text =
-            std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        Self { folder: folder.to_owned(), json: serde_json::from_str(&text).unwrap() }
+        Self { folder: folder.to_owned(), json: judge::json(&folder.join(format!("{name}.golden.json"))) }
     }
 
     pub(crate) fn number(&self, key: &str) -> f64 {
@@ -193,25 +188,10 @@ impl Outcome {
     }
 
     pub(crate) fn rms(&self) -> f64 {
-        let squares = self.rows.iter().zip(&self.golden).map(|(a, b)| f64::from(a - b).powi(2));
-        (squares.sum::<f64>() / self.rows.len() as f64).sqrt()
+        judge::rms(&self.rows, &self.golden)
     }
 
-    /// Mean over the rows of KL(softmax(golden) || softmax(rows)).
     pub(crate) fn kl(&self) -> f64 {
-        let pairs = self.rows.chunks_exact(self.vocab).zip(self.golden.chunks_exact(self.vocab));
-        let sum: f64 = pairs.map(|(row, golden)| kl(golden, row)).sum();
-        sum / (self.rows.len() / self.vocab) as f64
+        judge::mean_kl(&self.golden, &self.rows, self.vocab)
     }
-}
-
-pub(crate) fn log_softmax(row: &[f32]) -> Vec<f64> {
-    let largest = row.iter().copied().fold(f32::MIN, f32::max);
-    let total: f64 = row.iter().map(|x| f64::from(x - largest).exp()).sum();
-    row.iter().map(|x| f64::from(x - largest) - total.ln()).collect()
-}
-
-pub(crate) fn kl(ideal: &[f32], other: &[f32]) -> f64 {
-    let (ideal, other) = (log_softmax(ideal), log_softmax(other));
-    ideal.iter().zip(&other).map(|(a, b)| a.exp() * (a - b)).sum()
 }

@@ -9,6 +9,7 @@ mod encoders;
 mod every_key;
 mod file;
 mod golden;
+mod judge;
 mod minilm;
 mod mutants;
 mod rerank;

@@ -6,53 +6,7 @@ use std::sync::Arc;
 use realizar_tensor::{Kernels, KvType};
 
 use crate::golden::{self, Golden, Run, outcome};
-
-/// Unquantised decoders: logits within the file's tolerance, greedy tokens equal.
-const EXACT: &[&str] = &[
-    "llama-mha",
-    "llama-gqa",
-    "llama-mqa",
-    "llama-bias",
-    "llama-rope-linear",
-    "llama-rope-llama3",
-    "llama-rope-yarn",
-    "llama-untied",
-    "llama-tied",
-    "llama-hd32",
-    "mixtral",
-    "mistral3",
-    "qwen2",
-    "qwen2moe",
-    "qwen3",
-    "qwen3moe",
-    "gemma",
-    "gemma2",
-    "gemma3",
-    "phi2",
-    "phi3",
-    "phi3-longrope",
-    "phi3-longrope-short",
-    "gpt2",
-    "gptneox",
-    "gptneox-seqres",
-    "falcon-7b",
-    "falcon-40b",
-    "starcoder2",
-    "stablelm",
-    "stablelm-2-12b",
-    "olmo2",
-    "olmo3",
-    "granite",
-    "command-r",
-    "cohere2",
-    "internlm2",
-    "smollm3",
-    "glm4",
-    "exaone",
-    "deepseek2",
-    "deepseek3",
-    "gpt-oss",
-];
+use crate::judge::ZOO;
 
 /// Quantised weights: error and divergence within the file's limits.
 const QUANTISED: &[&str] = &[
@@ -140,7 +94,7 @@ fn rounded(golden: &Golden, prompts: &Golden, name: &str, run: Run, report: &mut
 fn exact_models_agree() {
     let Some(data) = golden::shared("zoo, unquantised") else { return };
     let mut report = Report(Vec::new());
-    for name in EXACT {
+    for name in ZOO {
         exact(&data.join("zoo"), name, Kernels::detect(), &mut report);
     }
     report.finish();
