@@ -5,53 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::harness::{data, run, shared};
-
-/// Unquantised models of the zoo that must give the golden tokens, one for one.
-const ZOO: &[&str] = &[
-    "llama-mha",
-    "llama-gqa",
-    "llama-mqa",
-    "llama-bias",
-    "llama-rope-linear",
-    "llama-rope-llama3",
-    "llama-rope-yarn",
-    "llama-untied",
-    "llama-tied",
-    "llama-hd32",
-    "mixtral",
-    "mistral3",
-    "qwen2",
-    "qwen2moe",
-    "qwen3",
-    "qwen3moe",
-    "gemma",
-    "gemma2",
-    "gemma3",
-    "phi2",
-    "phi3",
-    "phi3-longrope",
-    "phi3-longrope-short",
-    "gpt2",
-    "gptneox",
-    "gptneox-seqres",
-    "falcon-7b",
-    "falcon-40b",
-    "starcoder2",
-    "stablelm",
-    "stablelm-2-12b",
-    "olmo2",
-    "olmo3",
-    "granite",
-    "command-r",
-    "cohere2",
-    "smollm3",
-    "glm4",
-    "exaone",
-    "internlm2",
-    "deepseek2",
-    "deepseek3",
-    "gpt-oss",
-];
+use crate::judge::{ZOO, floats, json, mean_kl, rms};
 
 /// Quantised models of the zoo, judged by their distance to the ideal logits.
 const ZOO_QUANTISED: &[&str] = &[
@@ -63,15 +17,6 @@ const ZOO_QUANTISED: &[&str] = &[
     "llama-gqa256-Q5_K",
     "llama-gqa256-Q6_K",
 ];
-
-fn json(path: &Path) -> Value {
-    serde_json::from_slice(&std::fs::read(path).expect("golden JSON")).expect("golden JSON")
-}
-
-fn floats(path: &Path) -> Vec<f32> {
-    let bytes = std::fs::read(path).expect("a file of floats");
-    bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
-}
 
 fn numbers(value: &Value) -> Vec<u64> {
     value.as_array().expect("an array").iter().map(|item| item.as_u64().expect("a number")).collect()
@@ -190,26 +135,9 @@ fn quantised(folder: &Path, name: &str) {
 fn judge(name: &str, found: &[f32], ideal: &[f32], vocab: usize, limit_rms: f64, limit_kl: f64) {
     assert_eq!(found.len(), ideal.len(), "{name}");
     let rms = rms(found, ideal);
-    let kls: Vec<f64> =
-        found.chunks(vocab).zip(ideal.chunks(vocab)).map(|(found, ideal)| kl(ideal, found)).collect();
-    let kl = kls.iter().sum::<f64>() / kls.len() as f64;
+    let kl = mean_kl(ideal, found, vocab);
     assert!(rms <= limit_rms, "{name}: rms {rms}, the limit is {limit_rms}");
     assert!(kl <= limit_kl, "{name}: divergence {kl}, the limit is {limit_kl}");
-}
-
-fn rms(a: &[f32], b: &[f32]) -> f64 {
-    let sum: f64 = a.iter().zip(b).map(|(a, b)| f64::from(a - b).powi(2)).sum();
-    (sum / a.len() as f64).sqrt()
-}
-
-/// Kullback-Leibler divergence of the second distribution from the first.
-fn kl(p: &[f32], q: &[f32]) -> f64 {
-    let log_softmax = |row: &[f32]| -> Vec<f64> {
-        let max = row.iter().fold(f32::NEG_INFINITY, |max, &x| max.max(x));
-        let sum: f64 = row.iter().map(|&x| f64::from(x - max).exp()).sum();
-        row.iter().map(|&x| f64::from(x - max) - sum.ln()).collect()
-    };
-    log_softmax(p).iter().zip(log_softmax(q)).map(|(p, q)| p.exp() * (p - q)).sum()
 }
 
 #[test]
@@ -239,8 +167,7 @@ fn near_ideal(name: &str, found: &[f32], ideal: &Path, llamacpp: &Path, vocab: u
     let (ideal, theirs) = (floats(ideal), floats(llamacpp));
     let mean = ideal.iter().map(|&x| f64::from(x)).sum::<f64>() / ideal.len() as f64;
     let std = (ideal.iter().map(|&x| (f64::from(x) - mean).powi(2)).sum::<f64>() / ideal.len() as f64).sqrt();
-    let kl_theirs = theirs.chunks(vocab).zip(ideal.chunks(vocab)).map(|(t, i)| kl(i, t)).sum::<f64>()
-        / (ideal.len() / vocab) as f64;
+    let kl_theirs = mean_kl(&ideal, &theirs, vocab);
     judge(name, found, &ideal, vocab, 1.5 * rms(&theirs, &ideal) + 2e-4 * std, 2.25 * kl_theirs + 1e-7);
     theirs.iter().zip(&ideal).map(|(a, b)| f64::from((a - b).abs())).fold(1e-4, f64::max)
 }

@@ -15,6 +15,8 @@ mod embed;
 mod golden;
 mod harness;
 mod info;
+#[path = "../../../realizar-model/tests/model/judge.rs"]
+mod judge;
 mod logits;
 mod perplexity;
 mod quantize;
