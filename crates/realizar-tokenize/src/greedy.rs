@@ -2,6 +2,7 @@
 
 use crate::bpe::chars;
 use crate::sink::Sink;
+use crate::slots::Slots;
 use crate::trie::Trie;
 use crate::{TokenId, unicode};
 
@@ -63,10 +64,14 @@ impl Cover {
         // The cost from each position to the end, as far as a token reaches, and the token with which the best cover goes on.
         let size = (self.longest.max(4) + 1).next_power_of_two();
         let mut costs = vec![0i64; size];
-        let mut step = vec![NO_TOKEN; text.len()];
+        let count = |text: &[u8]| text.iter().filter(|byte| *byte & 0xC0 != 0x80).count();
+        let mut steps = Slots::default();
+        let mut index = count(text);
+        (0..index).for_each(|_| steps.push(NO_TOKEN));
         let mut at = text.len();
         while at > 0 {
             at = unicode::step_back(text, at);
+            index = index.saturating_sub(1);
             let len = text.get(at).map_or(1, |lead| unicode::promised_len(*lead)).min(text.len() - at);
             let behind = |end: usize| costs.get(end & (size - 1)).copied().unwrap_or(0);
             let mut best = (behind(at + len) + UNKNOWN_COST, NO_TOKEN - len as u32);
@@ -81,19 +86,20 @@ impl Cover {
                     best = (through, id);
                 }
             }
-            if let (Some(cost), Some(step)) = (costs.get_mut(at & (size - 1)), step.get_mut(at)) {
-                (*cost, *step) = best;
+            if let Some(cost) = costs.get_mut(at & (size - 1)) {
+                *cost = best.0;
             }
+            steps.set(index, best.1);
         }
-        let mut at = 0;
-        while let Some(id) = step.get(at).copied() {
+        while let Some(id) = steps.get(index) {
             let len = match id {
                 FIRST_NO_TOKEN.. => (NO_TOKEN - id).max(1) as usize,
                 _ => self.lens.get(id as usize).map_or(1, |len| (*len).max(1) as usize),
             };
             let end = at + len;
+            let part = text.get(at..end).unwrap_or(&[]);
             if id >= FIRST_NO_TOKEN {
-                for (at, byte) in (at..).zip(text.get(at..end).unwrap_or(&[])) {
+                for (at, byte) in (at..).zip(part) {
                     let id = self.bytes.get(*byte as usize).copied().unwrap_or(0);
                     sink.token(id, base + at, base + at + 1);
                 }
@@ -101,6 +107,8 @@ impl Cover {
                 sink.token(id, base + at, base + end);
             }
             at = end;
+            index += count(part).max(1);
+            steps.free_before(index);
         }
     }
 }

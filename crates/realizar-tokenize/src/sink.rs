@@ -24,7 +24,8 @@ pub(crate) struct Ids {
 impl Ids {
     /// For a text of so many bytes.
     pub(crate) fn of(bytes: usize) -> Self {
-        Self { ids: Vec::with_capacity(bytes / 4 + 4), step: bytes / 16 + 16 }
+        let step = bytes / 16 + 16;
+        Self { ids: Vec::with_capacity(step), step }
     }
 }
 

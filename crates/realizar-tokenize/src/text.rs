@@ -130,42 +130,28 @@ impl<'a> Prepared<'a> {
         self.bytes = Cow::Owned(out);
     }
 
-    /// Applies a character map as the Hugging Face library does: to each grapheme of fewer than six bytes as a whole,
-    /// else to each character.
+    /// Applies a character map as the Hugging Face library does: see [`map_graphemes`].
     pub(crate) fn map_graphemes(&mut self, map: &CharsMap) {
         let Ok(text) = std::str::from_utf8(&self.bytes) else { return };
-        let mut out = Vec::with_capacity(text.len());
-        let old = if self.places {
-            self.spans.take().unwrap_or_else(|| char_spans(&self.bytes))
-        } else {
-            Vec::new()
-        };
-        let (mut spans, mut at) = (Vec::new(), 0);
-        let mut put = |old_text: &str, new: Option<&[u8]>, out: &mut Vec<u8>| {
-            out.extend_from_slice(new.unwrap_or(old_text.as_bytes()));
-            if let (Some(first), Some(last)) = (old.get(at), old.get(at + old_text.len() - 1)) {
-                spans.resize(out.len(), (first.0, last.1));
-            }
-            at += old_text.len();
-        };
-        let steady = |text: &[u8], at: usize| map.is_steady(text, at);
-        unicode::each_grapheme(text, steady, |part, cluster| {
-            if cluster == Cluster::Steady && old.is_empty() {
-                put(part, None, &mut out);
-                return;
-            }
-            let whole =
-                if cluster == Cluster::Any && part.len() < 6 { map.shortest(part.as_bytes()) } else { None };
-            if whole.is_some() {
-                put(part, whole, &mut out);
-                return;
-            }
-            for (at, char) in part.char_indices() {
-                let char = part.get(at..at + char.len_utf8()).unwrap_or("");
-                put(char, map.shortest(char.as_bytes()), &mut out);
-            }
-        });
-        self.spans = self.places.then_some(spans);
+        if !self.places {
+            self.bytes = Cow::Owned(map_graphemes(text, map));
+            return;
+        }
+        let old = self.spans.take().unwrap_or_else(|| char_spans(&self.bytes));
+        let (mut out, mut spans, mut at) = (Vec::with_capacity(text.len()), Vec::new(), 0);
+        each_mapped(
+            text,
+            map,
+            |_, _| false,
+            |part, new| {
+                out.extend_from_slice(new.unwrap_or(part.as_bytes()));
+                if let (Some(first), Some(last)) = (old.get(at), old.get(at + part.len() - 1)) {
+                    spans.resize(out.len(), (first.0, last.1));
+                }
+                at += part.len();
+            },
+        );
+        self.spans = Some(spans);
         self.bytes = Cow::Owned(out);
     }
 
@@ -248,6 +234,38 @@ impl<'a> Prepared<'a> {
     fn is_continuation(&self, at: usize) -> bool {
         self.bytes.get(at).is_some_and(|byte| byte & 0xC0 == 0x80)
     }
+}
+
+/// Maps each grapheme of fewer than six bytes as a whole, else each character.
+pub(crate) fn map_graphemes(text: &str, map: &CharsMap) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    let steady = |text: &[u8], at: usize| map.is_steady(text, at);
+    each_mapped(text, map, steady, |part, new| out.extend_from_slice(new.unwrap_or(part.as_bytes())));
+    out
+}
+
+/// Calls `put` with each part of the text and what the map makes of it. Parts that are `steady` come together.
+fn each_mapped(
+    text: &str,
+    map: &CharsMap,
+    steady: impl Fn(&[u8], usize) -> bool,
+    mut put: impl FnMut(&str, Option<&[u8]>),
+) {
+    unicode::each_grapheme(text, steady, |part, cluster| {
+        if cluster == Cluster::Steady {
+            put(part, None);
+            return;
+        }
+        let whole = if part.len() < 6 { map.shortest(part.as_bytes()) } else { None };
+        if whole.is_some() {
+            put(part, whole);
+            return;
+        }
+        for (at, char) in part.char_indices() {
+            let char = part.get(at..at + char.len_utf8()).unwrap_or("");
+            put(char, map.shortest(char.as_bytes()));
+        }
+    });
 }
 
 /// The span of its character for each byte.

@@ -455,7 +455,12 @@ impl Unigram {
                 let score = self.sum(here, score);
                 if let Some(slot) = best.get_mut(end - from) {
                     let first = slot.start == NOWHERE;
-                    let gap = if first { f32::INFINITY } else { (score - slot.score).abs() as f32 };
+                    let gap = match (score - slot.score).abs() as f32 {
+                        _ if first => f32::INFINITY,
+                        // Of two infinite sums neither is better.
+                        gap if gap.is_nan() => 0.0,
+                        gap => gap,
+                    };
                     // Sums of absurd scores are infinite; even then some way leads everywhere.
                     if first || score > slot.score {
                         *slot = Best { score, gap, start: (at - from) as u32, id };

@@ -8,7 +8,7 @@ use crate::greedy::without_mark;
 use crate::sink::Sink;
 use crate::special::Fragment;
 use crate::spm::SPACE;
-use crate::text::{Prepared, Relocate};
+use crate::text::{Prepared, Relocate, map_graphemes};
 use crate::unicode::BertClass;
 use crate::unicode::normal::Form;
 use crate::wanted::Wanted;
@@ -144,15 +144,16 @@ impl GgufTokenizer {
                 Ok(())
             }
             Model::Unigram(model) => {
-                let original = self.is_original_on(part);
-                if original && model.by_grapheme && !places {
-                    let mut text = Prepared::raw(part, false);
-                    if let Some(map) = &model.map {
-                        text.map_graphemes(map);
-                    }
-                    each_marked_word(&text.bytes, |word| model.model.encode(word, 0, true, scratch, sink));
+                let original = self.original_on(part);
+                if let Some(text) = original.filter(|_| model.by_grapheme && !places) {
+                    let text = model
+                        .map
+                        .as_ref()
+                        .map_or(Cow::Borrowed(part), |map| Cow::Owned(map_graphemes(text, map)));
+                    each_marked_word(&text, |word| model.model.encode(word, 0, true, scratch, sink));
                     return Ok(());
                 }
+                let original = original.is_some();
                 let text = self.unigram_text(model, part, original, places);
                 let mut relocate;
                 let sink: &mut dyn Sink = if places {
@@ -186,8 +187,8 @@ impl GgufTokenizer {
     }
 
     /// The original is followed where it is wanted and defined, which it is not on text that is not UTF-8.
-    fn is_original_on(&self, part: &[u8]) -> bool {
-        self.compat == Compat::Original && std::str::from_utf8(part).is_ok()
+    fn original_on<'t>(&self, part: &'t [u8]) -> Option<&'t str> {
+        std::str::from_utf8(part).ok().filter(|_| self.compat == Compat::Original)
     }
 
     /// Whether BERT makes a word of the character alone.
@@ -209,7 +210,7 @@ impl GgufTokenizer {
         places: bool,
     ) -> Result<Prepared<'t>, TokenizeError> {
         let mut text = Prepared::sanitized(part, places)?;
-        let original = self.is_original_on(part);
+        let original = self.original_on(part).is_some();
         let dropped = |code: u32| {
             let kept = original && matches!(code, 9 | 10 | 13) || !original && unicode::is_space(code);
             let control = if original {

@@ -6,7 +6,7 @@ use super::aligned::Aligned;
 use super::json::At;
 use crate::charsmap::CharsMap;
 use crate::pattern::{Dialect, Matcher, Pattern};
-use crate::text::{Change, Prepared};
+use crate::text::{Change, map_graphemes};
 use crate::unicode::BertClass;
 use crate::unicode::normal::{self, Form};
 use crate::{TokenizeError, base64, unicode};
@@ -36,7 +36,7 @@ pub(super) enum Normalizer {
 
 const MAX_NESTING: usize = 16;
 /// What a text may become: so many times its length, and so much more.
-const MAX_TIMES: usize = 64;
+const MAX_TIMES: usize = 32;
 const MAX_MORE: usize = 1 << 20;
 
 impl Finder {
@@ -147,9 +147,7 @@ impl Normalizer {
             }
             Self::Precompiled(Some(map)) if text.wants_places() => precompiled(text, map),
             Self::Precompiled(Some(map)) => {
-                let mut prepared = Prepared::raw(text.text.as_bytes(), false);
-                prepared.map_graphemes(map);
-                let bytes = prepared.bytes.into_owned();
+                let bytes = map_graphemes(&text.text, map);
                 text.set(
                     String::from_utf8(bytes)
                         .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()),

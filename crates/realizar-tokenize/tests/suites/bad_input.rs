@@ -396,14 +396,14 @@ fn normaliser_bombs_are_stopped() {
         json!({"type": "Replace", "pattern": {"String": "a"}, "content": "x".repeat(1 << 20)});
     let tokenizer = Tokenizer::from_json(file.to_string().as_bytes()).unwrap();
     let result = tokenizer.encode(&[b'a'; 100], PLAIN);
-    assert_eq!(result, Err(TokenizeError::NormalizedTooLong { limit: (1 << 20) + 64 * 100 }));
+    assert_eq!(result, Err(TokenizeError::NormalizedTooLong { limit: (1 << 20) + 32 * 100 }));
     // Nor is anything made of a text that would become too long, here a terabyte.
     file["normalizer"] = json!({"type": "Sequence", "normalizers": [
         {"type": "Replace", "pattern": {"String": "a"}, "content": "b".repeat(1 << 20)},
         {"type": "Replace", "pattern": {"Regex": "b"}, "content": "c".repeat(1 << 20)},
     ]});
     let tokenizer = Tokenizer::from_json(file.to_string().as_bytes()).unwrap();
-    let limit = (1 << 20) + 64;
+    let limit = (1 << 20) + 32;
     assert_eq!(tokenizer.encode(b"a", PLAIN), Err(TokenizeError::NormalizedTooLong { limit }));
     let result = tokenizer.encode_with_offsets(b"a", PLAIN);
     assert_eq!(result, Err(TokenizeError::NormalizedTooLong { limit }));
