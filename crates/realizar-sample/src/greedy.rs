@@ -7,19 +7,35 @@ use crate::SampleError;
 /// # Errors
 /// A score that is NaN or plus infinity, or no score above minus infinity.
 pub fn argmax(logits: &[f32]) -> Result<u32, SampleError> {
-    let mut best = (0, f32::NEG_INFINITY);
-    for (id, &value) in logits.iter().enumerate() {
-        if value > best.1 {
-            best = (id, value);
-        } else if value.is_nan() {
-            return Err(SampleError::NotFinite { id, value });
+    let (best, numbers) = highest(logits);
+    if !numbers && let Some(id) = logits.iter().position(|value| value.is_nan()) {
+        return Err(SampleError::NotFinite { id, value: logits[id] });
+    }
+    if best == f32::NEG_INFINITY {
+        return Err(SampleError::NoCandidate { vocab: logits.len() });
+    }
+    let id = logits.iter().position(|value| *value == best).unwrap_or_default();
+    if best == f32::INFINITY {
+        return Err(SampleError::NotFinite { id, value: best });
+    }
+    Ok(id as u32)
+}
+
+/// Scores that are compared side by side.
+const LANES: usize = 32;
+
+/// The highest score, and whether all are numbers.
+fn highest(logits: &[f32]) -> (f32, bool) {
+    let (chunks, rest) = logits.as_chunks::<LANES>();
+    let (mut best, mut odd) = ([f32::NEG_INFINITY; LANES], [0_u32; LANES]);
+    for chunk in chunks {
+        for ((best, odd), value) in best.iter_mut().zip(&mut odd).zip(chunk) {
+            *best = if *value > *best { *value } else { *best };
+            *odd |= u32::from(value.is_nan());
         }
     }
-    match best.1 {
-        f32::NEG_INFINITY => Err(SampleError::NoCandidate { vocab: logits.len() }),
-        f32::INFINITY => Err(SampleError::NotFinite { id: best.0, value: best.1 }),
-        _ => Ok(best.0 as u32),
-    }
+    let all = best.iter().chain(rest).copied().fold(f32::NEG_INFINITY, f32::max);
+    (all, odd.iter().all(|odd| *odd == 0) && !rest.iter().any(|value| value.is_nan()))
 }
 
 #[cfg(test)]
@@ -42,5 +58,36 @@ mod tests {
             assert_eq!(&argmax(logits), expected, "{name}");
         }
         assert!(matches!(argmax(&[9.0, f32::NAN]), Err(SampleError::NotFinite { id: 1, .. })));
+    }
+
+    /// The same, one score after the other.
+    fn one_by_one(logits: &[f32]) -> Option<u32> {
+        let best = logits.iter().copied().reduce(|best, value| if value > best { value } else { best })?;
+        logits.iter().position(|value| *value == best).map(|id| id as u32)
+    }
+
+    #[test]
+    fn every_place_is_looked_at_whatever_the_length() {
+        for len in 1..3 * LANES + 2 {
+            for at in 0..len {
+                let mut logits: Vec<f32> = (0..len).map(|id| ((id * 37) % 11) as f32 - 20.0).collect();
+                assert_eq!(argmax(&logits).ok(), one_by_one(&logits), "{len}");
+                logits[at] = -1.0;
+                assert_eq!(argmax(&logits), Ok(at as u32), "{at} of {len}");
+                logits[at] = f32::NAN;
+                let refused = argmax(&logits);
+                assert!(
+                    matches!(refused, Err(SampleError::NotFinite { id, value }) if id == at && value.is_nan()),
+                    "{at} of {len}: {refused:?}"
+                );
+                logits[at] = f32::INFINITY;
+                let refused = argmax(&logits);
+                assert_eq!(
+                    refused,
+                    Err(SampleError::NotFinite { id: at, value: f32::INFINITY }),
+                    "{at} of {len}"
+                );
+            }
+        }
     }
 }
