@@ -10,6 +10,7 @@ use crate::event::{Finish, Timings, Token, Usage};
 use crate::request::AnswerOptions;
 use crate::runner::torn;
 use crate::slot::Slot;
+use crate::text::TextStream;
 use crate::{EngineError, Loaded};
 
 /// A model with memory for one sequence.
@@ -46,7 +47,8 @@ impl Solo {
         let seq = self.session.open()?;
         let tokenizer = self.loaded.tokenizer();
         let session = &mut self.session;
-        Ok(Answer { session, tokenizer, seq, slot, fed: 0, finish: None, timings: Timings::default() })
+        let text = TextStream::after(prompt, tokenizer);
+        Ok(Answer { session, tokenizer, seq, slot, text, fed: 0, finish: None, timings: Timings::default() })
     }
 }
 
@@ -59,6 +61,7 @@ pub struct Answer<'a> {
     tokenizer: &'a Tokenizer,
     seq: SeqId,
     slot: Slot,
+    text: TextStream<'a>,
     /// Tokens that the model has seen.
     fed: usize,
     finish: Option<Finish>,
@@ -92,7 +95,7 @@ impl Answer<'_> {
         if torn() {
             return Err(EngineError::Torn);
         }
-        let (token, finish) = self.slot.pick(logits.row(0), self.tokenizer)?;
+        let (token, finish) = self.slot.pick(logits.row(0), self.tokenizer, &mut self.text)?;
         let first = self.fed == 0;
         self.fed = fed;
         self.finish = finish;

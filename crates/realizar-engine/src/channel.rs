@@ -49,6 +49,8 @@ struct State {
     events: VecDeque<Event>,
     /// An event after which nothing follows was put in.
     ended: bool,
+    /// The reader sleeps until there is an event: only then does telling it cost a call of the system.
+    asleep: bool,
 }
 
 impl State {
@@ -86,7 +88,8 @@ impl Channel {
 
 /// Makes the two ends of a channel that holds `capacity` events; the last event always finds room.
 pub(crate) fn channel(capacity: usize, wake: Option<Wake>, nudge: Nudge) -> (Sink, Ticket) {
-    let state = Mutex::new(State { events: VecDeque::with_capacity(capacity + 1), ended: false });
+    let state =
+        Mutex::new(State { events: VecDeque::with_capacity(capacity + 1), ended: false, asleep: false });
     let (cancelled, hushed) = (AtomicBool::new(false), AtomicBool::new(false));
     let channel = Channel { state, filled: Condvar::new(), capacity, cancelled, hushed, wake, nudge };
     let channel = Arc::new(channel);
@@ -112,8 +115,11 @@ impl Sink {
         state.ended |= !matches!(event, Event::Token(_));
         state.events.push_back(event);
         let urgent = state.ended || state.events.len() * 2 > self.0.capacity;
+        let asleep = state.asleep;
         drop(state);
-        self.0.filled.notify_one();
+        if asleep {
+            self.0.filled.notify_one();
+        }
         if let Some(wake) = &self.0.wake
             && (urgent || !self.0.hushed.load(Ordering::Acquire))
         {
@@ -147,7 +153,9 @@ impl Ticket {
             if left.is_zero() {
                 break;
             }
+            state.asleep = true;
             state = self.0.filled.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            state.asleep = false;
         }
         drop(state);
         self.try_next()

@@ -20,6 +20,7 @@ use crate::queue::{Job, Mode, Queue};
 use crate::runner::{Part, Runner};
 use crate::slot::Slot;
 use crate::stats::Counters;
+use crate::text::TextStream;
 
 /// Tokens per block of the key/value memory.
 pub(crate) const BLOCK_TOKENS: usize = realizar_model::Session::BLOCK_TOKENS;
@@ -37,7 +38,7 @@ pub(crate) struct Limits {
     pub(crate) times: Times,
 }
 
-/// The thread's state.
+/// What its thread begins with.
 #[derive(Debug)]
 pub(crate) struct Scheduler<R: Runner> {
     runner: R,
@@ -45,15 +46,26 @@ pub(crate) struct Scheduler<R: Runner> {
     queue: Arc<Queue>,
     counters: Arc<Counters>,
     limits: Limits,
+}
+
+/// The thread's state.
+#[derive(Debug)]
+struct Work<'a, R: Runner> {
+    runner: R,
+    tokenizer: &'a Tokenizer,
+    queue: Arc<Queue>,
+    counters: Arc<Counters>,
+    limits: Limits,
     budget: Budget,
-    running: Vec<Running<R::Seq>>,
+    running: Vec<Running<'a, R::Seq>>,
 }
 
 /// An answer that is being written.
 #[derive(Debug)]
-struct Running<S> {
+struct Running<'a, S> {
     seq: S,
     slot: Slot,
+    text: TextStream<'a>,
     sink: Sink,
     /// Tokens that the model has seen.
     fed: usize,
@@ -98,24 +110,27 @@ impl<R: Runner> Scheduler<R> {
         counters: Arc<Counters>,
         limits: Limits,
     ) -> Self {
-        let budget = Budget::new(limits.prompt_tokens, limits.short_prompt);
-        let scheduler = Self { runner, tokenizer, queue, counters, limits, budget, running: Vec::new() };
-        scheduler.publish();
-        scheduler
+        publish(&runner, 0, &counters);
+        Self { runner, tokenizer, queue, counters, limits }
     }
 
     /// Works until the engine is stopped. Should the scheduler itself panic, nothing new is taken, and all who wait are told
     /// when their requests are dropped.
     pub(crate) fn serve(self) {
-        let queue = Arc::clone(&self.queue);
-        if catch_unwind(AssertUnwindSafe(|| self.run())).is_err() {
+        let Self { runner, tokenizer, queue, counters, limits } = self;
+        let budget = Budget::new(limits.prompt_tokens, limits.short_prompt);
+        let (tokenizer, running) = (tokenizer.as_ref(), Vec::new());
+        let work = Work { runner, tokenizer, queue: Arc::clone(&queue), counters, limits, budget, running };
+        if catch_unwind(AssertUnwindSafe(|| work.run())).is_err() {
             queue.set_mode(Mode::Stopped);
             let waiting = std::mem::take(&mut queue.lock().waiting);
             drop(waiting);
             queue.set_running(0);
         }
     }
+}
 
+impl<R: Runner> Work<'_, R> {
     fn run(mut self) {
         loop {
             // In this order: what ends makes room for what comes.
@@ -161,7 +176,7 @@ impl<R: Runner> Scheduler<R> {
             }
             let Some(job) = state.waiting.remove(at) else { break };
             match self.runner.open() {
-                Ok(seq) => self.running.push(Running::new(job, seq, blocks, now)),
+                Ok(seq) => self.running.push(Running::new(job, seq, blocks, now, self.tokenizer)),
                 Err(error) => failed.push((job, error)),
             }
         }
@@ -342,18 +357,23 @@ impl<R: Runner> Scheduler<R> {
     }
 
     fn publish(&self) {
-        let (free, total) = self.runner.blocks();
-        self.counters.running.store(self.running.len(), Ordering::Relaxed);
-        self.counters.kv_free.store(free, Ordering::Relaxed);
-        self.counters.kv_total.store(total, Ordering::Relaxed);
+        publish(&self.runner, self.running.len(), &self.counters);
     }
 }
 
-impl<S> Running<S> {
-    fn new(job: Job, seq: S, blocks: usize, now: Instant) -> Self {
+fn publish<R: Runner>(runner: &R, running: usize, counters: &Counters) {
+    let (free, total) = runner.blocks();
+    counters.running.store(running, Ordering::Relaxed);
+    counters.kv_free.store(free, Ordering::Relaxed);
+    counters.kv_total.store(total, Ordering::Relaxed);
+}
+
+impl<'a, S> Running<'a, S> {
+    fn new(job: Job, seq: S, blocks: usize, now: Instant, tokenizer: &'a Tokenizer) -> Self {
         let Job { slot, sink, owner, submitted, deadline } = job;
         Self {
             seq,
+            text: TextStream::after(slot.tokens(), tokenizer),
             slot,
             sink,
             fed: 0,
@@ -369,7 +389,7 @@ impl<S> Running<S> {
 
     /// Picks the next token by its scores and sends it off. What goes wrong here is this request's alone.
     fn pick(&mut self, row: &[f32], tokenizer: &Tokenizer) {
-        match guarded(|| self.slot.pick(row, tokenizer)) {
+        match guarded(|| self.slot.pick(row, tokenizer, &mut self.text)) {
             Ok((token, finish)) => {
                 self.first_token.get_or_insert_with(Instant::now);
                 self.sink.send(Event::Token(token));

@@ -21,7 +21,6 @@ pub(crate) struct Slot {
     prompt_tokens: usize,
     /// How long `tokens` may get.
     limit: usize,
-    text: TextStream,
     stop: StopMatcher,
     /// Tokens that end the answer.
     ends: Arc<[TokenId]>,
@@ -52,7 +51,6 @@ impl Slot {
             tokens,
             prompt_tokens: prompt.len(),
             limit,
-            text: TextStream::after(prompt),
             stop: StopMatcher::new(&options.stop),
             ends: if options.ignore_eos { Arc::default() } else { Arc::clone(ends) },
             scores: options.logprobs.map(Scores::new),
@@ -80,19 +78,20 @@ impl Slot {
         Usage { prompt_tokens: self.prompt_tokens, completion_tokens, cached_tokens: 0 }
     }
 
-    /// Picks the token that follows, by the scores of the last one.
+    /// Picks the token that follows, by the scores of the last one. `stream` is what the answer has said so far.
     pub(crate) fn pick(
         &mut self,
         logits: &[f32],
         tokenizer: &Tokenizer,
+        stream: &mut TextStream<'_>,
     ) -> Result<(Token, Option<Finish>), EngineError> {
         let id = self.chain.pick(logits, &self.tokens, self.tokens.len() as u64)?;
         self.tokens.push(id);
         let eos = self.ends.contains(&id);
-        let mut text = self.text.push(id, tokenizer);
+        let mut text = stream.push(id);
         let full = self.tokens.len() >= self.limit;
         if eos || full {
-            text.push_str(&self.text.finish(tokenizer));
+            text.push_str(stream.finish());
         }
         if let Some(scores) = &mut self.scores {
             scores.add(logits, id, text.len(), tokenizer)?;

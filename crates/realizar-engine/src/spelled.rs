@@ -3,9 +3,9 @@
 //! A template writes control tokens as text, so its output is read with them; what stands in a message must not be. But a
 //! template may trim, cut and compare the messages, and the text that comes out does not tell who wrote what. So before the
 //! template runs, each control token that is spelled out in a message is replaced by a private character that occurs
-//! nowhere else, and put back after the control tokens of the output were found.
+//! nowhere else. In what the template wrote it is put back, and the tokenizer is told where no control token may be.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use realizar_tokenize::{EncodeOptions, TokenId, TokenizeError, Tokenizer};
@@ -19,8 +19,8 @@ const PRIVATE: [std::ops::RangeInclusive<char>; 2] = ['\u{F0000}'..='\u{FFFFD}',
 /// What was replaced, and by which character.
 #[derive(Debug, Default)]
 pub(crate) struct Spelled {
-    /// Characters that stand for texts, in no order.
-    texts: Vec<(char, String)>,
+    /// Characters that stand for texts.
+    texts: BTreeMap<char, String>,
 }
 
 /// A conversation without control tokens in its texts.
@@ -88,86 +88,25 @@ impl Spelled {
         tokenizer: &Tokenizer,
     ) -> Result<Vec<TokenId>, TokenizeError> {
         let rendered = self.unescaped(rendered);
-        let options = EncodeOptions { add_special, parse_special: true };
-        let encoded = tokenizer.encode_with_offsets(rendered.as_bytes(), options)?;
-        // Between two control tokens lies text that can be encoded by itself.
-        let (mut ids, mut stretch, mut from) = (Vec::new(), Vec::new(), 0);
-        for (id, (start, end)) in encoded.ids.into_iter().zip(encoded.offsets) {
-            if is_control(id, tokenizer) {
-                self.stretch(&rendered[from..start.max(from)], &stretch, tokenizer, &mut ids)?;
-                stretch.clear();
-                ids.push(id);
-                from = end.max(from);
-            } else {
-                stretch.push(id);
-            }
+        let (mut text, mut plain) = (String::with_capacity(rendered.len()), Vec::new());
+        for letter in rendered.chars() {
+            let Some(spelled) = self.texts.get(&letter) else {
+                text.push(letter);
+                continue;
+            };
+            plain.push(text.len()..text.len() + spelled.len());
+            text.push_str(spelled);
         }
-        self.stretch(&rendered[from..], &stretch, tokenizer, &mut ids)?;
-        Ok(ids)
-    }
-
-    /// Appends the ids of a stretch without control tokens. `known` are its ids while the private characters are in it.
-    fn stretch(
-        &self,
-        text: &str,
-        known: &[TokenId],
-        tokenizer: &Tokenizer,
-        ids: &mut Vec<TokenId>,
-    ) -> Result<(), TokenizeError> {
-        if !self.texts.iter().any(|(letter, _)| text.contains(*letter)) {
-            ids.extend_from_slice(known);
-            return Ok(());
-        }
-        // A vocabulary may treat the beginning of a text in its own way, and a control token may swallow the spaces beside it.
-        // The way that gives what is known is the way of this vocabulary.
-        let ways = [Way::default(), Way { inside: true, ..Way::default() }].into_iter().flat_map(|way| {
-            [(false, false), (true, false), (false, true), (true, true)].map(|trim| Way { trim, ..way })
-        });
-        let mut right = Way::default();
-        for way in ways {
-            if way.encode(text, tokenizer)? == known {
-                right = way;
-                break;
-            }
-        }
-        ids.extend(right.encode(&self.restored(text), tokenizer)?);
-        Ok(())
-    }
-
-    fn restored(&self, text: &str) -> String {
-        self.texts.iter().fold(text.to_owned(), |text, (letter, spelled)| text.replace(*letter, spelled))
+        tokenizer.encode_guarded(text.as_bytes(), &plain, EncodeOptions { add_special, parse_special: true })
     }
 
     /// Templates may write texts as JSON in ASCII: the private characters are found there too.
     fn unescaped(&self, text: &str) -> String {
-        self.texts.iter().fold(text.to_owned(), |text, (letter, _)| {
+        self.texts.keys().fold(text.to_owned(), |text, letter| {
             let mut units = [0; 2];
             let escaped = letter.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}"));
             text.replace(&escaped.collect::<String>(), &letter.to_string())
         })
-    }
-}
-
-/// How a stretch is encoded by itself.
-#[derive(Debug, Clone, Copy, Default)]
-struct Way {
-    /// As text that does not begin the whole.
-    inside: bool,
-    /// Without the spaces on its left, on its right.
-    trim: (bool, bool),
-}
-
-impl Way {
-    fn encode(self, text: &str, tokenizer: &Tokenizer) -> Result<Vec<TokenId>, TokenizeError> {
-        let text = if self.trim.0 { text.trim_start() } else { text };
-        let text = if self.trim.1 { text.trim_end() } else { text };
-        let options = EncodeOptions { add_special: false, parse_special: false };
-        if !self.inside {
-            return tokenizer.encode(text.as_bytes(), options);
-        }
-        let encoded = tokenizer.encode_with_offsets(format!("\n{text}").as_bytes(), options)?;
-        let inside = encoded.ids.into_iter().zip(encoded.offsets).filter(|(_, (_, end))| *end > 1);
-        Ok(inside.map(|(id, _)| id).collect())
     }
 }
 

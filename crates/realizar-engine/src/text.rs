@@ -2,49 +2,34 @@
 
 use realizar_tokenize::{StreamDecoder, TokenId, Tokenizer};
 
-/// How many earlier tokens can matter to the text of one. A letter has at most four bytes, hence four tokens.
+/// How many tokens of a prompt can matter to the text of the one behind it. A letter has at most four bytes, hence four
+/// tokens.
 const WINDOW: usize = 8;
 
-/// What the text of the next token depends on: the last tokens. They are decoded anew for each token, so that nothing
-/// borrows the tokenizer between two of them.
-#[derive(Debug, Clone)]
-pub(crate) struct TextStream {
-    window: Vec<TokenId>,
-}
+/// The text of an answer, as far as its letters are whole.
+#[derive(Debug)]
+pub(crate) struct TextStream<'a>(StreamDecoder<'a>);
 
-impl TextStream {
+impl<'a> TextStream<'a> {
     /// Goes on after a prompt.
-    pub(crate) fn after(prompt: &[TokenId]) -> Self {
-        let mut window = Vec::with_capacity(WINDOW + 1);
-        window.extend_from_slice(&prompt[prompt.len().saturating_sub(WINDOW)..]);
-        Self { window }
+    pub(crate) fn after(prompt: &[TokenId], tokenizer: &'a Tokenizer) -> Self {
+        let mut decoder = tokenizer.stream().after_prompt();
+        for &id in &prompt[prompt.len().saturating_sub(WINDOW)..] {
+            // What it gives out here is the prompt.
+            let _ = decoder.push(id);
+        }
+        Self(decoder)
     }
 
     /// Takes a token, gives the text that is complete with it. A token past the vocabulary, which a model with a padded
     /// table can pick, has no text.
-    pub(crate) fn push(&mut self, id: TokenId, tokenizer: &Tokenizer) -> String {
-        let mut decoder = self.replay(tokenizer);
-        let text = decoder.push(id).unwrap_or_default().to_owned();
-        if self.window.len() == WINDOW {
-            self.window.remove(0);
-        }
-        self.window.push(id);
-        text
+    pub(crate) fn push(&mut self, id: TokenId) -> String {
+        self.0.push(id).unwrap_or_default().to_owned()
     }
 
     /// The end: U+FFFD for a letter that was never finished.
-    pub(crate) fn finish(&self, tokenizer: &Tokenizer) -> String {
-        self.replay(tokenizer).finish().to_owned()
-    }
-
-    /// A decoder that has seen the window.
-    fn replay<'a>(&self, tokenizer: &'a Tokenizer) -> StreamDecoder<'a> {
-        let mut decoder = tokenizer.stream().after_prompt();
-        for &id in &self.window {
-            // What it gives out here went out before.
-            let _ = decoder.push(id);
-        }
-        decoder
+    pub(crate) fn finish(&mut self) -> &str {
+        self.0.finish()
     }
 }
 
@@ -80,9 +65,9 @@ mod tests {
     }
 
     fn pieces(prompt: &[TokenId], ids: &[TokenId], tokenizer: &Tokenizer) -> Vec<String> {
-        let mut stream = TextStream::after(prompt);
-        let mut pieces: Vec<String> = ids.iter().map(|&id| stream.push(id, tokenizer)).collect();
-        pieces.push(stream.finish(tokenizer));
+        let mut stream = TextStream::after(prompt, tokenizer);
+        let mut pieces: Vec<String> = ids.iter().map(|&id| stream.push(id)).collect();
+        pieces.push(stream.finish().to_owned());
         pieces
     }
 

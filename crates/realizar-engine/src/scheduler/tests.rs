@@ -175,13 +175,24 @@ impl Bench {
         events: usize,
         time: Option<Duration>,
     ) -> Ticket {
+        let (job, ticket) = self.job(owner, prompt, options, events, time);
+        self.queue.push(job, |_| Duration::ZERO).expect("room in the queue");
+        ticket
+    }
+
+    fn job(
+        &self,
+        owner: u64,
+        prompt: &[TokenId],
+        options: &AnswerOptions,
+        events: usize,
+        time: Option<Duration>,
+    ) -> (Job, Ticket) {
         let queue = Arc::clone(&self.queue);
         let (sink, ticket) = channel(events, None, Arc::new(move || queue.ring()));
         let submitted = Instant::now();
         let slot = Slot::new(prompt, options, CONTEXT, &[2].into()).expect("a good request");
-        let job = Job { slot, sink, owner, submitted, deadline: deadline(submitted, time) };
-        self.queue.push(job, |_| Duration::ZERO).expect("room in the queue");
-        ticket
+        (Job { slot, sink, owner, submitted, deadline: deadline(submitted, time) }, ticket)
     }
 
     /// What the answer must be, by the rule of the fake model.
@@ -383,7 +394,11 @@ fn a_model_that_opens_no_sequence() {
 fn a_scheduler_that_breaks_down_tells_everyone() {
     let bench = Bench::start(Fake { breaks_down: true, ..fake() }, 1, 64);
     assert_eq!(finish(bench.submit(&[5], &options(3), 64, None)).1, Ok(Finish::Length));
-    let doomed: Vec<Ticket> = (0..3).map(|_| bench.submit(&[5], &options(3), 64, None)).collect();
+    // All at once: whoever came after the breakdown would find a queue that takes nothing.
+    let (jobs, doomed): (Vec<Job>, Vec<Ticket>) =
+        (0..3).map(|_| bench.job(0, &[5], &options(3), 64, None)).unzip();
+    bench.queue.lock().waiting.extend(jobs);
+    bench.queue.ring();
     for ticket in doomed {
         assert!(finish(ticket).1.is_err_and(|error| error.contains("stopped")));
     }
