@@ -199,9 +199,13 @@ impl Unigram {
                 if state.run.is_some() {
                     self.emit_run(text, state.run.take(), base, with_bytes, sink);
                 }
+                // Behind the last word nobody asks for the sum.
+                let summed = end < text.len();
                 known.each(base + start, |id, start, end| {
-                    let score = self.scores.get(id as usize).copied().unwrap_or(0.0);
-                    state.total = self.sum(state.total, score);
+                    if summed {
+                        let score = self.scores.get(id as usize).copied().unwrap_or(0.0);
+                        state.total = self.sum(state.total, score);
+                    }
                     sink.token(id, start, end);
                 });
             } else {
@@ -215,12 +219,15 @@ impl Unigram {
     /// How far rounding can move the difference of two ways through a word.
     #[inline]
     fn rounding(&self, total: f64, word: &[u8]) -> f32 {
-        let step = match self.precision {
-            Precision::Single => f64::from(f32::EPSILON),
-            Precision::Double => f64::EPSILON,
+        // A way has at most one piece for each character, which are only counted where that matters. The sum bounds that at
+        // the word's end as well.
+        let (step, pieces) = match self.precision {
+            Precision::Single => {
+                let chars = word.iter().filter(|byte| *byte & 0xC0 != 0x80).count();
+                (f64::from(f32::EPSILON), chars.max(1))
+            }
+            Precision::Double => (f64::EPSILON, word.len()),
         };
-        // A way has at most one piece for each character. The sum bounds that at the word's end as well.
-        let pieces = word.iter().filter(|byte| *byte & 0xC0 != 0x80).count().max(1);
         let sum = total.abs() + self.steepest * word.len() as f64;
         (pieces as f64 * sum * step) as f32
     }
