@@ -20,7 +20,9 @@ use crate::sse;
 
 /// Events that come faster than this go out together: the reader is not woken for each of them, which would take more
 /// time from the thread that computes than a person could notice.
-const BEAT: Duration = Duration::from_millis(1);
+const FAST: Duration = Duration::from_millis(1);
+/// How long such events are gathered.
+const BEAT: Duration = Duration::from_millis(4);
 /// Longer than any connection lasts.
 const FOREVER: Duration = Duration::from_secs(1 << 32);
 /// At so many bytes of events, they go out before more are looked for.
@@ -79,7 +81,7 @@ impl Pulse {
     fn beat(&mut self, answers: usize) {
         let now = Instant::now();
         let answers = u32::try_from(answers).unwrap_or(u32::MAX);
-        self.quick = now.saturating_duration_since(self.woke) * answers < BEAT * self.events;
+        self.quick = now.saturating_duration_since(self.woke) * answers < FAST * self.events;
         (self.woke, self.events) = (now, 0);
     }
 }

@@ -6,6 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use realizar_engine::{Engine, EngineOptions, Loaded, SessionOptions, Times};
+use realizar_format::{GgufWriter, TensorSource};
 use realizar_http::{Served, Settings};
 use realizar_tensor::{Kernels, KvType, Pool};
 use realizar_tokenize::Compat;
@@ -16,22 +17,34 @@ use crate::client::{Kind, Running, post, quick, settings, start_backend};
 const DEMO: &str = "realizar-cli/assets/demo-q8_0.gguf";
 const ENCODER: &str = "realizar-engine/tests/data/bert-cls.gguf";
 
-fn model(file: &str, max_sequences: usize, max_queue: usize) -> Served {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").join(file);
-    let source = realizar_format::open(&path).unwrap();
-    let loaded = Loaded::new(source.as_ref(), Compat::Original).unwrap();
-    let session = SessionOptions {
+fn session(max_sequences: usize) -> SessionOptions {
+    SessionOptions {
         pool: Pool::new(2).unwrap(),
         kernels: Kernels::detect(),
-        context: if file == DEMO { 256 } else { 64 },
+        context: 256,
         kv: KvType::F16,
         chunk: 64,
         max_sequences,
         kv_blocks: None,
-    };
+    }
+}
+
+fn served(source: &dyn TensorSource, session: SessionOptions, max_queue: usize, name: &str) -> Served {
+    let loaded = Loaded::new(source, Compat::Original).unwrap();
     let options =
         EngineOptions { session, max_queue, step_tokens: 64, max_events: 16, times: Times::default() };
-    Served::new(Engine::start(loaded, options).unwrap(), if file == DEMO { "demo" } else { "encoder" })
+    Served::new(Engine::start(loaded, options).unwrap(), name)
+}
+
+fn path(file: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").join(file)
+}
+
+fn model(file: &str, max_sequences: usize, max_queue: usize) -> Served {
+    let source = realizar_format::open(path(file)).unwrap();
+    let context = if file == DEMO { 256 } else { 128 };
+    let session = SessionOptions { context, ..session(max_sequences) };
+    served(source.as_ref(), session, max_queue, if file == DEMO { "demo" } else { "encoder" })
 }
 
 fn serve(max_sequences: usize, max_queue: usize) -> Running {
@@ -155,4 +168,140 @@ fn an_encoder_makes_vectors_and_refuses_to_write() {
     assert_eq!((chat.status, chat.code().as_str()), (400, "no_chat_template"), "{chat:?}");
     let long = server.post("/v1/embeddings", &json!({ "input": "hello ".repeat(200) }).to_string());
     assert_eq!((long.status, long.code().as_str()), (400, "context_length_exceeded"), "{long:?}");
+}
+
+/// Numbers of a list.
+fn numbers(list: &Value) -> Vec<f64> {
+    list.as_array().unwrap().iter().map(|number| number.as_f64().unwrap()).collect()
+}
+
+#[test]
+fn vectors_over_http_are_those_of_the_reference() {
+    let server = start_backend(Kind::Hyper, model(ENCODER, 1, 2), settings(quick()));
+    let golden = |ending: &str| std::fs::read(path(ENCODER).with_extension(ending)).unwrap();
+    let facts: Value = serde_json::from_slice(&golden("golden.json")).unwrap();
+    let values: Vec<f64> = golden("embd.f32")
+        .as_chunks::<4>()
+        .0
+        .iter()
+        .map(|bytes| f64::from(f32::from_le_bytes(*bytes)))
+        .collect();
+    let width = usize::try_from(facts["n_embd"].as_u64().unwrap()).unwrap();
+    let rows = facts["embd_rows"].as_array().unwrap().iter().zip(values.chunks(width));
+    let rows: Vec<(&Value, &[f64])> =
+        rows.filter(|(row, _)| row["pooling"] == "cls" && row["normalised"] == true).collect();
+    assert_eq!(rows.len(), 4);
+    let inputs: Vec<&Value> = rows
+        .iter()
+        .map(|(row, _)| &facts["sequences"][usize::try_from(row["seq"].as_u64().unwrap()).unwrap()])
+        .collect();
+    let answer = server.post("/v1/embeddings", &json!({ "input": inputs }).to_string()).json();
+    let ids: usize = inputs.iter().map(|ids| ids.as_array().unwrap().len()).sum();
+    assert_eq!(answer["usage"]["prompt_tokens"], ids, "{}", answer["usage"]);
+    for (at, (_, expected)) in rows.iter().enumerate() {
+        let found = numbers(&answer["data"][at]["embedding"]);
+        let cosine: f64 = found.iter().zip(*expected).map(|(a, b)| a * b).sum();
+        assert!(cosine > 0.9999 && found.len() == width, "sequence {at}: {cosine}");
+    }
+}
+
+/// A model of which one token's row holds no numbers: whoever sends that token gets no numbers. Its output matrix is one of
+/// its own, so that the others do.
+fn torn_token(token: usize) -> Served {
+    let source = realizar_format::open(path("realizar-engine/tests/data/llama-gqa.gguf")).unwrap();
+    let mut writer = GgufWriter::new();
+    for key in source.metadata_keys() {
+        writer.metadata(key, source.metadata(key).unwrap()).unwrap();
+    }
+    let table = source.tensor("token_embd.weight").unwrap();
+    let mut broken = table.data.to_vec();
+    let row = broken.len() / table.shape[0];
+    for number in broken[token * row..(token + 1) * row].as_chunks_mut::<4>().0 {
+        *number = f32::NAN.to_le_bytes();
+    }
+    for view in source.tensors() {
+        writer.tensor(view.name, view.dtype, view.shape).unwrap();
+    }
+    writer.tensor("output.weight", table.dtype, table.shape).unwrap();
+    let mut file = writer.begin(Vec::new()).unwrap();
+    for view in source.tensors() {
+        let data: &[u8] = if view.name == table.name { &broken } else { &view.data };
+        file.write(data).unwrap();
+    }
+    file.write(&table.data).unwrap();
+    let source = realizar_format::parse(file.finish().unwrap().into()).unwrap();
+    served(source.as_ref(), session(4), 8, "torn")
+}
+
+#[test]
+fn scores_that_are_no_numbers_fail_their_own_request_only() {
+    let server = Arc::new(start_backend(Kind::Hyper, torn_token(40), settings(quick())));
+    let good = json!({ "prompt": [1, 41, 42], "max_tokens": 40, "ignore_eos": true, "temperature": 0, "logit_bias": { "40": -100 } });
+    let bad = |more: Value| {
+        let mut body = json!({ "prompt": [1, 40, 42], "max_tokens": 40, "ignore_eos": true });
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        body.to_string()
+    };
+    let expected = server.post("/v1/completions", &good.to_string()).json()["choices"][0].clone();
+    assert_eq!(expected["finish_reason"], "length", "{expected}");
+    let others: Vec<_> = (0..3)
+        .map(|_| {
+            let (server, body) = (Arc::clone(&server), good.to_string());
+            thread::spawn(move || server.post("/v1/completions", &body).json()["choices"][0].clone())
+        })
+        .collect();
+    for more in [json!({}), json!({ "temperature": 0 }), json!({ "logprobs": 5 }), json!({ "n": 2 })] {
+        let reply = server.post("/v1/completions", &bad(more.clone()));
+        assert_eq!((reply.status, reply.code().as_str()), (500, "generation_failed"), "{more}: {reply:?}");
+        let error = reply.json()["error"].clone();
+        assert!(error["message"].as_str().is_some_and(|message| !message.is_empty()), "{error}");
+    }
+    // The head is sent before the first token is known: the stream tells of it and does not end as a good one does.
+    let stream = server.post("/v1/completions", &bad(json!({ "stream": true })));
+    assert!(stream.body.contains("generation_failed") && !stream.body.contains("[DONE]"), "{}", stream.body);
+    for other in others {
+        assert_eq!(other.join().unwrap(), expected);
+    }
+    assert_eq!(server.post("/v1/completions", &good.to_string()).json()["choices"][0], expected);
+    assert_eq!(server.get("/readyz").status, 200);
+    crate::client::eventually("all memory is free", || {
+        metric(&server, "realizar_kv_blocks_free") == metric(&server, "realizar_kv_blocks_total")
+    });
+}
+
+#[test]
+fn row_155_requests_that_do_not_fit_together_wait_and_none_fails() {
+    let body = |number: usize| {
+        json!({
+            "prompt": format!("Once upon a time there were {number}"), "max_tokens": 40 + number * 17,
+            "ignore_eos": true, "temperature": 1.0, "seed": number, "stream": true,
+        })
+        .to_string()
+    };
+    let source = realizar_format::open(path(DEMO)).unwrap();
+    let alone = serve(1, 16);
+    let expected: Vec<String> =
+        (0..8).map(|number| text(&alone.post("/v1/completions", &body(number)).body)).collect();
+    drop(alone);
+    // Six blocks of 64 tokens, which is three answers of the shortest kind or one and a half of the longest.
+    let session = SessionOptions { kv_blocks: Some(6), ..session(8) };
+    let server =
+        Arc::new(start_backend(Kind::Hyper, served(source.as_ref(), session, 16, "demo"), settings(quick())));
+    assert_eq!(metric(&server, "realizar_kv_blocks_total"), 6);
+    let clients: Vec<_> = (0..8)
+        .map(|number| {
+            let (server, body) = (Arc::clone(&server), body(number));
+            thread::spawn(move || server.post("/v1/completions", &body))
+        })
+        .collect();
+    for (number, client) in clients.into_iter().enumerate() {
+        let reply = client.join().unwrap();
+        assert_eq!((reply.status, text(&reply.body).as_str()), (200, expected[number].as_str()), "{number}");
+        assert!(reply.body.ends_with("data: [DONE]\n\n"), "{number}: {}", reply.body);
+    }
+    crate::client::eventually("all blocks are free", || metric(&server, "realizar_kv_blocks_free") == 6);
+    // What can never fit is refused before it waits.
+    let words = json!({ "prompt": "word ".repeat(300) }).to_string();
+    let reply = server.post("/v1/completions", &words);
+    assert_eq!((reply.status, reply.code().as_str()), (400, "context_length_exceeded"), "{reply:?}");
 }

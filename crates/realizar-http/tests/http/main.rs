@@ -12,5 +12,6 @@ mod life;
 mod native;
 mod openai;
 mod protocol;
+mod rows;
 mod scripted;
 mod wire;

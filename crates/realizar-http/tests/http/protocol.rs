@@ -143,8 +143,8 @@ fn row_124_pipelined_requests_are_answered_in_order() {
     each(|kind, server| {
         let mut stream = server.connect();
         let mut all = String::new();
-        for number in 0..200 {
-            let end = if number == 199 { "connection: close\r\n" } else { "" };
+        for number in 0..1000 {
+            let end = if number == 999 { "connection: close\r\n" } else { "" };
             all += &format!("GET /livez HTTP/1.1\r\nhost: localhost\r\nx-request-id: n{number}\r\n{end}\r\n");
         }
         stream.write_all(all.as_bytes()).unwrap();
@@ -152,9 +152,69 @@ fn row_124_pipelined_requests_are_answered_in_order() {
         stream.read_to_string(&mut text).unwrap();
         let ids: Vec<String> =
             text.lines().filter_map(|line| line.strip_prefix("x-request-id: ").map(str::to_owned)).collect();
-        let expected: Vec<String> = (0..200).map(|number| format!("n{number}")).collect();
+        let expected: Vec<String> = (0..1000).map(|number| format!("n{number}")).collect();
         assert_eq!(ids, expected, "{kind:?}");
     });
+}
+
+#[test]
+fn row_124_of_pipelined_requests_one_is_worked_at() {
+    each(|kind, server| {
+        let mut stream = server.connect();
+        let body = r#"{"prompt":"forever","stream":true,"max_tokens":100000000}"#;
+        let one = post("/v1/completions", body).replace("connection: close\r\n", "");
+        stream.write_all(one.repeat(40).as_bytes()).unwrap();
+        eventually("the first is worked at", || server.live() == 1);
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_millis(200) {
+            assert!(server.live() <= 1, "{kind:?}: {} at once", server.live());
+            let _ = stream.read(&mut [0; 4 << 10]);
+        }
+        let begun = server.get("/metrics").body;
+        let done =
+            begun.lines().find(|line| line.starts_with("realizar_requests_active ")).map(str::to_owned);
+        assert_eq!(done.as_deref(), Some("realizar_requests_active 2"), "{kind:?}: one, and the look at it");
+    });
+}
+
+#[test]
+fn row_117_a_million_chunks_of_a_byte_are_one_body_up_to_the_limit() {
+    const CHUNKS: usize = 1_000_000;
+    let text = format!(r#"{{"text":"x"{}}}"#, " ".repeat(CHUNKS - 12));
+    assert_eq!(text.len(), CHUNKS);
+    let mut bytes =
+        format!("POST /tokenize HTTP/1.1\r\n{HEAD}transfer-encoding: chunked\r\n\r\n").into_bytes();
+    for byte in text.bytes() {
+        bytes.extend_from_slice(&[b'1', b'\r', b'\n', byte, b'\r', b'\n']);
+    }
+    bytes.extend_from_slice(b"0\r\n\r\n");
+    for kind in crate::client::KINDS {
+        for (limit, status) in [(CHUNKS, 200), (CHUNKS - 1, 413), (1000, 413)] {
+            let limits = realizar_http::Limits {
+                body_bytes: limit,
+                body_time: Duration::from_secs(120),
+                ..crate::client::quick()
+            };
+            let server = start(*kind, Scripted::new(), settings(limits));
+            let mut stream = server.connect();
+            stream.set_read_timeout(Some(Duration::from_secs(120))).unwrap();
+            // A server that refuses early closes before everything is written.
+            let written = stream.write_all(&bytes);
+            let reply = read_reply(&mut stream);
+            if status == 200 {
+                assert!(written.is_ok(), "{kind:?}: {written:?}");
+                assert_eq!(reply.status, 200, "{limit} over {kind:?}: {reply:?}");
+                assert_eq!(reply.json()["num_tokens"], 2, "{kind:?}: {reply:?}");
+            } else {
+                // A reset may overtake the answer.
+                assert!(
+                    reply.status == 0 || reply.code() == "body_too_large",
+                    "{limit} over {kind:?}: {reply:?}"
+                );
+                assert!(reply.closed, "{limit} over {kind:?}");
+            }
+        }
+    }
 }
 
 #[test]
