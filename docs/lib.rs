@@ -1,8 +1,85 @@
 //! The book as a crate: its pages are included here, so `cargo test --doc` compiles and runs every example in them.
 #![forbid(unsafe_code)]
 
+use std::error::Error;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use realizar_engine::{Engine, EngineOptions, Loaded, SessionOptions, Times};
+use realizar_http::{App, Backend, Served, Settings};
+use realizar_tensor::{Kernels, KvType, Pool};
+
 /// The demo model that the command line tool embeds: a llama of four layers that tells small stories.
 pub const DEMO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../crates/realizar-cli/assets/demo-q8_0.gguf");
+
+/// A server of the demo model without a network. The chapters on the server ask it.
+///
+/// ```
+/// let demo = realizar_book::Demo::start()?;
+/// let (status, answer) = demo.ask("/livez", "")?;
+/// assert_eq!((status, answer.as_str()), (200, r#"{"status":"ok"}"#));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Demo {
+    app: App,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Demo {
+    /// Loads the model and starts its engine, with one thread that computes.
+    ///
+    /// # Errors
+    /// The model is not where it belongs, or there is no memory for it.
+    pub fn start() -> Result<Self, Box<dyn Error>> {
+        let source = realizar_format::open(DEMO)?;
+        let loaded = Loaded::new(&*source, realizar_tokenize::Compat::Original)?;
+        let session = SessionOptions {
+            pool: Pool::new(1)?,
+            kernels: Kernels::detect(),
+            context: 256,
+            kv: KvType::F16,
+            chunk: 64,
+            max_sequences: 4,
+            kv_blocks: None,
+        };
+        let options = EngineOptions {
+            session,
+            max_queue: 16,
+            step_tokens: 64,
+            max_events: 64,
+            times: Times::default(),
+        };
+        let engine = Engine::start(loaded, options)?;
+        Self::of(Served::new(engine, "storyteller"))
+    }
+
+    /// The same with any other model.
+    ///
+    /// # Errors
+    /// The system gives no timer.
+    pub fn of(model: impl Backend) -> Result<Self, Box<dyn Error>> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        Ok(Self { app: App::new(model, Settings::default()), runtime })
+    }
+
+    /// Status and body of the answer. Without a body, `path` is fetched.
+    ///
+    /// # Errors
+    /// A path that is none.
+    pub fn ask(&self, path: &str, body: &str) -> Result<(u16, String), Box<dyn Error>> {
+        let method = if body.is_empty() { "GET" } else { "POST" };
+        let request = http::Request::builder().method(method).uri(path).header("host", "localhost");
+        let request = request.header("content-type", "application/json");
+        let request = request.body(Full::new(Bytes::copy_from_slice(body.as_bytes())))?;
+        self.runtime.block_on(async {
+            let answer = self.app.handle(request).await;
+            let status = answer.status().as_u16();
+            let bytes = answer.into_body().collect().await?.to_bytes();
+            Ok((status, String::from_utf8(bytes.into())?))
+        })
+    }
+}
 
 /// A whole GGUF file in 280 bytes: the version, one metadata entry of each kind that the chapters talk about, and one
 /// F32 tensor of two rows and three columns. The chapters on the format read it.
