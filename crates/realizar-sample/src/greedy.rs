@@ -14,11 +14,20 @@ pub fn argmax(logits: &[f32]) -> Result<u32, SampleError> {
     if best == f32::NEG_INFINITY {
         return Err(SampleError::NoCandidate { vocab: logits.len() });
     }
-    let id = logits.iter().position(|value| *value == best).unwrap_or_default();
+    let id = first(logits, best);
     if best == f32::INFINITY {
         return Err(SampleError::NotFinite { id, value: best });
     }
     Ok(id as u32)
+}
+
+/// Where the first of these scores is; it is among them.
+fn first(logits: &[f32], wanted: f32) -> usize {
+    let (chunks, _) = logits.as_chunks::<LANES>();
+    let here =
+        |chunk: &[f32; LANES]| chunk.iter().fold(0, |hits, value| hits | u32::from(*value == wanted)) != 0;
+    let start = chunks.iter().position(here).unwrap_or(chunks.len()) * LANES;
+    start + logits[start..].iter().position(|value| *value == wanted).unwrap_or_default()
 }
 
 /// Scores that are compared side by side.
