@@ -30,6 +30,8 @@ const TYPES: &[DType] = &[
     DType::Q6_K,
     DType::IQ4_NL,
     DType::IQ4_XS,
+    DType::MXFP4,
+    DType::NVFP4,
 ];
 
 /// The formats that every table above scalar multiplies on integers.
@@ -43,6 +45,10 @@ const FAST: &[DType] = &[
     DType::IQ4_NL,
     #[cfg(target_arch = "x86_64")]
     DType::IQ4_XS,
+    #[cfg(target_arch = "x86_64")]
+    DType::MXFP4,
+    #[cfg(target_arch = "x86_64")]
+    DType::NVFP4,
 ];
 /// How much faster than f32 weights they must be, with one token and with many: an integer kernel is at least twice as
 /// fast on every table, the slow path decodes first and is slower.

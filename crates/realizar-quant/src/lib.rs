@@ -45,5 +45,5 @@ pub use iquant::grids::{
     IQ1_GRID, IQ2_S_GRID, IQ2_XS_GRID, IQ2_XXS_GRID, IQ3_S_GRID, IQ3_XXS_GRID, even_signs,
 };
 pub use kquant::{k_scales, q3_k_scales};
-pub use mx::FP4_VALUES;
+pub use mx::{FP4_VALUES, half_e8m0, half_ue4m3};
 pub use recipe::{Choice, ModelFacts, PlanOptions, Recipe, TensorFacts};

@@ -14,13 +14,15 @@ pub const FP4_VALUES: [i8; 16] = [0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6
 
 /// Half of `2^(e - 127)`. The exponent 255, NaN in the standard, counts like any other.
 #[inline]
-pub(crate) const fn half_e8m0(e: u8) -> f32 {
+#[must_use]
+pub const fn half_e8m0(e: u8) -> f32 {
     f32::from_bits(if e < 2 { 0x0020_0000 << e } else { (e as u32 - 1) << 23 })
 }
 
 /// Half the value of an unsigned e4m3 number; the NaN code 127 counts as zero.
 #[inline]
-pub(crate) fn half_ue4m3(code: u8) -> f32 {
+#[must_use]
+pub fn half_ue4m3(code: u8) -> f32 {
     let (exponent, mantissa) = (code >> 3 & 15, f32::from(code & 7));
     match (code, exponent) {
         (127, _) => 0.0,

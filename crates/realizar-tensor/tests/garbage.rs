@@ -74,6 +74,10 @@ fn weights_that_are_not_finite_spoil_their_row_only() {
     each_table(|kernels| {
         let mut compute = compute(kernels, 1);
         for &dtype in INTEGER.iter().chain(FLOAT) {
+            // Scales without NaN: every byte is a number.
+            if matches!(dtype, DType::MXFP4 | DType::NVFP4) {
+                continue;
+            }
             // Where the scale (or, without blocks, a value) is an f16, an f32 or a bf16.
             let (at, bad): (usize, &[&[u8]]) = match dtype {
                 DType::F32 => (8, &[&[0, 0, 0xc0, 0x7f], &[0, 0, 0x80, 0x7f], &[0, 0, 0x80, 0xff]]),

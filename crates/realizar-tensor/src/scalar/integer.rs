@@ -4,10 +4,11 @@
 //! `sum * (weight scale * activation scale)` in one rounding to a partial of 256 values, block by block, and the
 //! partials one after the other. K types sum `block scale * block sum` of 256 values in integers, turn that into a
 //! float once, multiply by d, take off the minima, and add the result times the activations' scale in one rounding.
-//! IQ4_XS, whose block sums are too large for that, adds `sum * (d * block scale)` block by block in floats instead.
+//! IQ4_XS, whose block sums are too large for that, and NVFP4, whose scales are floats, add `sum * (d * block scale)`
+//! block by block in floats instead.
 //! Every table follows this order.
 
-use realizar_quant::{DType, IQ4_VALUES, f16_to_f32, k_scales};
+use realizar_quant::{DType, FP4_VALUES, IQ4_VALUES, f16_to_f32, half_e8m0, half_ue4m3, k_scales};
 
 use super::math::Plain;
 use crate::acts::{ActKind, Acts, SUPER, word};
@@ -51,6 +52,16 @@ pub(crate) static FORMATS: &[IntegerFormat] = &[
         dtype: DType::IQ4_XS,
         kind: ActKind::Super256,
         product: |w, a, _, out| by_scaled::<Iq4Xs, Plain>(w, a, out),
+    },
+    IntegerFormat {
+        dtype: DType::MXFP4,
+        kind: ActKind::Block32,
+        product: |w, a, _, out| by_block::<Mxfp4, Plain>(w, a, out),
+    },
+    IntegerFormat {
+        dtype: DType::NVFP4,
+        kind: ActKind::Super256,
+        product: |w, a, _, out| by_scaled::<Nvfp4, Plain>(w, a, out),
     },
 ];
 
@@ -96,41 +107,80 @@ impl Block for Iq4Nl {
     const BYTES: usize = 18;
     #[inline(always)]
     fn unpack(bytes: &[u8], q: &mut [i8; 32]) -> f32 {
-        chosen(&bytes[2..18], q);
+        chosen(&IQ4_VALUES, &bytes[2..18], q);
         half_at(bytes, 0)
+    }
+}
+
+/// The exponent of a power of two, then as IQ4_NL.
+pub(crate) struct Mxfp4;
+
+impl Block for Mxfp4 {
+    const BYTES: usize = 17;
+    #[inline(always)]
+    fn unpack(bytes: &[u8], q: &mut [i8; 32]) -> f32 {
+        chosen(&FP4_VALUES, &bytes[1..17], q);
+        half_e8m0(bytes[0])
     }
 }
 
 /// f16 d, the upper two bits of eight scales, their lower halves, then eight times 16 bytes as in IQ4_NL.
 pub(crate) struct Iq4Xs;
 
-/// A type of 256-blocks whose eight parts are added up in floats.
+/// Four times: four small floats as scales, then four times 8 bytes of two indices, the low halves first.
+pub(crate) struct Nvfp4;
+
+/// A type of 256-blocks whose parts are added up in floats.
 pub(crate) trait Scaled {
     const BYTES: usize;
-    fn unpack(bytes: &[u8], q: &mut [[i8; 32]; 8], scales: &mut [f32; 8]);
+    /// 8 parts of 32 values, or 16 of 16 that lie in the lower and the upper half by turns, with zeros in the other.
+    const PARTS: usize;
+    /// What lies behind a row that ends inside a block is zero.
+    fn unpack(bytes: &[u8], q: &mut [[i8; 32]; 16], scales: &mut [f32; 16]);
 }
 
 impl Scaled for Iq4Xs {
     const BYTES: usize = 136;
+    const PARTS: usize = 8;
     #[inline(always)]
-    fn unpack(bytes: &[u8], q: &mut [[i8; 32]; 8], scales: &mut [f32; 8]) {
+    fn unpack(bytes: &[u8], q: &mut [[i8; 32]; 16], scales: &mut [f32; 16]) {
         let d = half_at(bytes, 0);
         let high = u16::from_le_bytes([bytes[2], bytes[3]]);
         for b in 0..8 {
             let low = bytes[4 + b / 2] >> (4 * (b % 2)) & 15;
             let scale = i32::from(low) | i32::from(high >> (2 * b) & 3) << 4;
             scales[b] = (scale - 32) as f32 * d;
-            chosen(&bytes[8 + b * 16..][..16], &mut q[b]);
+            chosen(&IQ4_VALUES, &bytes[8 + b * 16..][..16], &mut q[b]);
+        }
+    }
+}
+
+impl Scaled for Nvfp4 {
+    const BYTES: usize = 144;
+    const PARTS: usize = 16;
+    #[inline(always)]
+    fn unpack(bytes: &[u8], q: &mut [[i8; 32]; 16], scales: &mut [f32; 16]) {
+        (*q, *scales) = ([[0; 32]; 16], [0.0; 16]);
+        for (block, bytes) in bytes.as_chunks::<36>().0.iter().enumerate() {
+            for (i, codes) in bytes[4..].as_chunks::<8>().0.iter().enumerate() {
+                let part = block * 4 + i;
+                scales[part] = half_ue4m3(bytes[i]);
+                let q = &mut q[part][part % 2 * 16..][..16];
+                for (j, &byte) in codes.iter().enumerate() {
+                    q[j] = FP4_VALUES[usize::from(byte & 15)];
+                    q[j + 8] = FP4_VALUES[usize::from(byte >> 4)];
+                }
+            }
         }
     }
 }
 
 /// 16 bytes of two indices into the table: the low halves are the first 16.
 #[inline(always)]
-fn chosen(bytes: &[u8], q: &mut [i8; 32]) {
+fn chosen(table: &[i8; 16], bytes: &[u8], q: &mut [i8; 32]) {
     for (i, &byte) in bytes.iter().enumerate() {
-        q[i] = IQ4_VALUES[usize::from(byte & 15)];
-        q[i + 16] = IQ4_VALUES[usize::from(byte >> 4)];
+        q[i] = table[usize::from(byte & 15)];
+        q[i + 16] = table[usize::from(byte >> 4)];
     }
 }
 
@@ -324,14 +374,15 @@ pub(crate) fn by_scaled<F: Scaled, D: Dots8>(
     acts: &Acts<'_>,
     out: &mut Tile<'_, f32>,
 ) {
-    let (mut q, mut scales) = ([[0; 32]; 8], [0.0; 8]);
+    let (mut q, mut scales) = ([[0; 32]; 16], [0.0; 16]);
     for row in 0..weights.rows {
-        for (block, bytes) in weights.row(row).chunks_exact(F::BYTES).enumerate() {
+        for (block, bytes) in weights.row(row).chunks(F::BYTES).enumerate() {
             F::unpack(bytes, &mut q, &mut scales);
             for (token, record) in records(acts, block).enumerate() {
                 let mut value = 0.0;
-                for b in 0..8 {
-                    value = (D::dot32(&q[b], words(record, b * 8)) as f32).mul_add(scales[b], value);
+                for b in 0..F::PARTS {
+                    let sum = D::dot32(&q[b], words(record, b * 8 / F::PARTS * 8)) as f32;
+                    value = sum.mul_add(scales[b], value);
                 }
                 let out = &mut out.row(token)[row];
                 *out = value.mul_add(float(record[word::S_SCALE]), if block == 0 { 0.0 } else { *out });

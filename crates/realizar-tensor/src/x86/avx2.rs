@@ -10,7 +10,9 @@ use crate::attend::Attend;
 use crate::kernels::{Dots, IntegerFormat, Peak};
 use crate::matrix::Weights;
 use crate::pool::Tile;
-use crate::scalar::integer::{self, Block, Iq4Nl, Iq4Xs, KType, Q4_0, Q4K, Q5K, Q6K, Q8_0, Scaled};
+use crate::scalar::integer::{
+    self, Block, Iq4Nl, Iq4Xs, KType, Mxfp4, Nvfp4, Q4_0, Q4K, Q5K, Q6K, Q8_0, Scaled,
+};
 use crate::scalar::math::Fused;
 use crate::scalar::{activation, attention, norm, quantise};
 use crate::scratch::Scratch;
@@ -38,6 +40,8 @@ static TABLE: Kernels = Kernels {
         IntegerFormat { dtype: DType::Q6_K, kind: ActKind::Super256, product: by_super::<Q6K> },
         IntegerFormat { dtype: DType::IQ4_NL, kind: ActKind::Block32, product: by_block::<Iq4Nl> },
         IntegerFormat { dtype: DType::IQ4_XS, kind: ActKind::Super256, product: by_scaled::<Iq4Xs> },
+        IntegerFormat { dtype: DType::MXFP4, kind: ActKind::Block32, product: by_block::<Mxfp4> },
+        IntegerFormat { dtype: DType::NVFP4, kind: ActKind::Super256, product: by_scaled::<Nvfp4> },
     ],
     quantise: |kind, x, width, block, words| {
         // SAFETY: see `TABLE`.

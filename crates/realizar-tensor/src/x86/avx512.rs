@@ -57,6 +57,8 @@ static TABLE: Kernels = Kernels {
             kind: ActKind::Super256,
             product: product::<{ unpack::IQ4_XS }>,
         },
+        IntegerFormat { dtype: DType::MXFP4, kind: ActKind::Block32, product: product::<{ unpack::MXFP4 }> },
+        IntegerFormat { dtype: DType::NVFP4, kind: ActKind::Super256, product: product::<{ unpack::NVFP4 }> },
     ],
     quantise: |kind, x, width, block, words| {
         // SAFETY: see `TABLE`.

@@ -23,6 +23,10 @@ pub(crate) const INTEGER: &[DType] = &[
     DType::IQ4_NL,
     #[cfg(target_arch = "x86_64")]
     DType::IQ4_XS,
+    #[cfg(target_arch = "x86_64")]
+    DType::MXFP4,
+    #[cfg(target_arch = "x86_64")]
+    DType::NVFP4,
 ];
 /// Formats that are multiplied as f32.
 pub(crate) const FLOAT: &[DType] =

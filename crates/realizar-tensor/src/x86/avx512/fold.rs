@@ -9,7 +9,7 @@ use std::arch::x86_64::{
 };
 
 use super::rows::LANES;
-use super::unpack::{FACTS, Head, IQ4_XS, Q5_K};
+use super::unpack::{FACTS, Head, IQ4_XS, NVFP4, Q5_K};
 use crate::acts::{ActKind, word};
 
 /// The sums of 256 values of sixteen rows for `T` tokens: in integers for K types, else in floats.
@@ -38,7 +38,7 @@ impl<const T: usize> Fold<T> {
     ) {
         for t in 0..T {
             match FACTS[F].kind {
-                ActKind::Super256 if F == IQ4_XS => {
+                ActKind::Super256 if F == IQ4_XS || F == NVFP4 => {
                     let scale = _mm512_castsi512_ps(scale);
                     self.float[t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(acc[t]), scale, self.float[t]);
                 }
@@ -71,7 +71,7 @@ impl<const T: usize> Fold<T> {
             return;
         }
         let scale = _mm512_castsi512_ps(splat(words, word::S_SCALE * T + t));
-        if F == IQ4_XS {
+        if F == IQ4_XS || F == NVFP4 {
             *sum = _mm512_fmadd_ps(self.float[t], scale, *sum);
             return;
         }

@@ -73,11 +73,15 @@ impl Rows16 {
         unsafe { _mm512_i32gather_epi32::<1>(offsets, self.row(0, at).cast()) }
     }
 
-    /// Eight 16-bit words of each row, `STEP` words apart in the 128 bytes from each `at` on: lane r of register j holds words 2j
+    /// Eight 16-bit words of each row, `STEP` words apart from the `START`th on in the 128 bytes from each `at` on (those that
+    /// would lie behind them are any): lane r of register j holds words 2j
     /// and 2j + 1 of row r. Far faster than gathering them one by one.
     #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx512vnni")]
     #[inline]
-    pub(super) fn words<const STEP: i16, const COUNT: usize>(self, at: [usize; COUNT]) -> [__m512i; 4] {
+    pub(super) fn words<const START: i16, const STEP: i16, const COUNT: usize>(
+        self,
+        at: [usize; COUNT],
+    ) -> [__m512i; 4] {
         debug_assert!(at.iter().all(|at| at + 128 <= self.reach));
         let each = const { 8 / COUNT };
         // Every place of a quarter asks for the word that it would hold, which the mask lets through or not.
@@ -85,7 +89,7 @@ impl Rows16 {
             let mut index = [0; 32];
             let mut i = 0;
             while i < 32 {
-                index[i] = (i % (8 / COUNT)) as i16 * STEP;
+                index[i] = START + (i % (8 / COUNT)) as i16 * STEP;
                 i += 1;
             }
             &{ index }

@@ -4,14 +4,15 @@
 //! offset that the activations' sums take off again (see [`crate::acts`]), as the start value of each block's sum.
 
 use std::arch::x86_64::{
-    __m512, __m512i, _mm_cvtsi32_si128, _mm_set_epi64x, _mm512_and_si512, _mm512_broadcast_i32x4,
-    _mm512_castps_si512, _mm512_cvtepi32_ps, _mm512_mul_ps, _mm512_or_si512, _mm512_set1_epi8,
-    _mm512_set1_epi32, _mm512_setzero_ps, _mm512_setzero_si512, _mm512_shuffle_epi8, _mm512_slli_epi16,
-    _mm512_slli_epi32, _mm512_srai_epi32, _mm512_srl_epi32, _mm512_srli_epi32, _mm512_sub_epi32,
-    _mm512_xor_si512,
+    __m512, __m512i, _mm_cvtsi32_si128, _mm_set_epi64x, _mm512_add_epi32, _mm512_and_si512,
+    _mm512_broadcast_i32x4, _mm512_castps_si512, _mm512_cmplt_epu32_mask, _mm512_cmpneq_epu32_mask,
+    _mm512_cvtepi32_ps, _mm512_mask_mov_epi32, _mm512_maskz_mov_epi32, _mm512_mul_ps, _mm512_or_si512,
+    _mm512_set1_epi8, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps, _mm512_setzero_si512,
+    _mm512_shuffle_epi8, _mm512_slli_epi16, _mm512_slli_epi32, _mm512_sllv_epi32, _mm512_srai_epi32,
+    _mm512_srl_epi32, _mm512_srli_epi32, _mm512_sub_epi32, _mm512_xor_si512,
 };
 
-use realizar_quant::IQ4_VALUES;
+use realizar_quant::{FP4_VALUES, IQ4_VALUES};
 
 use super::rows::{Rows16, high_halves, low_halves};
 use crate::acts::{ActKind, word};
@@ -37,9 +38,11 @@ pub(super) const Q5_K: usize = 3;
 pub(super) const Q6_K: usize = 4;
 pub(super) const IQ4_NL: usize = 5;
 pub(super) const IQ4_XS: usize = 6;
+pub(super) const MXFP4: usize = 7;
+pub(super) const NVFP4: usize = 8;
 
 /// By the numbers above.
-pub(super) const FACTS: [Facts; 7] = [
+pub(super) const FACTS: [Facts; 9] = [
     Facts { bytes: 144, kind: ActKind::Block32, block: 32, start: Some(word::B32_MINUS_8), mins: false },
     Facts { bytes: 272, kind: ActKind::Block32, block: 32, start: Some(word::B32_MINUS_128), mins: false },
     Facts { bytes: 144, kind: ActKind::Super256, block: 32, start: None, mins: true },
@@ -47,6 +50,8 @@ pub(super) const FACTS: [Facts; 7] = [
     Facts { bytes: 210, kind: ActKind::Super256, block: 16, start: Some(word::S16_MINUS_32), mins: false },
     Facts { bytes: 144, kind: ActKind::Block32, block: 32, start: Some(word::B32_MINUS_128), mins: false },
     Facts { bytes: 136, kind: ActKind::Super256, block: 32, start: Some(word::S32_MINUS_16), mins: false },
+    Facts { bytes: 136, kind: ActKind::Block32, block: 32, start: Some(word::B32_MINUS_128), mins: false },
+    Facts { bytes: 144, kind: ActKind::Super256, block: 16, start: Some(word::S16_MINUS_32), mins: false },
 ];
 
 /// Scales of 256 values of sixteen rows.
@@ -69,9 +74,41 @@ pub(super) struct Head {
 pub(super) fn head<const F: usize>(rows: Rows16, out: &mut Head) {
     match F {
         Q4_0 | Q8_0 | IQ4_NL => {
-            let t = if F != Q8_0 { rows.words::<9, 1>([0]) } else { rows.words::<17, 2>([0, 136]) };
+            let t = if F != Q8_0 { rows.words::<0, 9, 1>([0]) } else { rows.words::<0, 17, 2>([0, 136]) };
             for (pair, t) in out.scales.as_chunks_mut::<2>().0.iter_mut().zip(t) {
                 *pair = [_mm512_castps_si512(low_halves(t)), _mm512_castps_si512(high_halves(t))];
+            }
+        }
+        MXFP4 => {
+            // Of 17 bytes the first: those of even blocks in the low halves of words, those of odd ones in the high halves.
+            let (even, odd) = (rows.words::<0, 17, 1>([0]), rows.words::<4, 17, 1>([8]));
+            for (four, (even, odd)) in
+                out.scales[..8].as_chunks_mut::<4>().0.iter_mut().zip(even.into_iter().zip(odd))
+            {
+                *four = [
+                    half_e8m0(even),
+                    half_e8m0(_mm512_srli_epi32::<8>(odd)),
+                    half_e8m0(_mm512_srli_epi32::<16>(even)),
+                    half_e8m0(_mm512_srli_epi32::<24>(odd)),
+                ];
+            }
+        }
+        NVFP4 => {
+            // Of 36 bytes the first four.
+            let (low, high) = (rows.words::<0, 18, 1>([0]), rows.words::<1, 18, 1>([0]));
+            for (eight, (low, high)) in
+                out.scales.as_chunks_mut::<8>().0.iter_mut().zip(low.into_iter().zip(high))
+            {
+                for (four, shift) in eight.as_chunks_mut::<4>().0.iter_mut().zip([0, 16]) {
+                    let shift = _mm_cvtsi32_si128(shift);
+                    let (low, high) = (_mm512_srl_epi32(low, shift), _mm512_srl_epi32(high, shift));
+                    *four = [
+                        half_ue4m3(low),
+                        half_ue4m3(_mm512_srli_epi32::<8>(low)),
+                        half_ue4m3(high),
+                        half_ue4m3(_mm512_srli_epi32::<8>(high)),
+                    ];
+                }
             }
         }
         IQ4_XS => {
@@ -152,21 +189,26 @@ pub(super) const fn place<const F: usize>(part: usize, i: usize) -> usize {
 pub(super) fn part<const F: usize>(rows: Rows16, part: usize) -> [__m512i; 16] {
     let mut out = [_mm512_setzero_si512(); 16];
     match F {
-        IQ4_NL | IQ4_XS => {
-            // Values of -127 to 113 as unsigned bytes, 128 too large.
-            let table = const {
-                let mut table = [0u8; 16];
-                let mut i = 0;
-                while i < 16 {
-                    table[i] = (IQ4_VALUES[i] as u8) ^ 0x80;
-                    i += 1;
+        NVFP4 => {
+            let table = table::<F>();
+            for i in 0..2 {
+                let t = rows.transpose(part * 36 + 4 + i * 16);
+                for j in 0..4 {
+                    let at = i * 8 + j / 2 * 4 + j % 2;
+                    out[at] = _mm512_shuffle_epi8(table, and(t[j], 15));
+                    out[at + 2] = _mm512_shuffle_epi8(table, and(_mm512_srli_epi32::<4>(t[j]), 15));
                 }
-                u128::from_le_bytes(table)
-            };
-            let table = _mm512_broadcast_i32x4(_mm_set_epi64x((table >> 64) as i64, table as i64));
+            }
+        }
+        IQ4_NL | IQ4_XS | MXFP4 => {
+            let table = table::<F>();
             for i in 0..2 {
                 let b = part * 2 + i;
-                let t = rows.transpose(if F == IQ4_NL { b * 18 + 2 } else { b * 16 + 8 });
+                let t = rows.transpose(match F {
+                    IQ4_NL => b * 18 + 2,
+                    MXFP4 => b * 17 + 1,
+                    _ => b * 16 + 8,
+                });
                 for j in 0..4 {
                     out[i * 8 + j] = _mm512_shuffle_epi8(table, and(t[j], 15));
                     out[i * 8 + 4 + j] = _mm512_shuffle_epi8(table, and(_mm512_srli_epi32::<4>(t[j]), 15));
@@ -223,6 +265,46 @@ pub(super) fn part<const F: usize>(rows: Rows16, part: usize) -> [__m512i; 16] {
         }
     }
     out
+}
+
+/// The values that four bits stand for, as unsigned bytes: 128 too large, or 32 where blocks are of 16.
+#[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx512vnni")]
+#[inline]
+fn table<const F: usize>() -> __m512i {
+    let table = const {
+        let values = if F == MXFP4 || F == NVFP4 { FP4_VALUES } else { IQ4_VALUES };
+        let mut table = [0u8; 16];
+        let mut i = 0;
+        while i < 16 {
+            table[i] = (values[i] as u8).wrapping_add(if F == NVFP4 { 32 } else { 128 });
+            i += 1;
+        }
+        u128::from_le_bytes(table)
+    };
+    _mm512_broadcast_i32x4(_mm_set_epi64x((table >> 64) as i64, table as i64))
+}
+
+/// What the low byte of each lane stands for: see [`realizar_quant::half_e8m0`].
+#[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx512vnni")]
+#[inline]
+fn half_e8m0(x: __m512i) -> __m512i {
+    let e = _mm512_and_si512(x, _mm512_set1_epi32(0xff));
+    let normal = _mm512_slli_epi32::<23>(_mm512_sub_epi32(e, _mm512_set1_epi32(1)));
+    let small = _mm512_sllv_epi32(_mm512_set1_epi32(0x0020_0000), e);
+    _mm512_mask_mov_epi32(normal, _mm512_cmplt_epu32_mask(e, _mm512_set1_epi32(2)), small)
+}
+
+/// What the low byte of each lane stands for: see [`realizar_quant::half_ue4m3`].
+#[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx512vnni")]
+#[inline]
+fn half_ue4m3(x: __m512i) -> __m512i {
+    let code = _mm512_and_si512(x, _mm512_set1_epi32(0xff));
+    let magnitude = _mm512_and_si512(code, _mm512_set1_epi32(127));
+    let normal = _mm512_add_epi32(_mm512_slli_epi32::<20>(magnitude), _mm512_set1_epi32((127 - 8) << 23));
+    let small = _mm512_mul_ps(_mm512_cvtepi32_ps(magnitude), _mm512_set1_ps(1.0 / 1024.0));
+    let is_small = _mm512_cmplt_epu32_mask(magnitude, _mm512_set1_epi32(8));
+    let value = _mm512_mask_mov_epi32(normal, is_small, _mm512_castps_si512(small));
+    _mm512_maskz_mov_epi32(_mm512_cmpneq_epu32_mask(code, _mm512_set1_epi32(127)), value)
 }
 
 #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx512vnni")]
