@@ -12,6 +12,9 @@ mod broken_weights;
 mod chat;
 mod convert;
 mod embed;
+#[path = "../../../realizar-model/tests/model/file.rs"]
+#[expect(dead_code, clippy::unwrap_used, reason = "made for the tests of another crate")]
+mod file;
 mod golden;
 mod harness;
 mod info;
