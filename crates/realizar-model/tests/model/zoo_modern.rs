@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use realizar_model::{Encoder, EncoderOptions, Model, Pooling, Session, Span, Want};
+use realizar_model::{ARCHITECTURES, Encoder, EncoderOptions, Model, Pooling, Session, Span, Want};
 use realizar_quant::DType;
 use realizar_tensor::{Kernels, Pool};
 
@@ -246,4 +246,32 @@ fn pooled_vectors_are_projected() {
     assert_eq!(vector(&file, Pooling::None).len(), 3 * 32, "vectors of tokens are not");
     file.drop_tensor("dense_3.weight");
     assert_eq!(vector(&file, Pooling::Mean).len(), 64);
+}
+
+/// No architecture runs without a golden file, and the book's row of each has its files and their limits.
+#[test]
+fn every_architecture_has_its_evidence() {
+    let Some(data) = golden::shared("golden files per architecture") else { return };
+    let book = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/src/transformer/models.md");
+    let book = std::fs::read_to_string(book).unwrap();
+    let mut seen = Vec::new();
+    for folder in ["zoo", "zoo-modern"].map(|name| data.join(name)) {
+        for name in names(&folder, "decoder").into_iter().chain(names(&folder, "encoder")) {
+            let golden = Golden::read(&folder, &name);
+            let source = realizar_format::open(golden.file("model")).unwrap();
+            let arch = source.metadata("general.architecture").and_then(|value| value.as_str()).unwrap();
+            seen.push(arch.to_owned());
+            if !folder.ends_with("zoo-modern") {
+                continue;
+            }
+            let row = book.lines().find(|line| line.starts_with('|') && line.contains(&format!("`{arch}`")));
+            let row = row.unwrap_or_else(|| panic!("the book has no row for {arch}"));
+            let limit = format!(", {:.1e}", golden.number("suggested_max_abs"));
+            assert!(row.contains(&limit), "{name}: no `{limit}` in {row}");
+        }
+    }
+    for facts in ARCHITECTURES {
+        assert!(seen.iter().any(|arch| arch == facts.name), "{} has no golden file", facts.name);
+    }
+    assert!(names(&data.join("zoo-modern"), "decoder").len() == 55);
 }
