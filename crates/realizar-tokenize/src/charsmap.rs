@@ -176,7 +176,8 @@ mod tests {
             // The unit's child 4 units on is a leaf with value 9.
             ("outside", &[8, 0, 0, 0, 0, 5, 0, 0, 9, 0, 0, 0x80, b'x', 0]),
         ] {
-            assert!(CharsMap::parse(bytes).is_err(), "{name}");
+            let refused = CharsMap::parse(bytes);
+            assert!(matches!(refused, Err(TokenizeError::BadCharsMap { .. })), "{name}: {refused:?}");
         }
         assert!(CharsMap::parse(&[]).unwrap().is_none());
     }

@@ -255,7 +255,10 @@ fn ids_outside_the_vocabulary_are_named() {
         tokenizer.decode(&[0, 5], SHOWN),
         Err(TokenizeError::IdOutOfRange { id: 5, index: 1, vocab: 5 })
     );
-    assert!(tokenizer.token_bytes(u32::MAX, true).is_err());
+    assert_eq!(
+        tokenizer.token_bytes(u32::MAX, true),
+        Err(TokenizeError::IdOutOfRange { id: u32::MAX, index: 0, vocab: 5 })
+    );
     assert_eq!(tokenizer.token_text(77), b"");
     assert_eq!(tokenizer.decode(&[4], SHOWN).unwrap(), b"[EMPTY_4]");
     assert!(tokenizer.encode_pair("a", None, PLAIN, false).unwrap().is_none());
@@ -358,12 +361,30 @@ fn broken_tokenizer_json_is_refused_with_the_path() {
     for (name, key, value) in cases {
         let mut file = file();
         file[key] = value;
-        assert!(Tokenizer::from_json(file.to_string().as_bytes()).is_err(), "{name} was accepted");
+        let error = Tokenizer::from_json(file.to_string().as_bytes()).map(|_| ()).unwrap_err();
+        let names_it = match &error {
+            TokenizeError::BadJson { path, what } if path == "$" => what.contains(&format!("`{key}`")),
+            TokenizeError::BadJson { path, .. } | TokenizeError::UnknownComponent { path, .. } => {
+                path.starts_with(&format!("$.{key}"))
+            }
+            TokenizeError::TooMany { what, .. } => matches!(*what, "ids" | "bytes of a token" | "padding"),
+            TokenizeError::BadPattern { .. } => name.contains("regex"),
+            TokenizeError::BadMerges { .. } => name.contains("merges"),
+            TokenizeError::BadCharsMap { .. } => name == "bad map",
+            _ => false,
+        };
+        assert!(names_it, "{name}: {error}");
     }
     let error = Tokenizer::from_json(br#"{"model": {"type": "Nope"}}"#).map(|_| ()).unwrap_err();
     assert_eq!(error.to_string(), "model `Nope` is not known, at $.model");
-    assert!(Tokenizer::from_json("[".repeat(100_000).as_bytes()).is_err());
-    assert!(Tokenizer::from_json(&vec![b' '; (64 << 20) + 1]).is_err());
+    let error = |bytes: &[u8]| Tokenizer::from_json(bytes).map(|_| ()).unwrap_err();
+    let deep = error("[".repeat(100_000).as_bytes());
+    assert!(
+        matches!(&deep, TokenizeError::TooMany { what: "nested levels of tokenizer.json", .. }),
+        "{deep}"
+    );
+    let large = error(&vec![b' '; (64 << 20) + 1]);
+    assert!(matches!(large, TokenizeError::TooMany { limit: 0x400_0000, .. }), "{large}");
     assert!(Tokenizer::from_json(file().to_string().as_bytes()).is_ok());
 }
 
@@ -443,9 +464,15 @@ fn broken_rank_files_are_refused_with_the_line() {
     let with = |pattern: &str, special: &[(&str, u32)]| {
         Tokenizer::from_tiktoken(all.as_bytes(), pattern, special).map(|_| ())
     };
-    assert!(with("(", &[]).is_err());
-    assert!(with("gpt2", &[("x", 3)]).is_err());
-    assert!(with("gpt2", &[("", 300)]).is_err());
+    let pattern = with("(", &[]);
+    assert!(matches!(pattern, Err(TokenizeError::BadPattern { offset: 1, .. })), "{pattern:?}");
+    for special in [("x", 3), ("", 300)] {
+        let refused = with("gpt2", &[special]);
+        assert!(
+            matches!(refused, Err(TokenizeError::SpecialIdOutOfRange { .. })),
+            "{special:?}: {refused:?}"
+        );
+    }
     assert!(with(r"\S+", &[("<|x|>", 300)]).is_ok());
     let tokenizer = Tokenizer::from_tiktoken(all.as_bytes(), "o200k", &[("<|endoftext|>", 300)]).unwrap();
     assert_eq!(tokenizer.token_id(b"<|endoftext|>"), Some(300));
@@ -474,6 +501,39 @@ fn broken_sentencepiece_files_are_refused_with_the_place() {
     // One ordinary piece, fields of every wire type beside it.
     let piece = [0x0A, 3, 0x0A, 1, b'a', 0x21, 0, 0, 0, 0, 0, 0, 0, 0, 0x25, 0, 0, 0, 0];
     assert!(matches!(Tokenizer::from_sentencepiece(&piece), Err(TokenizeError::Missing { .. })));
+}
+
+#[test]
+fn pieces_of_sentencepiece_have_a_limit() {
+    let varint = |mut number: usize| {
+        let mut out = Vec::new();
+        while number > 0x7F {
+            out.push(number as u8 | 0x80);
+            number >>= 7;
+        }
+        out.push(number as u8);
+        out
+    };
+    let field = |content: &[u8]| [&[0x0A], varint(content.len()).as_slice(), content].concat();
+    let load = |len: usize| Tokenizer::from_sentencepiece(&field(&field(&vec![b'a'; len]))).map(|_| ());
+    let refused = TokenizeError::TooMany { what: "bytes of a piece", found: 65_536, limit: 65_535 };
+    assert_eq!(load(65_536), Err(refused));
+    assert!(matches!(load(65_535), Err(TokenizeError::Missing { .. })));
+}
+
+#[test]
+fn half_a_character_is_no_piece_of_plamo() {
+    let bytes: Vec<Vec<u8>> = (0..=255u8).map(|byte| format!("<0x{byte:02X}>").into_bytes()).collect();
+    let tokens: Vec<&[u8]> = bytes.iter().map(Vec::as_slice).chain([&b"a"[..], b"\xE4\xB8"]).collect();
+    let vocab = GgufVocab {
+        model: "plamo2",
+        types: Some(bytes.iter().map(|_| 6).chain([1, 1]).collect()),
+        scores: Some(vec![0.0; tokens.len()]),
+        tokens,
+        ..GgufVocab::default()
+    };
+    let tokenizer = load(&vocab).unwrap();
+    assert_eq!(tokenizer.encode("a中a".as_bytes(), PLAIN).unwrap(), [256, 0xE4, 0xB8, 0xAD, 256]);
 }
 
 #[test]
