@@ -77,7 +77,13 @@ impl Queue {
     /// Positions in ascending order, before anything is taken; of `count` that there are.
     fn push_sorted(&mut self, at: usize, count: usize) {
         match self {
-            Self::Few { sorted, .. } => sorted.push(at as u32),
+            Self::Few { sorted, .. } => {
+                // By little: there are many queues.
+                if sorted.len() == sorted.capacity() {
+                    sorted.reserve_exact((sorted.len() / 4).max(4));
+                }
+                sorted.push(at as u32);
+            }
             Self::Many(set) => set.insert(at),
         }
         self.grow(count);
@@ -92,7 +98,12 @@ impl Queue {
 
     fn push(&mut self, at: usize, count: usize) {
         match self {
-            Self::Few { late, .. } => late.push(Reverse(at as u32)),
+            Self::Few { late, .. } => {
+                if late.len() == late.capacity() {
+                    late.reserve_exact((late.len() / 4).max(4));
+                }
+                late.push(Reverse(at as u32));
+            }
             Self::Many(set) => set.insert(at),
         }
         self.grow(count);
@@ -119,6 +130,9 @@ impl Queue {
             (None, _) => late.pop().map(|Reverse(at)| at),
             _ => sorted.pop(),
         };
+        if sorted.capacity() > 256 && sorted.len() < sorted.capacity() / 2 {
+            sorted.shrink_to_fit();
+        }
         at.map(|at| at as usize)
     }
 }

@@ -229,3 +229,36 @@ fn unknown_characters_cost_the_same_to_the_last_bit() {
     let found = ids("last bit", &tokenizer, "havingqM0ff9( \u{8406a}\u{4b78a} may\n\n\n ", PLAIN);
     assert!(found.ends_with(&[262, 347, 287, 286, 403, 262]), "{found:?}");
 }
+
+#[test]
+fn pieces_of_sentencepiece_have_a_limit() {
+    let varint = |mut number: usize| {
+        let mut out = Vec::new();
+        while number > 0x7F {
+            out.push(number as u8 | 0x80);
+            number >>= 7;
+        }
+        out.push(number as u8);
+        out
+    };
+    let field = |content: &[u8]| [&[0x0A], varint(content.len()).as_slice(), content].concat();
+    let load = |len: usize| Tokenizer::from_sentencepiece(&field(&field(&vec![b'a'; len]))).map(|_| ());
+    let refused = TokenizeError::TooMany { what: "bytes of a piece", found: 65_536, limit: 65_535 };
+    assert_eq!(load(65_536), Err(refused));
+    assert!(matches!(load(65_535), Err(TokenizeError::Missing { .. })));
+}
+
+#[test]
+fn half_a_character_is_no_piece_of_plamo() {
+    let bytes: Vec<Vec<u8>> = (0..=255u8).map(|byte| format!("<0x{byte:02X}>").into_bytes()).collect();
+    let tokens: Vec<&[u8]> = bytes.iter().map(Vec::as_slice).chain([&b"a"[..], b"\xE4\xB8"]).collect();
+    let vocab = GgufVocab {
+        model: "plamo2",
+        types: Some(bytes.iter().map(|_| 6).chain([1, 1]).collect()),
+        scores: Some(vec![0.0; tokens.len()]),
+        tokens,
+        ..GgufVocab::default()
+    };
+    let tokenizer = Tokenizer::from_gguf(&vocab, Compat::Original).unwrap();
+    assert_eq!(tokenizer.encode("a中a".as_bytes(), PLAIN).unwrap(), [256, 0xE4, 0xB8, 0xAD, 256]);
+}
