@@ -65,7 +65,7 @@ pub(crate) struct Shared {
     pub(crate) settings: Settings,
     pub(crate) metrics: Metrics,
     pub(crate) life: Lifecycle,
-    memory: Memory,
+    pub(crate) memory: Memory,
     blocking: Semaphore,
     /// Vectors are computed for one request at a time, and nobody who only wants tokens waits for it.
     vectors: Semaphore,

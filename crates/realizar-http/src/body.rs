@@ -23,6 +23,8 @@ use crate::refusal::Refusal;
 const PARSED: usize = 4;
 /// Memory is counted in pieces of so many bytes.
 const UNIT: usize = 1 << 10;
+/// A whole body is handed over in pieces of so many bytes.
+const PIECE: usize = 64 << 10;
 
 /// The memory that all bodies share.
 #[derive(Debug)]
@@ -44,9 +46,20 @@ impl Memory {
         Self { units: Arc::new(Semaphore::new(units)), bytes }
     }
 
+    /// A part of so many bytes.
+    pub(crate) fn take(&self, bytes: usize) -> Result<Reserved, Refusal> {
+        let mut held = Reserved::default();
+        self.grow(&mut held, bytes)?;
+        Ok(held)
+    }
+
     /// Makes `held` enough for a body of so many bytes.
     fn reserve(&self, held: &mut Reserved, bytes: usize) -> Result<(), Refusal> {
-        let wanted = bytes.saturating_mul(PARSED).div_ceil(UNIT);
+        self.grow(held, bytes.saturating_mul(PARSED))
+    }
+
+    fn grow(&self, held: &mut Reserved, bytes: usize) -> Result<(), Refusal> {
+        let wanted = bytes.div_ceil(UNIT);
         let more = wanted.saturating_sub(held.units);
         if more == 0 {
             return Ok(());
@@ -60,6 +73,17 @@ impl Memory {
             None => held.permit = Some(permit),
         }
         Ok(())
+    }
+}
+
+impl Reserved {
+    /// Gives back all but so many bytes.
+    pub(crate) fn shrink(&mut self, bytes: usize) {
+        let wanted = bytes.div_ceil(UNIT);
+        if let Some(permit) = &mut self.permit {
+            drop(permit.split(self.units.saturating_sub(wanted)));
+        }
+        self.units = self.units.min(wanted);
     }
 }
 
@@ -109,6 +133,8 @@ fn too_slow(bytes: usize, elapsed: Duration, limits: &Limits) -> bool {
 /// and when the connection goes away, dropping the body ends the work.
 pub struct Body {
     content: Content,
+    /// What the content takes of the memory for all bodies.
+    _held: Reserved,
     /// Closes the books on the request when the body is gone, and tells the connection.
     kept: Option<(Record, Option<Paced>)>,
 }
@@ -137,7 +163,13 @@ impl Pen {
 
 impl Body {
     pub(crate) fn whole(bytes: impl Into<Bytes>) -> Self {
-        Self { content: Content::Whole(bytes.into()), kept: None }
+        Self { content: Content::Whole(bytes.into()), _held: Reserved::default(), kept: None }
+    }
+
+    /// Keeps a part of the memory until all of the body is on its way.
+    pub(crate) fn hold(mut self, held: Reserved) -> Self {
+        self._held = held;
+        self
     }
 
     /// A body whose pieces come from `work`, which runs only while the body is polled. Should it panic, the body ends with
@@ -149,7 +181,8 @@ impl Body {
         let (pen, pieces) = mpsc::channel(1);
         let work: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(work(Pen(pen)));
         let broken = (broken.into(), false);
-        Self { content: Content::Written { work: Some(work), pieces, broken }, kept: None }
+        let content = Content::Written { work: Some(work), pieces, broken };
+        Self { content, _held: Reserved::default(), kept: None }
     }
 
     pub(crate) fn keep(mut self, mut record: Record, paced: Option<Paced>) -> Self {
@@ -187,7 +220,11 @@ impl http_body::Body for Body {
         let this = self.get_mut();
         match &mut this.content {
             Content::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
-            Content::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            // In pieces: the server library copies what it is given, and a client may be slow to take it.
+            Content::Whole(bytes) => {
+                let piece = bytes.split_to(bytes.len().min(PIECE));
+                Poll::Ready(Some(Ok(Frame::data(piece))))
+            }
             Content::Written { work, pieces, broken } => {
                 let polled = match work {
                     Some(running) => catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(cx))),

@@ -118,6 +118,12 @@ pub(crate) fn json(status: StatusCode, value: &Value) -> Response<Body> {
     typed(status, "application/json", value.to_string())
 }
 
+/// A JSON response that may be long, with its part of the memory for all bodies.
+pub(crate) fn long(json: String, mut held: Reserved) -> Response<Body> {
+    held.shrink(json.len());
+    typed(StatusCode::OK, "application/json", json).map(|body| body.hold(held))
+}
+
 /// A JSON response that was written beforehand.
 pub(crate) fn text(status: StatusCode, json: &'static str) -> Response<Body> {
     let mut response = Response::new(Body::whole(json));

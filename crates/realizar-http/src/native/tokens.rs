@@ -1,6 +1,6 @@
 //! Text to ids, ids to text, and conversations to text.
 
-use http::{Response, StatusCode};
+use http::Response;
 use realizar_engine::EncodeOptions;
 use serde_json::{Value, json};
 
@@ -23,20 +23,53 @@ pub(crate) async fn tokenize(app: &App, call: Call) -> Result<Response<Body>, Re
     let text = fields.text(name)?.ok_or_else(|| fields.missing(name))?.to_owned();
     let options = encode_options(fields, !foreign)?;
     let pieces = foreign && fields.boolean("with_pieces")?.unwrap_or(false);
-    let body = app
+    let each = if pieces { ID + PIECE } else { ID };
+    let held = app.shared.memory.take(text.len().saturating_mul(each))?;
+    let json = app
         .blocking(move |backend| {
             let ids = backend.encode(&text, options)?;
             Ok(match (foreign, pieces) {
-                (false, _) => json!({ "num_tokens": ids.len(), "token_ids": ids }),
-                (true, false) => json!({ "tokens": ids }),
+                (false, _) => counted(&ids),
+                (true, false) => format!("{{\"tokens\":{}}}", list(&ids, |id| id.to_string())),
                 (true, true) => {
-                    let with_piece = |id: &u32| json!({ "id": id, "piece": piece(backend.piece(*id)) });
-                    json!({ "tokens": ids.iter().map(with_piece).collect::<Vec<Value>>() })
+                    let with_piece =
+                        |id: &u32| json!({ "id": id, "piece": piece(backend.piece(*id)) }).to_string();
+                    format!("{{\"tokens\":{}}}", list(&ids, with_piece))
                 }
             })
         })
         .await?;
-    Ok(routes::json(StatusCode::OK, &body))
+    Ok(routes::long(json, held))
+}
+
+/// What ids and their text take of the memory for each byte of a text, which becomes one token at most.
+const ID: usize = 12;
+/// The same for the texts of tokens beside them.
+const PIECE: usize = 32;
+
+/// Writes a list item by item: as a tree of values it would take many times its size.
+fn list<T>(items: &[T], item: impl Fn(&T) -> String) -> String {
+    let mut out = String::from("[");
+    for (at, value) in items.iter().enumerate() {
+        if at > 0 {
+            out.push(',');
+        }
+        out.push_str(&item(value));
+    }
+    out.push(']');
+    out
+}
+
+/// Ids and their number.
+fn counted(ids: &[u32]) -> String {
+    let count = ids.len();
+    format!("{{\"num_tokens\":{count},\"token_ids\":{}}}", list(ids, u32::to_string))
+}
+
+/// A text as the only field of an object, with its part of the memory.
+fn one(app: &App, name: &str, text: String) -> Result<Response<Body>, Refusal> {
+    let held = app.shared.memory.take(text.len().saturating_mul(2))?;
+    Ok(routes::long(json!({ name: text }).to_string(), held))
 }
 
 /// Whether the beginning of a text is marked, and whether special tokens that are written out count as such.
@@ -61,8 +94,7 @@ pub(crate) async fn detokenize(app: &App, call: Call) -> Result<Response<Body>, 
     let list = fields.list(name, 0..=1 << 20)?.ok_or_else(|| fields.missing(name))?;
     let ids = token_ids(list, name, app.shared.backend.facts().vocab)?;
     let text = app.blocking(move |backend| Ok(backend.decode(&ids)?)).await?;
-    let body = if foreign { json!({ "content": text }) } else { json!({ "text": text }) };
-    Ok(routes::json(StatusCode::OK, &body))
+    one(app, if foreign { "content" } else { "text" }, text)
 }
 
 /// `{messages}` gives `{prompt}`: what the model would read.
@@ -71,7 +103,7 @@ pub(crate) async fn apply_template(app: &App, call: Call) -> Result<Response<Bod
     check_model(app, fields)?;
     let chat = conversation(fields)?;
     let prompt = app.blocking(move |backend| Ok(backend.render(&chat)?)).await?;
-    Ok(routes::json(StatusCode::OK, &json!({ "prompt": prompt })))
+    one(app, "prompt", prompt)
 }
 
 /// `{texts}` gives `{results: [{token_ids, num_tokens}]}` in the same order.
@@ -80,16 +112,15 @@ pub(crate) async fn batch_tokenize(app: &App, call: Call) -> Result<Response<Bod
     check_model(app, fields)?;
     let texts = texts(fields, "texts")?;
     let options = encode_options(fields, true)?;
+    let bytes: usize = texts.iter().map(String::len).sum();
+    let held = app.shared.memory.take(bytes.saturating_mul(ID))?;
     let results = app
         .blocking(move |backend| {
-            let entry = |text: &String| {
-                let ids = backend.encode(text, options)?;
-                Ok(json!({ "num_tokens": ids.len(), "token_ids": ids }))
-            };
-            texts.iter().map(entry).collect::<Result<Vec<Value>, Refusal>>()
+            let entry = |text: &String| Ok(counted(&backend.encode(text, options)?));
+            texts.iter().map(entry).collect::<Result<Vec<String>, Refusal>>()
         })
         .await?;
-    Ok(routes::json(StatusCode::OK, &json!({ "results": results })))
+    Ok(routes::long(format!("{{\"results\":{}}}", list(&results, String::clone)), held))
 }
 
 /// A list of at least one string.

@@ -50,6 +50,20 @@ pub(crate) fn quick() -> Limits {
     }
 }
 
+/// Patient enough for bodies that take a busy machine long.
+pub(crate) fn patient() -> Limits {
+    let long = Duration::from_secs(120);
+    Limits {
+        header_time: long,
+        body_gap: long,
+        body_time: long,
+        body_grace: long,
+        write_time: long,
+        idle_time: long,
+        ..quick()
+    }
+}
+
 pub(crate) fn settings(limits: Limits) -> Settings {
     Settings { limits, ..Settings::default() }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use realizar_http::{Access, Keys, LogSink, Phase, RequestLog, Settings};
 
-use crate::client::{KINDS, each, eventually, post, quick, read_reply, settings, start};
+use crate::client::{KINDS, each, eventually, patient, post, quick, read_reply, settings, start};
 use crate::scripted::{QUEUE, Scripted};
 
 const CHAT: &str = "/v1/chat/completions";
@@ -166,7 +166,7 @@ fn row_159_bodies_share_a_memory_that_has_an_end() {
         // Room for one body of 100 kB, which counts fourfold.
         let limits = realizar_http::Limits { memory_bytes: 500_000, ..quick() };
         let server = start(*kind, Scripted::new(), settings(limits));
-        let body = format!(r#"{{"text":"{}"}}"#, "a".repeat(100_000));
+        let body = format!(r#"{{"text":"x","more":"{}"}}"#, "a".repeat(100_000));
         let request = post("/tokenize", &body);
         let mut half = server.connect();
         half.write_all(&request.as_bytes()[..90_000]).unwrap();
@@ -178,6 +178,48 @@ fn row_159_bodies_share_a_memory_that_has_an_end() {
         half.write_all(&request.as_bytes()[90_000..]).unwrap();
         assert_eq!(read_reply(&mut half).status, 200, "{kind:?}");
         assert_eq!(server.post("/tokenize", &body).status, 200, "{kind:?}: there is room again");
+    }
+}
+
+#[test]
+fn row_159_answers_share_that_memory_until_they_are_read() {
+    let long = |letters: usize| {
+        let text = "a".repeat(letters);
+        [
+            ("/tokenize", format!(r#"{{"text":"{text}"}}"#)),
+            ("/tokenize", format!(r#"{{"content":"{text}"}}"#)),
+            ("/tokenize", format!(r#"{{"content":"{text}","with_pieces":true}}"#)),
+            ("/batch/tokenize", format!(r#"{{"texts":["{text}"]}}"#)),
+            ("/detokenize", format!(r#"{{"token_ids":[{}97]}}"#, "97,".repeat(letters - 1))),
+            ("/apply-template", format!(r#"{{"messages":[{{"role":"user","content":"{text}"}}]}}"#)),
+        ]
+    };
+    for kind in KINDS {
+        let limits = realizar_http::Limits { memory_bytes: 40_000_000, body_bytes: 16 << 20, ..patient() };
+        let server = start(*kind, Scripted::new(), settings(limits));
+        for (path, body) in long(500_000) {
+            let reply = server.post(path, &body);
+            assert_eq!(reply.status, 200, "{path} over {kind:?}: {}", reply.head);
+            assert!(reply.body.len() > 500_000, "{path} over {kind:?}");
+        }
+        // Readers that take nothing hold the memory of their answers, and no more is handed out.
+        let (_, body) = &long(800_000)[0];
+        let full = || {
+            let reply = server.post("/tokenize", body);
+            (reply.status == 503).then(|| assert_eq!(reply.code(), "memory_full", "{kind:?}")).is_some()
+        };
+        let mut readers = Vec::new();
+        while !full() {
+            assert!(readers.len() < 40, "{kind:?}: nothing holds the answers of {}", readers.len());
+            let mut reader = server.connect();
+            reader.write_all(post("/tokenize", body).as_bytes()).unwrap();
+            // Its answer has begun.
+            reader.read_exact(&mut [0; 100]).unwrap();
+            readers.push(reader);
+        }
+        assert_eq!(server.post("/tokenize", r#"{"text":"x"}"#).status, 200, "{kind:?}: small ones still fit");
+        drop(readers);
+        eventually("there is room again", || !full());
     }
 }
 

@@ -190,11 +190,7 @@ fn row_117_a_million_chunks_of_a_byte_are_one_body_up_to_the_limit() {
     bytes.extend_from_slice(b"0\r\n\r\n");
     for kind in crate::client::KINDS {
         for (limit, status) in [(CHUNKS, 200), (CHUNKS - 1, 413), (1000, 413)] {
-            let limits = realizar_http::Limits {
-                body_bytes: limit,
-                body_time: Duration::from_secs(120),
-                ..crate::client::quick()
-            };
+            let limits = realizar_http::Limits { body_bytes: limit, ..crate::client::patient() };
             let server = start(*kind, Scripted::new(), settings(limits));
             let mut stream = server.connect();
             stream.set_read_timeout(Some(Duration::from_secs(120))).unwrap();

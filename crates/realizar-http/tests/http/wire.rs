@@ -66,7 +66,12 @@ pub(crate) fn read_reply(stream: &mut TcpStream) -> Reply {
             Ok(0) => reply.closed = true,
             Ok(count) => bytes.extend_from_slice(&buffer[..count]),
             Err(error) if error.kind() == ErrorKind::ConnectionReset => reply.closed = true,
-            Err(error) => panic!("no answer in time: {error}, so far {:?}", String::from_utf8_lossy(&bytes)),
+            // The process was stopped and goes on.
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => {
+                let begin = String::from_utf8_lossy(&bytes[..bytes.len().min(500)]).into_owned();
+                panic!("no answer in time: {error}, so far {} bytes: {begin:?}", bytes.len());
+            }
         }
     }
 }
