@@ -16,12 +16,12 @@ pub(crate) struct Count {
     max: u32,
 }
 
-/// A float of the metadata: not below 0 and at most `max`; 0 itself only if `zero` says so.
+/// A float of the metadata, from `least` to `max`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Number {
     /// The key without the architecture's name.
     pub(crate) key: &'static str,
-    zero: bool,
+    least: f32,
     max: f32,
 }
 
@@ -29,12 +29,13 @@ const fn count(key: &'static str, min: u32, max: u32) -> Count {
     Count { key, min, max }
 }
 
+/// What is divided by, where a number close to 0 would give no finite one.
 const fn above_zero(key: &'static str, max: f32) -> Number {
-    Number { key, zero: false, max }
+    Number { key, least: 1e-20, max }
 }
 
 const fn from_zero(key: &'static str, max: f32) -> Number {
-    Number { key, zero: true, max }
+    Number { key, least: 0.0, max }
 }
 
 pub(crate) const LAYERS: Count = count("block_count", 1, 1_024);
@@ -109,8 +110,8 @@ pub(crate) const RESIDUAL_SCALE: Number = above_zero("residual_scale", 1e6);
 pub(crate) const EMBEDDING_SCALE: Number = above_zero("embedding_scale", 1e6);
 pub(crate) const TEMPERATURE: Number = from_zero("attention.temperature_scale", 1e4);
 pub(crate) const EXPERT_SCALE: Number = from_zero("expert_weights_scale", 1e6);
-pub(crate) const ROPE_BASE: Number = above_zero("rope.freq_base", 1e12);
-pub(crate) const WINDOW_ROPE_BASE: Number = above_zero("rope.freq_base_swa", 1e12);
+pub(crate) const ROPE_BASE: Number = Number { key: "rope.freq_base", least: 1.0, max: 1e12 };
+pub(crate) const WINDOW_ROPE_BASE: Number = Number { key: "rope.freq_base_swa", least: 1.0, max: 1e12 };
 pub(crate) const ROPE_FACTOR: Number = above_zero("rope.scaling.factor", 1e6);
 pub(crate) const OLD_ROPE_FACTOR: Number = above_zero("rope.scale_linear", 1e6);
 pub(crate) const ROPE_MAGNITUDE: Number = above_zero("rope.scaling.attn_factor", 1e3);
@@ -277,9 +278,13 @@ impl<'a> FactReader<'a> {
         };
         match found {
             None => Ok(None),
-            Some(found) if (found > 0.0 || fact.zero && found == 0.0) && found <= fact.max => Ok(Some(found)),
+            Some(found) if found >= fact.least && found <= fact.max => Ok(Some(found)),
             Some(found) => {
-                let low = if fact.zero { "from 0" } else { "above 0" };
+                let low = if fact.least < 1.0 && fact.least > 0.0 {
+                    "above 0".into()
+                } else {
+                    format!("from {}", fact.least)
+                };
                 Err(out_of_range(key, found, format!("a number {low} to {}", fact.max)))
             }
         }

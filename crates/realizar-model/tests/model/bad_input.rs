@@ -243,6 +243,12 @@ const NUMBERS: &[Case] = &[
     ("55 eps below 0", |f| set_f32(f, "attention.layer_norm_rms_epsilon", -1.0), "epsilon` is -1"),
     ("55 eps 2", |f| set_f32(f, "attention.layer_norm_rms_epsilon", 2.0), "epsilon` is 2"),
     ("55 base 0", |f| set_f32(f, "rope.freq_base", 0.0), "`llama.rope.freq_base` is 0"),
+    ("55 base below 1", |f| set_f32(f, "rope.freq_base", 1e-45), "`llama.rope.freq_base` is 0.0000"),
+    (
+        "55 factor almost 0",
+        |f| set_f32(f, "rope.scaling.factor", 1e-45),
+        "`llama.rope.scaling.factor` is 0.0000",
+    ),
     ("55 base NaN", |f| set_f32(f, "rope.freq_base", f32::NAN), "`llama.rope.freq_base` is NaN"),
     (
         "55 factor 0",

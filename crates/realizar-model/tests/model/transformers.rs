@@ -146,6 +146,9 @@ fn newer(config: &Value) -> Value {
     config
 }
 
+/// The limit for the checkpoint with MXFP4 blocks: products with them round activations to eight bits.
+const ROUNDED: f64 = 0.1;
+
 /// Type of the weights, the limit in units of the golden's spread, files. The kernels for BF16 round activations to it.
 /// Two files go with the newer form of the configuration.
 const WAYS: &[(DType, f64, usize)] = &[(DType::F32, 1e-4, 1), (DType::F16, 1e-4, 2), (DType::BF16, 0.03, 3)];
@@ -165,6 +168,7 @@ fn checkpoints_agree_with_the_transformers_library() {
         if only.as_ref().is_some_and(|only| only != case) {
             continue;
         }
+        let rounded = case == "gptoss-mxfp4";
         for &(dtype, limit, shards) in WAYS {
             let tensors: Vec<Tensor> =
                 golden["tensors"].as_array().unwrap().iter().map(|row| tensor(row, dtype)).collect();
@@ -179,11 +183,16 @@ fn checkpoints_agree_with_the_transformers_library() {
                         model.warnings().iter().map(ToString::to_string).collect();
                     warnings.retain(|warning| !warning.contains("pooler."));
                     assert!(warnings.is_empty(), "{case}: {warnings:?}");
-                    compare(&golden, &rows(model, &ids(&golden["ids"])), limit)
+                    compare(
+                        &golden,
+                        &rows(model, &ids(&golden["ids"])),
+                        if rounded { ROUNDED } else { limit },
+                    )
                 }
             };
             match outcome {
                 Err(error) => failures.push(format!("{case} in {dtype}: {error}")),
+                Ok(_) if rounded => {}
                 Ok(error) => {
                     worst[usize::from(dtype == DType::BF16)] =
                         error.max(worst[usize::from(dtype == DType::BF16)])

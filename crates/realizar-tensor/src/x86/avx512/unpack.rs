@@ -193,10 +193,10 @@ pub(super) fn part<const F: usize>(rows: Rows16, part: usize) -> [__m512i; 16] {
             let table = table::<F>();
             for i in 0..2 {
                 let t = rows.transpose(part * 36 + 4 + i * 16);
-                for j in 0..4 {
+                for (j, t) in t.into_iter().enumerate() {
                     let at = i * 8 + j / 2 * 4 + j % 2;
-                    out[at] = _mm512_shuffle_epi8(table, and(t[j], 15));
-                    out[at + 2] = _mm512_shuffle_epi8(table, and(_mm512_srli_epi32::<4>(t[j]), 15));
+                    out[at] = _mm512_shuffle_epi8(table, and(t, 15));
+                    out[at + 2] = _mm512_shuffle_epi8(table, and(_mm512_srli_epi32::<4>(t), 15));
                 }
             }
         }
