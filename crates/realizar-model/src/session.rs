@@ -355,7 +355,11 @@ impl Piece {
 
 impl PagingLists {
     fn with_capacity(rows: usize) -> Self {
-        Self { slots: Vec::with_capacity(rows), spans: Vec::with_capacity(rows), stretches: Vec::new() }
+        Self {
+            slots: Vec::with_capacity(rows),
+            spans: Vec::with_capacity(rows),
+            stretches: Vec::with_capacity(rows),
+        }
     }
 }
 
