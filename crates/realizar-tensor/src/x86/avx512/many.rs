@@ -28,7 +28,12 @@ const STRETCH: usize = MOST_SUMS / GROUP;
 /// 256 values of sixteen rows.
 struct Panel {
     w: [MaybeUninit<__m512i>; 64],
-    head: Head,
+    head: MaybeUninit<Head>,
+}
+
+impl Panel {
+    /// Written where it lies: a panel that is built elsewhere and moved costs as much as the products of some tokens.
+    const EMPTY: Self = Self { w: [MaybeUninit::uninit(); 64], head: MaybeUninit::uninit() };
 }
 
 /// The products of `panels` times sixteen rows from `first` on with all tokens.
@@ -43,9 +48,12 @@ pub(super) fn rows<const F: usize>(
     mut put: impl FnMut(usize, usize, &[f32; LANES]),
 ) {
     let blocks = weights.cols.div_ceil(SUPER);
-    let mut storage: [Panel; PANELS] =
-        std::array::from_fn(|_| Panel { w: [MaybeUninit::uninit(); 64], head: Head::zero() });
+    let mut storage = [Panel::EMPTY; PANELS];
     let storage = &mut storage[..panels];
+    for panel in storage.iter_mut() {
+        // SAFETY: one head; zero bytes are zeros in all its registers.
+        unsafe { panel.head.as_mut_ptr().write_bytes(0, 1) };
+    }
     let bytes = panels * LANES * weights.row_bytes;
     let ahead = Ahead::new(weights.data, first * weights.row_bytes + bytes, bytes, blocks * panels * 4);
     for (begin, count) in groups(acts.tokens, acts.group * STRETCH) {
@@ -55,7 +63,8 @@ pub(super) fn rows<const F: usize>(
             for (index, panel) in storage.iter_mut().enumerate() {
                 let first = first + index * LANES;
                 let rows = block_of::<F>(weights, first, block, tail);
-                head::<F>(rows, &mut panel.head);
+                // SAFETY: written above.
+                head::<F>(rows, unsafe { panel.head.assume_init_mut() });
                 for p in 0..4 {
                     ahead.fetch_far((block * panels + index) * 4 + p);
                     for (i, w) in part::<F>(rows, p).into_iter().enumerate() {
@@ -110,6 +119,8 @@ fn tokens<const F: usize, const P: usize, const T: usize>(
 ) {
     assert!(words.len() == T * FACTS[F].kind.words() && sums.iter().all(|sums| sums.len() == T * LANES));
     let registers = const { FACTS[F].block / 4 };
+    // SAFETY: the caller has written the head of each panel.
+    let heads: [&Head; P] = std::array::from_fn(|p| unsafe { panels[p].head.assume_init_ref() });
     let mut folds = [Fold::<T>::zero(); P];
     for b in 0..64 / registers {
         let mut acc: [[_; T]; P] = [start::<F, T>(words, b); P];
@@ -125,7 +136,7 @@ fn tokens<const F: usize, const P: usize, const T: usize>(
             }
         }
         for p in 0..P {
-            folds[p].close::<F>(&acc[p], panels[p].head.scales[b], words, b);
+            folds[p].close::<F>(&acc[p], heads[p].scales[b], words, b);
         }
     }
     for p in 0..P {
@@ -134,7 +145,7 @@ fn tokens<const F: usize, const P: usize, const T: usize>(
             // SAFETY: `sums` is T times 16 floats.
             out[t] = unsafe { _mm512_loadu_ps(sums[p].as_ptr().add(t * LANES)) };
         }
-        folds[p].finish::<F>(&panels[p].head, words, &mut out);
+        folds[p].finish::<F>(heads[p], words, &mut out);
         for t in 0..T {
             // SAFETY: as for the load.
             unsafe { _mm512_storeu_ps(sums[p].as_mut_ptr().add(t * LANES), out[t]) };
