@@ -79,11 +79,22 @@ impl StateConfig {
     /// Numbers that one layer keeps, part by part.
     fn layer_parts(&self) -> Vec<usize> {
         match &self.0 {
-            Shape::Delta(shape) => shape.parts(),
-            Shape::Mamba2(shape) => shape.parts(),
-            Shape::Mamba(shape) => shape.parts(),
-            Shape::Short(shape) => shape.parts(),
-            Shape::Rwkv7(shape) => shape.parts(),
+            Shape::Delta(shape) => shape.parts().to_vec(),
+            Shape::Mamba2(shape) => shape.parts().to_vec(),
+            Shape::Mamba(shape) => shape.parts().to_vec(),
+            Shape::Short(shape) => shape.parts().to_vec(),
+            Shape::Rwkv7(shape) => shape.parts().to_vec(),
+        }
+    }
+
+    /// How many parts a layer keeps.
+    fn part_count(&self) -> usize {
+        match &self.0 {
+            Shape::Delta(shape) => shape.parts().len(),
+            Shape::Mamba2(shape) => shape.parts().len(),
+            Shape::Mamba(shape) => shape.parts().len(),
+            Shape::Short(shape) => shape.parts().len(),
+            Shape::Rwkv7(shape) => shape.parts().len(),
         }
     }
 
@@ -151,7 +162,7 @@ impl Pass {
             return;
         };
         let before = config.blocks[..layer].iter().filter(|block| block.has_state).count();
-        let parts = config.state.as_ref().map_or(0, |state| state.layer_parts().len());
+        let parts = config.state.as_ref().map_or(0, |state| state.part_count());
         let mut work =
             Work { compute, store, part: before * parts, spans: step.states, eps: config.norm_eps };
         let out = if beside { &mut *held } else { &mut *branch };

@@ -98,8 +98,8 @@ impl DeltaConfig {
     }
 
     /// The last inputs of the convolution, and the heads' states.
-    pub(super) fn parts(&self) -> Vec<usize> {
-        vec![self.channels() * (self.taps - 1), self.values() * self.dim]
+    pub(super) fn parts(&self) -> [usize; 2] {
+        [self.channels() * (self.taps - 1), self.values() * self.dim]
     }
 
     fn decays(&self) -> usize {

@@ -54,8 +54,8 @@ impl MambaConfig {
         })
     }
 
-    pub(super) fn parts(&self) -> Vec<usize> {
-        vec![self.inner * (self.taps - 1), self.inner * self.size]
+    pub(super) fn parts(&self) -> [usize; 2] {
+        [self.inner * (self.taps - 1), self.inner * self.size]
     }
 
     pub(super) fn widths(&self) -> Vec<usize> {

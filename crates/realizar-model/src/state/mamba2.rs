@@ -66,8 +66,8 @@ impl Mamba2Config {
         self.inner + 2 * self.groups * self.size
     }
 
-    pub(super) fn parts(&self) -> Vec<usize> {
-        vec![self.channels() * (self.taps - 1), self.inner * self.size]
+    pub(super) fn parts(&self) -> [usize; 2] {
+        [self.channels() * (self.taps - 1), self.inner * self.size]
     }
 
     pub(super) fn widths(&self) -> Vec<usize> {

@@ -78,8 +78,8 @@ impl Rwkv7Config {
     }
 
     /// The last input of the first branch, the heads' states, the last input of the second branch.
-    pub(super) fn parts(&self) -> Vec<usize> {
-        vec![self.hidden, self.hidden * self.dim, self.hidden]
+    pub(super) fn parts(&self) -> [usize; 3] {
+        [self.hidden, self.hidden * self.dim, self.hidden]
     }
 
     pub(super) fn widths(&self, hidden: usize) -> Vec<usize> {

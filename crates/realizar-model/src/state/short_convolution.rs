@@ -33,8 +33,8 @@ impl ShortConfig {
         Ok(Self { taps: read.require_count(facts::SHORT_CONVOLUTION)?, hidden })
     }
 
-    pub(super) fn parts(&self) -> Vec<usize> {
-        vec![self.hidden * (self.taps - 1)]
+    pub(super) fn parts(&self) -> [usize; 1] {
+        [self.hidden * (self.taps - 1)]
     }
 }
 
