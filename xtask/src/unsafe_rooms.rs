@@ -88,9 +88,9 @@ fn words(file: &File) -> Vec<Finding> {
 }
 
 /// Whether a test names Rust source beside another crate's tests: suites that hold a library and the program to one list,
-/// fuzz targets that make the tests' files. Such source is looked at where it lies.
+/// fuzz targets that make the tests' files, examples whose output a test checks. Such source is looked at where it lies.
 fn shares_a_test(path: &str, target: Option<&Token<'_>>) -> bool {
-    let tests = path.contains("/tests/") || path.contains("/fuzz_targets/");
+    let tests = ["/tests/", "/fuzz_targets/", "/examples/"].iter().any(|folder| path.contains(folder));
     tests
         && matches!(target, Some(Token { kind: Kind::Text(text), .. }) if text.contains("/tests/") && text.ends_with(".rs\""))
 }
@@ -154,6 +154,12 @@ mod tests {
             &[],
         ),
         ("moved module", "crates/realizar-quant/src/a.rs", "#[path = \"b.txt\"]\nmod b;", &[1]),
+        (
+            "moved example",
+            "crates/realizar-quant/examples/a.rs",
+            "#[path = \"../tests/c/mod.rs\"]\nmod c;",
+            &[],
+        ),
         ("moved test", "crates/realizar-cli/tests/a.rs", "#[path = \"../../b/tests/c.rs\"]\nmod c;", &[]),
         (
             "moved test that is no source",

@@ -2,16 +2,18 @@
 //!
 //! A template comes out of a model file, so it is hostile input: its work, its depth and its output are bounded, and it
 //! sees nothing but the messages and what the caller hands in. The dialect is that of Hugging Face's
-//! `apply_chat_template` (blocks trimmed, loop controls, Python's string methods, `raise_exception`, `strftime_now`).
+//! `apply_chat_template` (blocks trimmed, loop controls, Python's string methods, `raise_exception`, `strftime_now`,
+//! `{% generation %}`).
 
 mod date;
+mod dialect;
 mod named;
 mod python_json;
 
 use std::time::SystemTime;
 
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::{Kwargs, Serde, Value};
+use minijinja::value::{Serde, Value};
 use minijinja::{Environment, Error, ErrorKind};
 
 use crate::EngineError;
@@ -89,10 +91,11 @@ impl ChatTemplate {
         environment.set_fuel(Some(FUEL));
         environment.set_recursion_limit(RECURSION);
         environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
-        environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
         environment.add_function("raise_exception", raise_exception);
-        environment.add_filter("tojson", tojson);
-        environment.add_template_owned(NAME, source.to_owned()).map_err(describe)?;
+        dialect::install(&mut environment);
+        environment
+            .add_template_owned(NAME, dialect::without_marks(source).into_owned())
+            .map_err(describe)?;
         Ok(Self { environment, source: source.to_owned(), bos: bos.to_owned(), eos: eos.to_owned() })
     }
 
@@ -151,18 +154,6 @@ struct Refusal(String);
 fn raise_exception(message: String) -> Result<Value, Error> {
     Err(Error::new(ErrorKind::InvalidOperation, "the template raised an exception")
         .with_source(Refusal(message)))
-}
-
-fn tojson(value: &Value, options: Kwargs) -> Result<Value, Error> {
-    let indent: Option<usize> = options.get("indent")?;
-    let ascii: Option<bool> = options.get("ensure_ascii")?;
-    let sort: Option<bool> = options.get("sort_keys")?;
-    options.assert_all_used()?;
-    let layout =
-        python_json::Layout { indent, ascii: ascii.unwrap_or(false), sort_keys: sort.unwrap_or(false) };
-    python_json::write(value, layout).map(Value::from).map_err(|error| {
-        Error::new(ErrorKind::InvalidOperation, "cannot be written as JSON").with_source(error)
-    })
 }
 
 fn describe(error: Error) -> EngineError {

@@ -4,6 +4,7 @@
 
 #![expect(clippy::print_stdout, reason = "an example shows its result")]
 
+#[path = "../tests/gaussian/mod.rs"]
 mod gaussian;
 
 use std::time::{Duration, Instant};

@@ -1,6 +1,5 @@
 //! The table of formats in the book: its sizes and errors are those of the code.
 
-#[path = "../examples/gaussian/mod.rs"]
 mod gaussian;
 
 use std::fmt::Write;

@@ -1,6 +1,5 @@
 //! What holds for any row: errors within bounds, zero stays zero, signs mirror, nothing panics.
 
-#[path = "../examples/gaussian/mod.rs"]
 mod gaussian;
 
 use std::ops::Range;

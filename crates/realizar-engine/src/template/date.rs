@@ -27,35 +27,52 @@ pub(crate) fn strftime(format: &str, time: SystemTime) -> String {
     let month_name = MONTHS[month as usize - 1];
     let day_name = DAYS[(days % 7) as usize];
     let mut out = String::new();
-    let mut rest = format.chars();
+    let mut rest = format.chars().peekable();
     while let Some(letter) = rest.next() {
         if letter != '%' {
             out.push(letter);
             continue;
         }
-        match rest.next() {
-            Some('Y') => out.push_str(&year.to_string()),
-            Some('y') => out.push_str(&format!("{:02}", year % 100)),
-            Some('m') => out.push_str(&format!("{month:02}")),
-            Some('B') => out.push_str(month_name),
-            Some('b') => out.push_str(&month_name[..3]),
-            Some('d') => out.push_str(&format!("{day:02}")),
-            Some('e') => out.push_str(&format!("{day:2}")),
-            Some('A') => out.push_str(day_name),
-            Some('a') => out.push_str(&day_name[..3]),
-            Some('H') => out.push_str(&format!("{hour:02}")),
-            Some('I') => out.push_str(&format!("{:02}", (hour + 11) % 12 + 1)),
-            Some('p') => out.push_str(if hour < 12 { "AM" } else { "PM" }),
-            Some('M') => out.push_str(&format!("{minute:02}")),
-            Some('S') => out.push_str(&format!("{second:02}")),
-            Some('F') => out.push_str(&format!("{year}-{month:02}-{day:02}")),
-            Some('T') => out.push_str(&format!("{hour:02}:{minute:02}:{second:02}")),
-            Some('%') => out.push('%'),
-            Some(other) => out.extend(['%', other]),
-            None => out.push('%'),
+        let bare = rest.next_if_eq(&'-').is_some();
+        let text = match rest.peek() {
+            Some('Y') => year.to_string(),
+            Some('y') => format!("{:02}", year % 100),
+            Some('m') => format!("{month:02}"),
+            Some('B') => month_name.to_owned(),
+            Some('b') => month_name[..3].to_owned(),
+            Some('d') => format!("{day:02}"),
+            Some('e') => format!("{day:2}"),
+            Some('j') => format!("{:03}", days - first_day(year) + 1),
+            Some('A') => day_name.to_owned(),
+            Some('a') => day_name[..3].to_owned(),
+            Some('H') => format!("{hour:02}"),
+            Some('I') => format!("{:02}", (hour + 11) % 12 + 1),
+            Some('p') => (if hour < 12 { "AM" } else { "PM" }).to_owned(),
+            Some('M') => format!("{minute:02}"),
+            Some('S') => format!("{second:02}"),
+            Some('F') => format!("{year}-{month:02}-{day:02}"),
+            Some('T') => format!("{hour:02}:{minute:02}:{second:02}"),
+            Some('%') => "%".to_owned(),
+            _ => {
+                out.push_str(if bare { "%-" } else { "%" });
+                continue;
+            }
+        };
+        rest.next();
+        // `%-d`: the number without what fills it up.
+        let filled = bare && text.len() > 1;
+        out.push_str(if filled { text.trim_start_matches(['0', ' ']) } else { &text });
+        if filled && text.bytes().all(|digit| digit == b'0') {
+            out.push('0');
         }
     }
     out
+}
+
+/// The first day of a year of the Gregorian calendar, counted from 1970-01-01.
+fn first_day(year: u64) -> u64 {
+    let before = year - 1;
+    365 * before + before / 4 - before / 100 + before / 400 - 719_162
 }
 
 /// Year, month and day of a day counted from 1970-01-01, in the Gregorian calendar.
@@ -89,7 +106,10 @@ mod tests {
             (1_764_270_000, "%a %d %B %y, %I:%M %p", "Thu 27 November 25, 07:00 PM"),
             (1_764_201_600, "%I %p %H %S", "12 AM 00 00"),
             (4_102_444_799, "%F", "2099-12-31"),
-            (0, "100%% %q %", "100% %q %"),
+            (1_709_251_200, "%-d %-m %j %-j %e", "1 3 061 61  1"),
+            (1_704_067_200, "%j %-H:%-M %-I", "001 0:0 12"),
+            (1_735_603_200, "%j %-e %-B", "366 31 December"),
+            (0, "100%% %q %-q %- %", "100% %q %-q %- %"),
         ] {
             let time = UNIX_EPOCH + Duration::from_secs(seconds);
             assert_eq!(strftime(format, time), expected, "{seconds} {format}");

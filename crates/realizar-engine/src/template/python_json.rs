@@ -9,7 +9,9 @@ use serde_json::ser::{Formatter, PrettyFormatter};
 
 /// The options of `tojson` that templates use.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Layout {
+pub(crate) struct Layout<'a> {
+    /// Between items, and between a key and its value, where all is on one line.
+    pub(crate) separators: (&'a str, &'a str),
     /// Spaces per level, each item on a line of its own; `None` is one line.
     pub(crate) indent: Option<usize>,
     /// Letters outside ASCII as `\uXXXX`.
@@ -18,7 +20,10 @@ pub(crate) struct Layout {
     pub(crate) sort_keys: bool,
 }
 
-pub(crate) fn write(value: &Value, layout: Layout) -> Result<String, serde_json::Error> {
+/// What Python takes when nothing is said.
+pub(crate) const SEPARATORS: (&str, &str) = (", ", ": ");
+
+pub(crate) fn write(value: &Value, layout: Layout<'_>) -> Result<String, serde_json::Error> {
     let mut json = serde_json::to_value(value)?;
     if layout.sort_keys {
         json = sorted(json);
@@ -30,26 +35,27 @@ pub(crate) fn write(value: &Value, layout: Layout) -> Result<String, serde_json:
             let formatter = PrettyFormatter::with_indent(spaces.as_bytes());
             json.serialize(&mut serde_json::Serializer::with_formatter(&mut out, formatter))?;
         }
-        None => json.serialize(&mut serde_json::Serializer::with_formatter(&mut out, OneLine))?,
+        None => {
+            json.serialize(&mut serde_json::Serializer::with_formatter(&mut out, OneLine(layout.separators)))?
+        }
     }
     let text = String::from_utf8_lossy(&out);
     Ok(if layout.ascii { escape(&text) } else { text.into_owned() })
 }
 
-/// `", "` and `": "` between items, as Python has it.
-struct OneLine;
+struct OneLine<'a>((&'a str, &'a str));
 
-impl Formatter for OneLine {
+impl Formatter for OneLine<'_> {
     fn begin_array_value<W: ?Sized + io::Write>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
-        out.write_all(if first { b"" } else { b", " })
+        out.write_all(if first { b"" } else { self.0.0.as_bytes() })
     }
 
     fn begin_object_key<W: ?Sized + io::Write>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
-        out.write_all(if first { b"" } else { b", " })
+        out.write_all(if first { b"" } else { self.0.0.as_bytes() })
     }
 
     fn begin_object_value<W: ?Sized + io::Write>(&mut self, out: &mut W) -> io::Result<()> {
-        out.write_all(b": ")
+        out.write_all(self.0.1.as_bytes())
     }
 }
 
@@ -84,7 +90,7 @@ fn escape(text: &str) -> String {
 mod tests {
     use super::*;
 
-    const PLAIN: Layout = Layout { indent: None, ascii: false, sort_keys: false };
+    const PLAIN: Layout<'_> = Layout { separators: SEPARATORS, indent: None, ascii: false, sort_keys: false };
 
     #[test]
     fn as_python_writes_it() {
@@ -99,6 +105,11 @@ mod tests {
                 "ascii, sorted",
                 Layout { ascii: true, sort_keys: true, ..PLAIN },
                 r#"{"a": {"y": true, "z": null}, "b": [1, 2.5, "<\u00e9\ud83d\ude00>"], "e": []}"#,
+            ),
+            (
+                "dense",
+                Layout { separators: (",", ":"), ..PLAIN },
+                r#"{"b":[1,2.5,"<é😀>"],"a":{"z":null,"y":true},"e":[]}"#,
             ),
             (
                 "indented",

@@ -116,6 +116,26 @@ const DIALECT: &[(&str, &str, &str)] = &[
     ("the date", "{{ strftime_now('%d %b %Y') }}", "27 Nov 2025"),
     ("special tokens", "{{ bos_token }}{{ eos_token }}", "<s></s>"),
     ("generation prompt", "{{ add_generation_prompt }}", "True"),
+    (
+        "marks for training",
+        "a\n{%- generation %}\nb {{ 'no generation'|length }}{% endgeneration -%}\n c {{ '%}' }}{%generation%}{%+ endgeneration %}d",
+        "ab 13c %}d",
+    ),
+    (
+        "what Python can iterate and index",
+        "{% for x in ['a', {}, [], none, 1, nope] %}{{ x is iterable }}{{ x is sequence }} {% endfor %}",
+        "TrueTrue TrueTrue TrueTrue FalseFalse FalseFalse TrueFalse ",
+    ),
+    (
+        "more of Python's methods",
+        "{{ 'a,b,c'.rsplit(',', 1)[0] }} {{ 'ab'.removeprefix('a') }} {{ 'ab'.removesuffix('x') }}",
+        "a,b b ab",
+    ),
+    (
+        "tojson with separators",
+        "{{ tools[0] | tojson(separators=(',', ':')) }}",
+        "{\"name\":\"f\",\"args\":[1,\"<b>\"]}",
+    ),
     ("string repetition and concatenation", "{{ '-' * 3 ~ 1 }}", "---1"),
 ];
 
@@ -171,6 +191,8 @@ const HOSTILE: &[(&str, &str)] = &[
     ("endless recursion", "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}"),
     ("files are out of reach", "{% include '/etc/passwd' %}"),
     ("attribute of nothing", "{{ nothing.at.all }}"),
+    ("tojson with three separators", "{{ 1 | tojson(separators=(',', ':', ';')) }}"),
+    ("nothing to split at", "{{ 'a'.rsplit('') }}"),
     ("tojson with an unknown option", "{{ 1 | tojson(colour='red') }}"),
 ];
 
@@ -193,6 +215,11 @@ fn hostile_templates_end_in_an_error() {
     assert!(matches!(
         render_with("line one\n{% if %}", json!({})),
         Err(EngineError::Template { line: Some(2), .. })
+    ));
+    let nested = format!("{{{{ {}1{} }}}}", "(".repeat(100_000), ")".repeat(100_000));
+    assert!(matches!(
+        render_with(&nested, json!({})),
+        Err(EngineError::Template { .. } | EngineError::TemplateLimit { .. })
     ));
     let long = "x".repeat(MAX_TEMPLATE_BYTES + 1);
     assert!(matches!(ChatTemplate::compile(&long, "", ""), Err(EngineError::TemplateSize { .. })));
