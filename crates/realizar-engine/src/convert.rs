@@ -23,6 +23,9 @@ pub use write::{Converted, Progress};
 /// # Errors
 /// The model cannot be read, or holds something that GGUF has no place for: its name is given.
 pub fn gguf_view(source: &dyn TensorSource) -> Result<GgufView<'_>, ConvertError> {
+    if let Some(parts) = parts_of(source) {
+        return Err(ConvertError::OnePart { parts });
+    }
     let has_own =
         ["general.architecture", "tokenizer.ggml.model"].iter().any(|key| source.metadata(key).is_some());
     let mut view = GgufView::new(source)?;
@@ -63,6 +66,15 @@ pub fn convert(
         ));
     }
     Ok(converted)
+}
+
+/// Of how many parts a file of safetensors is one: `model-00001-of-00003.safetensors`.
+fn parts_of(source: &dyn TensorSource) -> Option<u32> {
+    let path = source.path().filter(|_| source.format() == Format::Safetensors)?;
+    let (before, count) = path.file_stem()?.to_str()?.rsplit_once("-of-")?;
+    let digits = |text: &str| text.len() == 5 && text.bytes().all(|byte| byte.is_ascii_digit());
+    let numbered = path.is_file() && digits(before.rsplit_once('-')?.1) && digits(count);
+    count.parse().ok().filter(|parts| numbered && *parts > 1)
 }
 
 /// What is to be written.

@@ -209,3 +209,25 @@ fn what_ends_an_answer_is_carried() {
     let id = |key: &str| gguf.metadata(&format!("tokenizer.ggml.{key}")).and_then(|value| value.as_u32());
     assert_eq!([id("eos_token_id"), id("eot_token_id"), id("eom_token_id")], [Some(2), Some(5), Some(7)]);
 }
+
+#[test]
+fn one_part_of_several_is_no_model() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../realizar-model/tests/data/llama-gqa.gguf");
+    converted(&model, &at("whole.safetensors")).unwrap();
+    for (name, parts) in [
+        ("model-00002-of-00003.safetensors", Some(3)),
+        ("model-00001-of-00001.safetensors", None),
+        ("best-of-00003.safetensors", None),
+        ("model-1-of-3.safetensors", None),
+    ] {
+        std::fs::rename(at("whole.safetensors"), at(name)).unwrap();
+        match (converted(&at(name), &at("new.gguf")), parts) {
+            (Err(ConvertError::OnePart { parts }), Some(expected)) => assert_eq!(parts, expected, "{name}"),
+            (Ok(_), None) => std::fs::remove_file(at("new.gguf")).unwrap(),
+            (other, _) => panic!("{name}: {other:?}"),
+        }
+        std::fs::rename(at(name), at("whole.safetensors")).unwrap();
+    }
+}

@@ -23,6 +23,8 @@ pub enum ConvertError {
     FolderTaken { path: PathBuf },
     #[error("cannot {action} `{}`", path.display())]
     Io { action: &'static str, path: PathBuf, source: std::io::Error },
+    #[error("the file is one of {parts} parts of a model: name their folder")]
+    OnePart { parts: u32 },
     #[error("the conversion was ended before it was done")]
     Cancelled,
     #[error("the model's file was changed while it was read")]
