@@ -38,7 +38,7 @@ pub(crate) enum CliError {
     #[error(transparent)]
     Convert(#[from] realizar_engine::ConvertError),
     #[error("cannot convert `{}`", path.escape_debug())]
-    ConvertOf { path: String, source: realizar_engine::ConvertError },
+    ConvertOf { path: String, source: Box<realizar_engine::ConvertError> },
     #[error(transparent)]
     Http(#[from] realizar_http::HttpError),
     #[error(transparent)]

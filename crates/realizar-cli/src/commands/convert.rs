@@ -64,10 +64,11 @@ pub(crate) fn run(args: ConvertArgs, interrupt: &Interrupt) -> Result<(), CliErr
             | ConvertError::Tokenizer { .. }
             | ConvertError::BadTokenizer { .. }
             | ConvertError::Metadata { .. }
+            | ConvertError::OnePart { .. }
             | ConvertError::Format(FormatError::Invalid { .. })),
         ) => {
             let path = args.input.to_string_lossy().into_owned();
-            return Err(CliError::ConvertOf { path, source });
+            return Err(CliError::ConvertOf { path, source: Box::new(source) });
         }
         other => other?,
     };
