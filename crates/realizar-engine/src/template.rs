@@ -18,10 +18,10 @@ use minijinja::{Environment, Error, ErrorKind};
 
 use crate::EngineError;
 
-/// Work that one rendering may do: about a hundred times what the largest known templates need for a long chat.
-const FUEL: u64 = 4_000_000;
-/// Nesting of calls and blocks; minijinja's own ceiling.
-const RECURSION: usize = 500;
+/// Work that one rendering may do. The published templates write chats of 400 messages with 20 tools within it.
+const FUEL: u64 = 1_000_000;
+/// Nesting of calls and blocks. The published templates go down a few levels.
+const RECURSION: usize = 64;
 /// The longest template that is compiled. The largest published ones have about 30 KB.
 const MAX_TEMPLATE_BYTES: usize = 1 << 20;
 /// The longest prompt that a template may write.
