@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use realizar_format::{SafetensorsWriter, Shape};
-use realizar_model::{Encoder, EncoderOptions, Model, Pooling, Role, Session, SessionOptions};
+use realizar_model::{Encoder, EncoderOptions, GgufView, Model, Pooling, Role, Session, SessionOptions};
 use realizar_quant::{DType, f32_to_bf16, f32_to_f16};
 use realizar_tensor::{Kernels, KvType, Pool};
 use serde_json::{Value, json};
@@ -245,6 +245,38 @@ fn language_parts_of_larger_models_agree_too() {
         let model = golden::load(&*source, case);
         compare(&golden, &rows(model, &ids(&golden["ids"])), 1e-4)
             .unwrap_or_else(|error| panic!("{case} in {body}: {error}"));
+    }
+}
+
+/// GGUF has no key for how the second DeepSeek chooses groups of experts: such a model cannot be carried over, and stays
+/// what it is where it has no groups.
+#[test]
+fn how_groups_are_chosen_is_not_lost() {
+    for (case, expected) in [
+        (
+            "deepseek2-groups",
+            Some(
+                "the configuration's `group_score: Best` cannot be carried over: it would be read as `group_score: BestTwo`",
+            ),
+        ),
+        ("deepseek2-lite", None),
+        ("deepseek3", None),
+    ] {
+        let path = golden::own().join(format!("transformers/{case}.json"));
+        let golden: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+        let tensors: Vec<Tensor> =
+            golden["tensors"].as_array().unwrap().iter().map(|row| tensor(row, DType::F32)).collect();
+        let folder = tempfile::tempdir().unwrap();
+        write_folder(folder.path(), &golden["config"], &tensors, 1);
+        let source = realizar_format::open(folder.path()).unwrap();
+        match (GgufView::new(&*source), expected) {
+            (Err(error), Some(expected)) => {
+                let error = chain(&error);
+                assert!(error.contains(expected), "{case}: {error}");
+            }
+            (Ok(_), None) => {}
+            (other, _) => panic!("{case}: {:?}", other.err()),
+        }
     }
 }
 
