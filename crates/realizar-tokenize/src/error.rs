@@ -74,6 +74,8 @@ pub enum Warning {
     UnusableMerges { count: usize, total: usize, first: String },
     #[error("the vocabulary has no token for {count} of 256 bytes: such bytes vanish from the text")]
     MissingBytes { count: usize },
+    #[error("the vocabulary has no unknown token: characters without a token vanish from the text")]
+    NoUnknownToken,
     #[error("`{what}` of tokenizer.json is kept but not applied unless asked for")]
     NotApplied { what: &'static str },
     #[error("added token `{text}` has id {id}, as in the reference library, not {given} as the file says")]

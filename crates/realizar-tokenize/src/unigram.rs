@@ -272,6 +272,12 @@ impl Unigram {
         text.len()
     }
 
+    /// The token of what no piece covers.
+    #[cfg(feature = "hf")]
+    pub(crate) fn unknown(&self) -> TokenId {
+        self.unknown
+    }
+
     /// Encodes one word, and remembers it where it has no unknown characters. The walk through it keeps only positions
     /// since all best ways last went through one point.
     fn word(

@@ -21,6 +21,12 @@ impl WordPiece {
         Self { first, rest, unknown, max_chars }
     }
 
+    /// The token of words that have none.
+    #[cfg(feature = "hf")]
+    pub(crate) fn unknown(&self) -> TokenId {
+        self.unknown
+    }
+
     /// Encodes one word, which is not empty and lies at `base`.
     pub(crate) fn word(
         &self,

@@ -345,6 +345,21 @@ impl Bpe {
         }
     }
 
+    /// The token of what has none.
+    #[cfg(feature = "hf")]
+    pub(crate) fn unknown(&self) -> Option<TokenId> {
+        match self.fallback.unknown {
+            Unknown::Token(id) | Unknown::Fused(id) => Some(id),
+            _ => None,
+        }
+    }
+
+    /// Whether parts of a word are marked as such.
+    #[cfg(feature = "hf")]
+    pub(crate) fn has_affixes(&self) -> bool {
+        !self.affixes.prefix.is_empty() || !self.affixes.suffix.is_empty()
+    }
+
     /// Encodes one word, which lies at `base` in its text.
     pub(crate) fn word(
         &self,

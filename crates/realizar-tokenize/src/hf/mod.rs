@@ -13,8 +13,11 @@ mod post;
 mod pretokenize;
 pub(crate) mod tekken;
 mod tree;
+mod typed;
 
 use std::borrow::Cow;
+
+use rustc_hash::FxHashSet;
 
 use crate::bpe::BpeScratch;
 use crate::sink::Sink;
@@ -31,6 +34,7 @@ use model::Model;
 use normalize::Normalizer;
 use post::Post;
 use pretokenize::PreTokenizer;
+use typed::{Typed, barred};
 
 /// The whole file.
 #[derive(Debug)]
@@ -43,6 +47,8 @@ pub(crate) struct HfTokenizer {
     decoder: Option<Decoder>,
     truncation: Option<Truncation>,
     padding: Option<Padding>,
+    /// Special tokens that the model itself makes of their text.
+    barred: FxHashSet<TokenId>,
     pub(crate) warnings: Vec<Warning>,
 }
 
@@ -60,6 +66,11 @@ impl HfTokenizer {
         }
         let added = AddedTokens::read(&root, normalizer.as_ref(), &model, &mut warnings)?;
         let post = root.get("post_processor").map(|at| Post::read(&at, 0)).transpose()?;
+        let vocab = model.texts.len().max(added.end() as usize);
+        if let Some(id) = post.as_ref().and_then(Post::highest).filter(|id| *id as usize >= vocab) {
+            let what = format!("it adds the id {id}, the vocabulary has {vocab} tokens");
+            return Err(root.need("post_processor")?.error(&what));
+        }
         let decoder = root.get("decoder").map(|at| Decoder::read(&at, 0)).transpose()?;
         let truncation = root.get("truncation").map(|at| Truncation::read(&at)).transpose()?;
         let padding = root.get("padding").map(|at| Padding::read(&at)).transpose()?;
@@ -68,7 +79,19 @@ impl HfTokenizer {
                 warnings.push(Warning::NotApplied { what });
             }
         }
-        Ok(Self { added, normalizer, pre_tokenizer, model, post, decoder, truncation, padding, warnings })
+        let barred = barred(&model, added.specials());
+        Ok(Self {
+            added,
+            normalizer,
+            pre_tokenizer,
+            model,
+            post,
+            decoder,
+            truncation,
+            padding,
+            barred,
+            warnings,
+        })
     }
 
     pub(crate) fn vocab_len(&self) -> usize {
@@ -122,17 +145,33 @@ impl HfTokenizer {
                 }
                 match &self.pre_tokenizer {
                     None if piece.text.is_empty() => Ok(()),
-                    None => self.model.word(&piece, scratch, sink.as_sink()),
+                    None => self.word(&piece, wanted, scratch, sink.as_sink()),
                     Some(pre) => pre.apply(piece, &mut |word| {
                         if word.text.is_empty() {
                             Ok(())
                         } else {
-                            self.model.word(&word, scratch, sink.as_sink())
+                            self.word(&word, wanted, scratch, sink.as_sink())
                         }
                     }),
                 }
             })
         })
+    }
+
+    /// One word; special tokens come out of it only where they are looked for.
+    fn word(
+        &self,
+        word: &Aligned<'_>,
+        wanted: Wanted<'_>,
+        scratch: &mut BpeScratch,
+        sink: &mut dyn Sink,
+    ) -> Result<(), TokenizeError> {
+        if self.barred.is_empty() || (wanted.looks_for_special() && !wanted.is_guarded()) {
+            return self.model.word(word, scratch, sink);
+        }
+        let mut typed = Typed::new(&self.model, &self.barred, word, wanted, sink);
+        self.model.part(word, 0..word.text.len(), scratch, &mut typed)?;
+        typed.finish()
     }
 
     /// The ids with their places, and the ends where they are wanted.

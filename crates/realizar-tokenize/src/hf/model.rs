@@ -1,5 +1,6 @@
 //! Models of `tokenizer.json`.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -14,7 +15,7 @@ use crate::sink::Sink;
 use crate::trie::Trie;
 use crate::unigram::{Precision, Unigram};
 use crate::wordpiece::WordPiece;
-use crate::{TokenId, TokenizeError, Warning};
+use crate::{TokenId, TokenizeError, Warning, bytelevel};
 
 /// Most ids that are accepted.
 pub(super) const MAX_IDS: usize = 4_194_304;
@@ -153,33 +154,95 @@ impl Model {
         scratch: &mut BpeScratch,
         sink: &mut dyn Sink,
     ) -> Result<(), TokenizeError> {
-        let mut sink = Placing { word, sink };
-        let text = word.text.as_bytes();
+        self.part(word, 0..word.text.len(), scratch, &mut Placing { word, sink })
+    }
+
+    /// Encodes a part of a word as if it were one; places are bytes of the word.
+    pub(super) fn part(
+        &self,
+        word: &Aligned<'_>,
+        range: Range<usize>,
+        scratch: &mut BpeScratch,
+        sink: &mut dyn Sink,
+    ) -> Result<(), TokenizeError> {
+        let (base, end) = (range.start, range.end);
+        let text = word.text.as_bytes().get(range).unwrap_or(&[]);
+        let missing = |at: usize| {
+            let byte = word.text.as_bytes().get(at).copied().unwrap_or(0);
+            TokenizeError::NoToken { byte, offset: word.place(at, at).0 }
+        };
         match &self.kind {
-            Kind::Bpe(bpe) => bpe.word(text, 0, scratch, &mut sink),
+            Kind::Bpe(bpe) => bpe.word(text, base, scratch, sink),
             Kind::WordPiece(model) => {
-                model.word(text, 0, &mut Vec::new(), &mut sink);
+                model.word(text, base, &mut Vec::new(), sink);
                 Ok(())
             }
             Kind::WordLevel { unknown } => {
-                let byte = text.first().copied().unwrap_or(0);
                 let found = self.texts.find(text).or(*unknown);
-                let id = found.ok_or(TokenizeError::NoToken { byte, offset: word.place(0, 0).0 })?;
-                sink.token(id, 0, text.len());
+                sink.token(found.ok_or_else(|| missing(base))?, base, end);
                 Ok(())
+            }
+            Kind::Unigram(model) if model.unknown() == NO_TOKEN => {
+                let mut known = Known { sink, unknown: None };
+                model.encode(text, base, true, scratch, &mut known);
+                known.unknown.map_or(Ok(()), |at| Err(missing(at)))
             }
             Kind::Unigram(model) => {
-                model.encode(text, 0, true, scratch, &mut sink);
+                model.encode(text, base, true, scratch, sink);
                 Ok(())
             }
+        }
+    }
+
+    /// Whether some text may become a token of the model's own vocabulary. Merging makes a token in a word only if it makes it
+    /// of the token's text alone.
+    pub(super) fn reaches(&self, id: TokenId) -> bool {
+        let Kind::Bpe(bpe) = &self.kind else { return (id as usize) < self.texts.len() };
+        let text = self.texts.text(id);
+        match std::str::from_utf8(text) {
+            Ok(letters) if letters.is_ascii() && !bpe.has_affixes() => {
+                let (mut scratch, mut ids) = (BpeScratch::default(), Vec::new());
+                let word = Aligned::new(letters, 0, false);
+                self.part(&word, 0..text.len(), &mut scratch, &mut ids).is_err() || ids.contains(&id)
+            }
+            _ => true,
+        }
+    }
+
+    /// The token of what has none.
+    pub(super) fn unknown(&self) -> Option<TokenId> {
+        match &self.kind {
+            Kind::Bpe(bpe) => bpe.unknown(),
+            Kind::WordPiece(model) => Some(model.unknown()),
+            Kind::WordLevel { unknown } => *unknown,
+            Kind::Unigram(model) => Some(model.unknown()),
+        }
+    }
+}
+
+/// In place of an unknown token where there is none.
+const NO_TOKEN: TokenId = TokenId::MAX;
+
+/// Notes where the unknown token would stand that there is not.
+struct Known<'a> {
+    sink: &'a mut dyn Sink,
+    unknown: Option<usize>,
+}
+
+impl Sink for Known<'_> {
+    fn token(&mut self, id: TokenId, start: usize, end: usize) {
+        if id == NO_TOKEN {
+            self.unknown.get_or_insert(start);
+        } else {
+            self.sink.token(id, start, end);
         }
     }
 }
 
 /// Turns places in a word into places in the input.
-struct Placing<'a> {
-    word: &'a Aligned<'a>,
-    sink: &'a mut dyn Sink,
+pub(super) struct Placing<'a> {
+    pub(super) word: &'a Aligned<'a>,
+    pub(super) sink: &'a mut dyn Sink,
 }
 
 impl Sink for Placing<'_> {
@@ -212,6 +275,18 @@ fn bpe(at: &At<'_>, byte_level: bool, warnings: &mut Vec<Warning>) -> Result<Mod
         },
     };
     let bytes = byte_tokens(&texts, at.flag("byte_fallback", false)?);
+    if unknown == Unknown::Vanish {
+        let spelled = |byte: &u8| {
+            let letter = bytelevel::char_of(*byte);
+            texts.find(letter.encode_utf8(&mut [0; 4]).as_bytes()).is_some()
+        };
+        let missing = 256 - (0..=255u8).filter(spelled).count();
+        if !byte_level && bytes.contains(&None) {
+            warnings.push(Warning::NoUnknownToken);
+        } else if byte_level && missing > 0 {
+            warnings.push(Warning::MissingBytes { count: missing });
+        }
+    }
     let unit = if raw { Unit::Byte } else { Unit::Char };
     let mut bpe = Bpe::new(Arc::clone(&texts), Vec::new(), unit, Fallback { bytes, unknown });
     bpe.ignore_merges = at.flag("ignore_merges", false)?;
@@ -261,11 +336,15 @@ fn unigram(at: &At<'_>) -> Result<Model, TokenizeError> {
         scores.push(*score);
     }
     let lowest = scores.iter().copied().fold(f64::INFINITY, f64::min);
-    let unknown = at.need("unk_id")?;
-    let id = unknown.id()?;
-    if id as usize >= texts.len() {
-        return Err(unknown.error("the unknown id is outside the vocabulary"));
-    }
+    let id = match at.get("unk_id") {
+        None => NO_TOKEN,
+        Some(unknown) => match unknown.id()? {
+            id if id as usize >= texts.len() => {
+                return Err(unknown.error("the unknown id is outside the vocabulary"));
+            }
+            id => id,
+        },
+    };
     let bytes = byte_tokens(&texts, at.flag("byte_fallback", false)?);
     // Of equal texts the last counts, as in the reference.
     let last: FxHashMap<&[u8], u32> = (0..texts.len() as u32).map(|id| (texts.text(id), id)).collect();

@@ -79,6 +79,21 @@ impl Post {
         })
     }
 
+    /// The highest id that it adds.
+    pub(super) fn highest(&self) -> Option<TokenId> {
+        match self {
+            Self::Sequence(parts) => parts.iter().filter_map(Self::highest).max(),
+            Self::ByteLevel { .. } => None,
+            Self::Roberta { cls, sep, .. } => Some(*cls.max(sep)),
+            Self::Template { single, pair } => {
+                let ids = |part: &Part| {
+                    if let Part::Tokens { ids, .. } = part { ids.iter().copied().max() } else { None }
+                };
+                single.iter().chain(pair).filter_map(ids).max()
+            }
+        }
+    }
+
     /// How many tokens are added to a text, or to a pair.
     pub(super) fn added(&self, pair: bool) -> usize {
         match self {

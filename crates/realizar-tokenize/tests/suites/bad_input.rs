@@ -356,7 +356,6 @@ fn broken_tokenizer_json_is_refused_with_the_path() {
         ("unigram entry", "model", unigram(json!([["a"]]), 0)),
         ("unigram score", "model", unigram(json!([["a", "b"]]), 0)),
         ("unigram unk", "model", unigram(json!([["a", 0.5]]), 7)),
-        ("unigram without unk", "model", json!({"type": "Unigram", "vocab": []})),
         (
             "template letter",
             "post_processor",
@@ -403,7 +402,8 @@ fn what_is_not_applied_is_said() {
     file["padding"] = json!({"strategy": {"Fixed": 4}, "pad_id": 1});
     file["model"]["dropout"] = json!(0.1);
     let tokenizer = Tokenizer::from_json(file.to_string().as_bytes()).unwrap();
-    assert_eq!(tokenizer.warnings().len(), 3, "{:?}", tokenizer.warnings());
+    let not_applied = |warning: &&Warning| matches!(warning, Warning::NotApplied { .. });
+    assert_eq!(tokenizer.warnings().iter().filter(not_applied).count(), 3, "{:?}", tokenizer.warnings());
     let short = tokenizer.encode_pair("aba", Some("b"), PLAIN, true).unwrap().unwrap();
     assert_eq!(short.ids.len(), 4);
     assert_eq!(tokenizer.vocab_len(), 4);

@@ -1,6 +1,6 @@
 //! `tokenizer.json` files against the Hugging Face library.
 
-use realizar_tokenize::{DecodeOptions, EncodeOptions, Tokenizer, Warning};
+use realizar_tokenize::{DecodeOptions, EncodeOptions, TokenizeError, Tokenizer, Warning};
 use serde_json::{Value, json};
 
 use crate::support::{Score, ids_of, lines, roots};
@@ -188,5 +188,62 @@ fn what_has_no_token_vanishes_before_anything_is_merged() {
         ("bytes of GPT-2", &plain, level, "aéb c", vec![4], vec![(0, 6)]),
     ] {
         assert_eq!(ids_and_places(model.clone(), pre, text), (ids, places), "{name}");
+    }
+}
+
+/// What `UnigramTrainer` makes unless it is told of an unknown token.
+#[test]
+fn unigram_without_an_unknown_token() {
+    let mut file = serde_json::json!({
+        "model": {"type": "Unigram", "unk_id": null, "vocab": [["a", -1.0], ["b", -1.0], ["ab", -1.5]]},
+    });
+    for absent in [false, true] {
+        if absent {
+            file["model"].as_object_mut().unwrap().remove("unk_id");
+        }
+        let tokenizer = Tokenizer::from_json(file.to_string().as_bytes()).unwrap();
+        let options = EncodeOptions { add_special: false, parse_special: false };
+        assert_eq!(tokenizer.encode_str("abba", options).unwrap(), [2, 1, 0]);
+        let error = tokenizer.encode_str("ab\u{e9}a", options).unwrap_err();
+        assert_eq!(error, TokenizeError::NoToken { byte: 0xc3, offset: 2 });
+    }
+}
+
+/// Text that is lost without an error is warned of at load.
+#[test]
+fn what_will_vanish_is_said() {
+    let warnings = |pre: Value, unk: Value| {
+        let file = json!({
+            "pre_tokenizer": pre,
+            "model": {"type": "BPE", "vocab": {"a": 0, "b": 1}, "merges": [], "unk_token": unk},
+        });
+        Tokenizer::from_json(file.to_string().as_bytes()).unwrap().warnings().to_vec()
+    };
+    let byte_level = json!({"type": "ByteLevel", "add_prefix_space": false});
+    assert_eq!(warnings(byte_level.clone(), Value::Null), [Warning::MissingBytes { count: 254 }]);
+    assert_eq!(warnings(Value::Null, Value::Null), [Warning::NoUnknownToken]);
+    assert_eq!(warnings(byte_level, json!("a")), []);
+    assert_eq!(warnings(Value::Null, json!("a")), []);
+}
+
+/// Ids that only the post-processor knows would be of no token.
+#[test]
+fn what_is_put_around_a_text_is_in_the_vocabulary() {
+    for (post, id) in [
+        (json!({"type": "BertProcessing", "cls": ["a", 0], "sep": ["y", 2]}), 2),
+        (json!({"type": "RobertaProcessing", "cls": ["x", 9], "sep": ["b", 1]}), 9),
+        (
+            json!({"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "x"}}],
+            "pair": [], "special_tokens": {"x": {"id": "x", "ids": [100_000_000], "tokens": ["x"]}}}),
+            100_000_000,
+        ),
+    ] {
+        let file = json!({
+            "model": {"type": "BPE", "vocab": {"a": 0, "b": 1}, "merges": []},
+            "post_processor": {"type": "Sequence", "processors": [post]},
+        });
+        let error = Tokenizer::from_json(file.to_string().as_bytes()).map(|_| ()).unwrap_err();
+        let what = format!("it adds the id {id}, the vocabulary has 2 tokens");
+        assert_eq!(error, TokenizeError::BadJson { path: "$.post_processor".to_owned(), what });
     }
 }

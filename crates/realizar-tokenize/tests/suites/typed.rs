@@ -1,8 +1,7 @@
 //! What a user types never becomes a control token unless that is asked for, with one file of each kind of model.
-//! Not so where the reference takes control tokens for text: `whitespace` of GGUF, and a `tokenizer.json` whose model's own
-//! vocabulary reaches them.
+//! Not so for `whitespace` of GGUF, to which control tokens are text.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use realizar_tokenize::{Compat, EncodeOptions, Tokenizer};
 
@@ -59,6 +58,14 @@ fn check(name: &str, tokenizer: &Tokenizer, wrong: &mut Vec<String>) {
     assert!(asked.iter().any(|id| control.contains(id)), "{name}: {asked:?}");
 }
 
+fn json_files(folder: &Path) -> Vec<PathBuf> {
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let files: Vec<PathBuf> =
+        files.filter(|path| path.to_string_lossy().ends_with(".tokenizer.json")).collect();
+    assert!(!files.is_empty(), "{}", folder.display());
+    files
+}
+
 #[test]
 fn no_control_token_of_what_is_typed() {
     let root = roots("typed").swap_remove(0);
@@ -82,19 +89,11 @@ fn no_control_token_of_what_is_typed() {
             &mut wrong,
         );
     }
-    for name in [
-        "bytelevel-llama3",
-        "bytelevel-qwen",
-        "bytelevel-roberta",
-        "wordpiece-bert-uncased",
-        "bpe-clip",
-        "bytefallback-metaspace-first",
-    ] {
-        check(
-            name,
-            &Tokenizer::from_json(&read(&format!("tokenizers/hf/{name}.tokenizer.json"))).unwrap(),
-            &mut wrong,
-        );
+    for path in roots("typed").iter().flat_map(|root| json_files(&root.join("tokenizers/hf"))) {
+        let tokenizer = Tokenizer::from_json(&std::fs::read(&path).unwrap()).unwrap();
+        if !control(&tokenizer).is_empty() {
+            check(&path.display().to_string(), &tokenizer, &mut wrong);
+        }
     }
     let ranks = read("tokenizers/tiktoken/small.tiktoken");
     let count = ranks.iter().filter(|byte| **byte == b'\n').count() as u32;
@@ -103,4 +102,26 @@ fn no_control_token_of_what_is_typed() {
         check(name, &Tokenizer::from_tiktoken(&ranks, name, &special).unwrap(), &mut wrong);
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// A `tokenizer.json` whose merges make a control token of its letters: the library would give it, unlike what was asked for.
+#[test]
+fn merges_that_make_a_control_token() {
+    let file = serde_json::json!({
+        "model": {
+            "type": "BPE",
+            "vocab": {"<": 0, "s": 1, ">": 2, "<s": 3, "<s>": 4, "a": 5},
+            "merges": [["<", "s"], ["<s", ">"]],
+        },
+        "added_tokens": [{"id": 4, "content": "<s>", "special": true}],
+    });
+    let tokenizer = Tokenizer::from_json(file.to_string().as_bytes()).unwrap();
+    let options = |parse_special| EncodeOptions { add_special: false, parse_special };
+    let encoded = tokenizer.encode_with_offsets(b"a<s>a<s", options(false)).unwrap();
+    assert_eq!(encoded.ids, [5, 0, 1, 2, 5, 3]);
+    assert_eq!(encoded.offsets, [(0, 1), (1, 2), (2, 3), (3, 4), (4, 5), (5, 7)]);
+    assert_eq!(tokenizer.encode(b"a<s>a<s", options(true)).unwrap(), [5, 4, 5, 3]);
+    let guarded =
+        tokenizer.encode_guarded(b"<s><s><s>", std::slice::from_ref(&(3..6)), options(true)).unwrap();
+    assert_eq!(guarded, [4, 0, 1, 2, 4]);
 }
