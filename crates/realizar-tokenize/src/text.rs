@@ -8,7 +8,7 @@ use crate::sink::Sink;
 use crate::spm::SPACE;
 use crate::unicode::Cluster;
 use crate::unicode::normal::{self, Form};
-use crate::{TokenId, TokenizeError, unicode};
+use crate::{Compat, TokenId, TokenizeError, unicode};
 
 /// Where a byte came from.
 pub(crate) type Span = (u32, u32);
@@ -34,9 +34,9 @@ impl<'a> Prepared<'a> {
     }
 
     /// The bytes as llama.cpp reads them.
-    pub(crate) fn sanitized(text: &'a [u8], places: bool) -> Result<Self, TokenizeError> {
+    pub(crate) fn sanitized(text: &'a [u8], compat: Compat, places: bool) -> Result<Self, TokenizeError> {
         let mut spans = Vec::new();
-        let bytes = unicode::sanitize(text, places.then_some(&mut spans))?;
+        let bytes = unicode::sanitize(text, compat, places.then_some(&mut spans))?;
         let spans = (places && matches!(bytes, Cow::Owned(_))).then_some(spans);
         Ok(Self { bytes, spans, places })
     }

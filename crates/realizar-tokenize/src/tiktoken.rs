@@ -10,7 +10,7 @@ use crate::pretokenize::Passes;
 use crate::sink::Sink;
 use crate::special::{Fragment, Special, Specials};
 use crate::wanted::Wanted;
-use crate::{TokenId, TokenizeError, base64, unicode};
+use crate::{Compat, TokenId, TokenizeError, base64, unicode};
 
 /// The patterns of OpenAI's encodings, by name.
 const PATTERNS: [(&str, &str); 3] = [
@@ -219,7 +219,7 @@ impl Tiktoken {
 
     /// The words that the pattern cuts.
     pub(crate) fn words(&self, text: &[u8]) -> Result<Vec<Vec<u8>>, TokenizeError> {
-        let text = unicode::sanitize(text, None)?;
+        let text = unicode::sanitize(text, Compat::Original, None)?;
         let mut out = Vec::new();
         self.passes.split(&text, &mut |range| {
             out.push(text.get(range).unwrap_or(&[]).to_vec());

@@ -115,7 +115,7 @@ impl GgufTokenizer {
     ) -> Result<(), TokenizeError> {
         match &self.model {
             Model::Bpe(model) => {
-                let mut text = Prepared::sanitized(part, places)?;
+                let mut text = Prepared::sanitized(part, self.compat, places)?;
                 if model.nfc {
                     text.normalize(Form::Nfc);
                 }
@@ -179,7 +179,7 @@ impl GgufTokenizer {
             }
             Model::Cover(model) => {
                 let part = without_mark(part);
-                let text = Prepared::sanitized(part, places)?;
+                let text = Prepared::sanitized(part, self.compat, places)?;
                 model.encode(&text.bytes, 0, &mut Relocate::new(&text, base, sink));
                 Ok(())
             }
@@ -209,7 +209,7 @@ impl GgufTokenizer {
         part: &'t [u8],
         places: bool,
     ) -> Result<Prepared<'t>, TokenizeError> {
-        let mut text = Prepared::sanitized(part, places)?;
+        let mut text = Prepared::sanitized(part, self.compat, places)?;
         let original = self.original_on(part).is_some();
         let dropped = |code: u32| {
             let kept = original && matches!(code, 9 | 10 | 13) || !original && unicode::is_space(code);
@@ -318,7 +318,7 @@ impl GgufTokenizer {
     pub(crate) fn words(&self, text: &[u8]) -> Result<Vec<Vec<u8>>, TokenizeError> {
         let mut out = Vec::new();
         if let Model::Bpe(model) = &self.model {
-            let mut text = Prepared::sanitized(text, false)?;
+            let mut text = Prepared::sanitized(text, self.compat, false)?;
             if self.flags.escape_spaces {
                 text.replace_spaces(false);
             }

@@ -13,7 +13,7 @@ pub(crate) mod normal;
 use std::borrow::Cow;
 use std::sync::OnceLock;
 
-use crate::TokenizeError;
+use crate::{Compat, TokenizeError};
 
 pub(crate) use generated_scripts::SCRIPT_NAMES;
 pub(crate) use graphemes::{Cluster, each_grapheme};
@@ -199,9 +199,11 @@ pub(crate) fn decode_lenient(text: &[u8], pos: usize) -> Option<(u32, usize)> {
 }
 
 /// Text as llama.cpp reads it: every byte that begins no sequence becomes U+FFFD, overlong forms become the
-/// character that they encode. `source[i]` is where byte `i` of the result came from, kept where asked for.
+/// character that they encode. A number above U+10FFFF, of which llama.cpp throws, is no sequence to the original. `source[i]`
+/// is where byte `i` of the result came from, kept where asked for.
 pub(crate) fn sanitize<'a>(
     text: &'a [u8],
+    compat: Compat,
     source: Option<&mut Vec<(u32, u32)>>,
 ) -> Result<Cow<'a, [u8]>, TokenizeError> {
     if std::str::from_utf8(text).is_ok() {
@@ -211,10 +213,13 @@ pub(crate) fn sanitize<'a>(
     let mut spans = Vec::new();
     let mut pos = 0;
     while pos < text.len() {
-        let (code, len) = decode_lenient(text, pos).unwrap_or((0xFFFD, 1));
-        if code > 0x10_FFFF {
-            return Err(TokenizeError::NotACodePoint { offset: pos });
-        }
+        let (code, len) = match decode_lenient(text, pos) {
+            Some((code, _)) if code > 0x10_FFFF && compat == Compat::LlamaCpp => {
+                return Err(TokenizeError::NotACodePoint { offset: pos });
+            }
+            Some((code, len)) if code <= 0x10_FFFF => (code, len),
+            _ => (0xFFFD, 1),
+        };
         push_code(&mut out, code);
         if source.is_some() {
             spans.resize(out.len(), (pos as u32, (pos + len) as u32));
@@ -294,11 +299,16 @@ mod tests {
             ("overlong", b"\xC0\x80", b"\0"),
             ("surrogate", b"\xED\xA0\x80", b"\xED\xA0\x80"),
         ] {
-            assert_eq!(sanitize(bytes, None).unwrap().as_ref(), expected, "{name}");
+            for compat in [Compat::Original, Compat::LlamaCpp] {
+                assert_eq!(sanitize(bytes, compat, None).unwrap().as_ref(), expected, "{name}");
+            }
         }
-        assert_eq!(sanitize(b"x\xF7\xBF\xBF\xBF", None), Err(TokenizeError::NotACodePoint { offset: 1 }));
+        let beyond = b"x\xF4\x90\x80\x80\xF7\xBF\xBF\xBFy";
+        let marks = format!("x{}y", "\u{FFFD}".repeat(8));
+        assert_eq!(sanitize(beyond, Compat::Original, None).unwrap().as_ref(), marks.as_bytes());
+        assert_eq!(sanitize(beyond, Compat::LlamaCpp, None), Err(TokenizeError::NotACodePoint { offset: 1 }));
         let mut source = Vec::new();
-        sanitize(b"a\x80", Some(&mut source)).unwrap();
+        sanitize(b"a\x80", Compat::Original, Some(&mut source)).unwrap();
         assert_eq!(source, [(0, 1), (1, 2), (1, 2), (1, 2)]);
     }
 }
