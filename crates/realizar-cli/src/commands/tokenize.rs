@@ -118,7 +118,7 @@ fn pieces(tokenizer: &Tokenizer, text: &[u8], encoded: &Encoded, colours: bool) 
         let shown: String =
             part.chars()
                 .map(|letter| {
-                    if letter.is_control() { letter.escape_default().to_string() } else { letter.to_string() }
+                    if commands(letter) { letter.escape_default().to_string() } else { letter.to_string() }
                 })
                 .collect();
         if colours {
@@ -131,6 +131,12 @@ fn pieces(tokenizer: &Tokenizer, text: &[u8], encoded: &Encoded, colours: bool) 
     }
     let count = encoded.ids.len();
     format!("{out}\n{count} token{}\n", if count == 1 { "" } else { "s" })
+}
+
+/// Whether a character does something to what is shown around it: controls, line ends, and marks of direction.
+fn commands(letter: char) -> bool {
+    letter.is_control()
+        || matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 fn lines(tokenizer: &Tokenizer, defaults: EncodeOptions) -> Result<(), CliError> {
@@ -164,11 +170,13 @@ mod tests {
     fn pieces_are_shown_for_people() {
         let ranks: String = (0..=255u8).map(|byte| format!("{} {byte}\n", STANDARD.encode([byte]))).collect();
         let ranks = format!("{ranks}{} 256\n", STANDARD.encode("ab"));
-        let tokenizer = Tokenizer::from_tiktoken(ranks.as_bytes(), "gpt2", &[("<end>", 257)]).unwrap();
+        let ranks = format!("{ranks}{} 257\n", STANDARD.encode("\u{202e}"));
+        let tokenizer = Tokenizer::from_tiktoken(ranks.as_bytes(), "gpt2", &[("<end>", 258)]).unwrap();
         for (text, colours, expected) in [
             ("ab", false, "ab\n1 token\n"),
             ("ab c<end>", false, "ab| |c|<end>\n4 tokens\n"),
             ("a\n\u{1b}[2J", false, "a|\\n|\\u{1b}|[|2|J\n6 tokens\n"),
+            ("\u{202e}", false, "\\u{202e}\n1 token\n"),
             ("abc", true, "\u{1b}[30;48;5;151mab\u{1b}[0m\u{1b}[30;48;5;222mc\u{1b}[0m\n2 tokens\n"),
         ] {
             let options = EncodeOptions { add_special: true, parse_special: true };
