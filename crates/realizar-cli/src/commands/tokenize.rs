@@ -115,12 +115,14 @@ fn pieces(tokenizer: &Tokenizer, text: &[u8], encoded: &Encoded, colours: bool) 
         let part = String::from_utf8_lossy(part.unwrap_or_else(|| tokenizer.token_text(*id)));
         done = done.max(*end);
         // Nothing of the text may command the terminal.
-        let shown: String =
-            part.chars()
-                .map(|letter| {
+        let shown: String = part
+            .chars()
+            .map(
+                |letter| {
                     if commands(letter) { letter.escape_default().to_string() } else { letter.to_string() }
-                })
-                .collect();
+                },
+            )
+            .collect();
         if colours {
             let colour = COLOURS.get(index % COLOURS.len()).copied().unwrap_or_default();
             out.push_str(&format!("\u{1b}[30;48;5;{colour}m{shown}\u{1b}[0m"));
