@@ -72,6 +72,10 @@ pub enum Warning {
     DuplicateTokens { count: usize, first: String },
     #[error("{count} of {total} merges are unusable and were left out (first: `{first}`)")]
     UnusableMerges { count: usize, total: usize, first: String },
+    #[error(
+        "the vocabulary has neither tokens for {count} of 256 bytes nor an unknown token: text that needs one is refused"
+    )]
+    RefusedBytes { count: usize },
     #[error("the vocabulary has no token for {count} of 256 bytes: such bytes vanish from the text")]
     MissingBytes { count: usize },
     #[error("the vocabulary has no unknown token: characters without a token vanish from the text")]

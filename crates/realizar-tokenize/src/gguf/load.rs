@@ -52,7 +52,9 @@ impl GgufTokenizer {
         let pre = pre_tokenizer(vocab, kind, &mut warnings);
         let has = |flag: Flag| pre.flags.contains(&flag);
         let flags = read_flags(vocab, kind, has)?;
-        let ids = read_ids(vocab, kind, flags, has(Flag::NoDefaultBos), &mut warnings)?;
+        // llama.cpp writes token 11 where a file wants a beginning and does not say which.
+        let unsaid = compat == Compat::Original && kind == Kind::Bpe && vocab.add_bos == Some(true);
+        let ids = read_ids(vocab, kind, flags, unsaid || has(Flag::NoDefaultBos), &mut warnings)?;
         if kind == Kind::WordPiece && ids.sep.is_none() {
             return Err(TokenizeError::SpecialIdMissing { key: "tokenizer.ggml.seperator_token_id" });
         }
@@ -79,7 +81,7 @@ impl GgufTokenizer {
             (None, Kind::Unigram) => models::unigram(vocab, &texts, &attrs, ids.unk, compat)?,
             (None, Kind::Rwkv) => models::rwkv(&texts, &attrs, ids.unk)?,
             (None, Kind::Plamo2) => models::plamo2(vocab, &texts, &attrs)?,
-            (None, _) => Model::Spm(Box::new(spm(vocab, &texts, &attrs, ids.unk, compat))),
+            (None, _) => Model::Spm(Box::new(spm(vocab, &texts, &attrs, ids.unk, compat, &mut warnings))),
         };
         strip_attrs(vocab, &texts, &mut attrs, has(Flag::MaskStripsLeft));
         let in_text = compat == Compat::Original && matches!(kind, Kind::Spm | Kind::Unigram);
@@ -295,10 +297,23 @@ fn spm(
     attrs: &[u16],
     unk: Option<TokenId>,
     compat: Compat,
+    warnings: &mut Vec<Warning>,
 ) -> Spm {
+    // Token 0 stands for what is unknown where it is such a token; another one would be a wrong word.
+    let is_unknown = |id: &TokenId| {
+        compat == Compat::LlamaCpp
+            || vocab.unk.is_some()
+            || attrs.get(*id as usize).is_some_and(|attr| attr & attr::UNKNOWN != 0)
+            || texts.text(*id) == b"<unk>"
+    };
+    let unk = unk.filter(is_unknown);
     let mut bytes = hex_byte_tokens(texts);
     for (byte, slot) in (0..=255u8).zip(bytes.iter_mut()) {
         *slot = slot.or_else(|| texts.find(&[byte]));
+    }
+    let missing = bytes.iter().filter(|token| token.is_none()).count();
+    if unk.is_none() && missing > 0 {
+        warnings.push(Warning::RefusedBytes { count: missing });
     }
     let fallback = Fallback { bytes, unknown: unk.map_or(Unknown::Refuse, Unknown::Token) };
     let priorities = (0..texts.len())

@@ -83,9 +83,11 @@ fn broken_vocabularies_are_refused() {
         ("no merges of Gemma 4", GgufVocab { model: "gemma4", merges: vec![], ..base() }, |e| {
             matches!(e, TokenizeError::Missing { what: "`tokenizer.ggml.merges`" })
         }),
-        ("bos wanted, not there", GgufVocab { add_bos: Some(true), ..base() }, |e| {
-            matches!(e, TokenizeError::SpecialIdMissing { .. })
-        }),
+        (
+            "bos wanted, not there, where llama.cpp takes token 11",
+            GgufVocab { tokens: vec![b"a"; 12], types: None, add_bos: Some(true), ..base() },
+            |e| matches!(e, TokenizeError::SpecialIdMissing { key: "tokenizer.ggml.add_bos_token" }),
+        ),
         ("eos wanted, not there", GgufVocab { add_eos: Some(true), ..base() }, |e| {
             matches!(e, TokenizeError::SpecialIdMissing { .. })
         }),
@@ -227,25 +229,6 @@ fn harmony_and_gemma_repairs() {
     assert_eq!(tokenizer.token_bytes(4, false).unwrap().as_ref(), b"<|channel|>");
     let tokens: Vec<&[u8]> = vec![b"a", b"</s>", b"<|tool_response>", b"aa"];
     assert_eq!(load(&GgufVocab { tokens, ..base }).unwrap().eog_ids(), [2]);
-}
-
-#[test]
-fn bytes_without_tokens_are_named_where_nothing_stands_for_them() {
-    let tokens: Vec<&[u8]> = vec![b"a", b"\xE2\x96\x81"];
-    let types = Some(vec![1, 1]);
-    let vocab = GgufVocab {
-        model: "llama",
-        tokens,
-        types,
-        add_bos: Some(false),
-        add_space_prefix: Some(false),
-        ..GgufVocab::default()
-    };
-    // No unknown token: the default id 0 is taken, as by llama.cpp.
-    assert_eq!(load(&vocab).unwrap().encode(b"ab", PLAIN).unwrap(), [0, 0]);
-    let file = json!({"model": {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "?"}});
-    let tokenizer = Tokenizer::from_json(file.to_string().as_bytes()).unwrap();
-    assert_eq!(tokenizer.encode(b"b", PLAIN), Err(TokenizeError::NoToken { byte: b'b', offset: 0 }));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Files that load but are not as files mostly are, against what the reference libraries answer for them.
 
-use realizar_tokenize::{Compat, DecodeOptions, EncodeOptions, GgufVocab, TokenizeError, Tokenizer};
+use realizar_tokenize::{Compat, DecodeOptions, EncodeOptions, GgufVocab, TokenizeError, Tokenizer, Warning};
 use serde_json::{Value, json};
 
 const PLAIN: EncodeOptions = EncodeOptions { add_special: false, parse_special: false };
@@ -261,4 +261,34 @@ fn half_a_character_is_no_piece_of_plamo() {
     };
     let tokenizer = Tokenizer::from_gguf(&vocab, Compat::Original).unwrap();
     assert_eq!(tokenizer.encode("a中a".as_bytes(), PLAIN).unwrap(), [256, 0xE4, 0xB8, 0xAD, 256]);
+}
+
+#[test]
+fn bytes_without_tokens_are_named_where_nothing_stands_for_them() {
+    let tokens: Vec<&[u8]> = vec![b"a", b"\xE2\x96\x81"];
+    let types = Some(vec![1, 1]);
+    let vocab = GgufVocab {
+        model: "llama",
+        tokens,
+        types,
+        add_bos: Some(false),
+        add_space_prefix: Some(false),
+        ..GgufVocab::default()
+    };
+    // No unknown token, no bytes: llama.cpp takes id 0, whatever that is.
+    let error = TokenizeError::NoToken { byte: b'b', offset: 1 };
+    let tokenizer = Tokenizer::from_gguf(&vocab, Compat::Original).unwrap();
+    assert_eq!(tokenizer.encode(b"ab", PLAIN), Err(error));
+    assert!(
+        tokenizer.warnings().contains(&Warning::RefusedBytes { count: 255 }),
+        "{:?}",
+        tokenizer.warnings()
+    );
+    let theirs = Tokenizer::from_gguf(&vocab, Compat::LlamaCpp).unwrap();
+    assert_eq!(theirs.encode(b"ab", PLAIN).unwrap(), [0, 0]);
+    let named = GgufVocab { tokens: vec![b"<unk>", b"a"], ..vocab };
+    assert_eq!(Tokenizer::from_gguf(&named, Compat::Original).unwrap().encode(b"ab", PLAIN).unwrap(), [1, 0]);
+    let file = json!({"model": {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "?"}});
+    let tokenizer = Tokenizer::from_json(file.to_string().as_bytes()).unwrap();
+    assert_eq!(tokenizer.encode(b"b", PLAIN), Err(TokenizeError::NoToken { byte: b'b', offset: 0 }));
 }
