@@ -79,9 +79,21 @@ pub(super) fn unigram(
 /// Text never becomes a control token here, unlike in llama.cpp: the original vocabulary has none.
 pub(super) fn rwkv(texts: &Lexicon, attrs: &[u16], unk: Option<TokenId>) -> Result<Model, TokenizeError> {
     let spelt: Vec<Vec<u8>> = (0..texts.len() as u32).map(|id| unescape_rwkv(texts.text(id))).collect();
-    let unknown = unk.ok_or(TokenizeError::SpecialIdMissing { key: "tokenizer.ggml.unknown_token_id" })?;
     let pieces = spelt.iter().map(Vec::as_slice).zip(0..).zip(attrs);
     let pieces = pieces.filter(|(_, attr)| **attr & attr::CONTROL == 0).map(|(piece, _)| piece);
+    let mut has = [false; 256];
+    for piece in pieces.clone() {
+        if let [byte] = piece.0 {
+            has.get_mut(*byte as usize).into_iter().for_each(|found| *found = true);
+        }
+    }
+    // Where each byte is a piece, as in the published vocabulary, nothing is unknown.
+    let unknown = match unk {
+        None if has.contains(&false) => {
+            return Err(TokenizeError::SpecialIdMissing { key: "tokenizer.ggml.unknown_token_id" });
+        }
+        unk => unk.unwrap_or(0),
+    };
     Ok(Model::Longest(Longest::new(Trie::new(pieces), unknown)))
 }
 

@@ -292,3 +292,37 @@ fn bytes_without_tokens_are_named_where_nothing_stands_for_them() {
     let tokenizer = Tokenizer::from_json(file.to_string().as_bytes()).unwrap();
     assert_eq!(tokenizer.encode(b"b", PLAIN), Err(TokenizeError::NoToken { byte: b'b', offset: 0 }));
 }
+
+#[test]
+fn a_beginning_that_is_wanted_and_not_named_is_not_guessed() {
+    let vocab = GgufVocab {
+        model: "gpt2",
+        pre: Some("gpt-2"),
+        tokens: std::iter::once(&b"aa"[..]).chain([&b"a"[..]; 11]).collect(),
+        merges: vec![b"a a"],
+        add_bos: Some(true),
+        ..GgufVocab::default()
+    };
+    let refused = Tokenizer::from_gguf(&vocab, Compat::Original).map(|_| ());
+    assert_eq!(refused, Err(TokenizeError::SpecialIdMissing { key: "tokenizer.ggml.add_bos_token" }));
+    // llama.cpp takes token 11.
+    let theirs = Tokenizer::from_gguf(&vocab, Compat::LlamaCpp).unwrap();
+    let options = EncodeOptions { add_special: true, parse_special: false };
+    assert_eq!(theirs.encode(b"a", options).unwrap(), [11, 1]);
+    let named = GgufVocab { bos: Some(3), ..vocab };
+    let ours = Tokenizer::from_gguf(&named, Compat::Original).unwrap();
+    assert_eq!(ours.encode(b"a", options).unwrap(), [3, 1]);
+}
+
+#[test]
+fn rwkv_needs_no_unknown_token_where_each_byte_is_one() {
+    let texts: Vec<String> = (0..=255).map(|byte| format!("\\x{byte:02x}")).collect();
+    let mut tokens: Vec<&[u8]> = texts.iter().map(String::as_bytes).collect();
+    let vocab = |tokens: Vec<&'static [u8]>| GgufVocab { model: "rwkv", tokens, ..GgufVocab::default() };
+    tokens.push(b"ab");
+    let leaked: Vec<&'static [u8]> = tokens.iter().map(|token| &*token.to_vec().leak()).collect();
+    let tokenizer = Tokenizer::from_gguf(&vocab(leaked.clone()), Compat::Original).unwrap();
+    assert_eq!(tokenizer.encode(b"ab\xFF", PLAIN).unwrap(), [256, 255]);
+    let refused = Tokenizer::from_gguf(&vocab(leaked[1..].to_vec()), Compat::Original).map(|_| ());
+    assert_eq!(refused, Err(TokenizeError::SpecialIdMissing { key: "tokenizer.ggml.unknown_token_id" }));
+}
