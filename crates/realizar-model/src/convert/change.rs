@@ -87,9 +87,7 @@ impl Change {
         let value = |at: usize| values.get(self.order.map_or(at, |order| order.source(at))).copied();
         (0..values.len()).filter_map(value).map(|value| value + self.add).collect()
     }
-}
 
-impl Change {
     /// The type that a vector gets: f32, where that loses nothing or something is added to it. `None` if its elements
     /// cannot be added to or moved.
     pub(crate) fn vector_type(&self, kept: DType) -> Option<DType> {
