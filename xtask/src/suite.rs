@@ -181,7 +181,7 @@ mod tests {
 
     #[test]
     fn a_broken_doc_test_fails_the_step() {
-        let mut scene = Scene::new(&[]).answering("metadata", METADATA).failing("--doc");
+        let mut scene = Scene::new(&[]).failing("--doc");
         assert!(run(&mut scene.gate()).unwrap_err().to_string().contains("--doc"));
     }
 
