@@ -2,14 +2,17 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "test code; a skipped suite says so")]
 
+mod session;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use realizar_engine::{ConvertError, Converted, Loaded, convert};
 use realizar_format::{DType, TensorSource, open};
-use realizar_model::{Encoder, EncoderOptions, Model, Pooling, Session, SessionOptions, Span, Want};
-use realizar_tensor::{Kernels, KvType, Pool};
+use realizar_model::{Encoder, EncoderOptions, Model, Pooling};
+use realizar_tensor::{Kernels, Pool};
 use realizar_tokenize::Compat;
+use session::score_bits;
 
 /// Models of this repository, and where it is there those of the shared data.
 fn models(suite: &str) -> Vec<PathBuf> {
@@ -36,26 +39,13 @@ fn models(suite: &str) -> Vec<PathBuf> {
 fn outcome(source: &dyn TensorSource) -> Result<Vec<u32>, String> {
     let model = Arc::new(Model::load(source).map_err(|error| error.to_string())?);
     let tokens: Vec<u32> = (0..24).map(|at| (at * 37 + 11) % model.config().vocab.min(250) as u32).collect();
-    let pool = Pool::new(1).unwrap();
-    let kernels = Kernels::detect();
-    let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
     if !model.config().causal() {
+        let (pool, kernels) = (Pool::new(1).unwrap(), Kernels::detect());
         let mut encoder = Encoder::new(model, EncoderOptions { pool, kernels, max_tokens: 64 }).unwrap();
-        return Ok(bits(&encoder.encode(&tokens, Pooling::Mean, false).unwrap()));
+        let vector = encoder.encode(&tokens, Pooling::Mean, false).unwrap();
+        return Ok(vector.iter().map(|value| value.to_bits()).collect());
     }
-    let options = SessionOptions {
-        pool,
-        kernels,
-        context: 64,
-        kv: KvType::F32,
-        chunk: 16,
-        max_sequences: 1,
-        kv_blocks: None,
-    };
-    let mut session = Session::new(model, options).unwrap();
-    let seq = session.open().unwrap();
-    let logits = session.forward(&[Span { seq, tokens: &tokens, logits: Want::Last }]).unwrap();
-    Ok(bits(logits.row(0)))
+    Ok(score_bits(model, &tokens))
 }
 
 fn converted(from: &Path, to: &Path) -> Result<Converted, ConvertError> {

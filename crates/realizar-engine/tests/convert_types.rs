@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "test code")]
 
+mod session;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,8 +11,8 @@ use realizar_engine::convert;
 use realizar_format::{
     DType, DataWriter, GgufWriter, SafetensorsWriter, Shape, TensorSource, TensorView, open,
 };
-use realizar_model::{Model, Session, SessionOptions, Span, Want};
-use realizar_tensor::{Kernels, KvType, Pool};
+use realizar_model::Model;
+use session::score_bits;
 
 fn model(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../realizar-model/tests/data").join(name)
@@ -19,20 +21,8 @@ fn model(name: &str) -> PathBuf {
 /// Bits of what the model computes for some tokens.
 fn outcome(path: &Path) -> Vec<u32> {
     let model = Arc::new(Model::load(&*open(path).unwrap()).unwrap());
-    let options = SessionOptions {
-        pool: Pool::new(1).unwrap(),
-        kernels: Kernels::detect(),
-        context: 64,
-        kv: KvType::F32,
-        chunk: 16,
-        max_sequences: 1,
-        kv_blocks: None,
-    };
-    let mut session = Session::new(model, options).unwrap();
-    let seq = session.open().unwrap();
     let tokens: Vec<u32> = (0..24).map(|at| (at * 37 + 11) % 250).collect();
-    let logits = session.forward(&[Span { seq, tokens: &tokens, logits: Want::Last }]).unwrap();
-    logits.row(0).iter().map(|value| value.to_bits()).collect()
+    score_bits(model, &tokens)
 }
 
 /// A tensor of the model to be made: its name, its shape, its type and its bytes.
