@@ -62,6 +62,7 @@ impl Headline {
             chunk: CONTEXT,
             max_sequences: 1,
             kv_blocks: None,
+            checkpoints: 1,
         };
         Ok(Self { session: Session::new(Arc::new(Model::load(&*source)?), options)? })
     }

@@ -42,6 +42,7 @@ impl Demo {
             chunk: 64,
             max_sequences: 4,
             kv_blocks: None,
+            checkpoints: 1,
         };
         let options = EngineOptions {
             session,

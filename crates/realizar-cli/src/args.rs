@@ -63,6 +63,9 @@ pub(crate) struct ComputeArgs {
     /// Prompt tokens per forward pass
     #[arg(long, value_name = "N", default_value = "512", value_parser = positive)]
     pub(crate) chunk: usize,
+    /// Recurrent states that a sequence keeps of its past, for models that have them: each makes going back cheaper
+    #[arg(long, value_name = "N", default_value = "1")]
+    pub(crate) checkpoints: usize,
     /// Where to compute
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     pub(crate) device: DeviceChoice,

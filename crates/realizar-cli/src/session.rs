@@ -57,6 +57,7 @@ pub(crate) fn options(
         chunk: args.chunk,
         max_sequences: sequences,
         kv_blocks: None,
+        checkpoints: args.checkpoints,
     })
 }
 

@@ -31,6 +31,7 @@ fn session(max_sequences: usize) -> SessionOptions {
         chunk: 32,
         max_sequences,
         kv_blocks: None,
+        checkpoints: 1,
     }
 }
 

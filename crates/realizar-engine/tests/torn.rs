@@ -28,6 +28,7 @@ fn answers_from_a_file_that_shrank_fail() {
         chunk: 32,
         max_sequences: 2,
         kv_blocks: None,
+        checkpoints: 1,
     };
     let mut solo = Solo::new(loaded.clone(), session.clone()).expect("memory");
     let options =

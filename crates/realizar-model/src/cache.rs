@@ -9,9 +9,6 @@ use crate::error::ModelError;
 /// Stores that a session can have.
 pub(crate) const MOST_STORES: usize = 8;
 
-/// States that a sequence can hold: the one it works on, the one before the last step, and one from farther back.
-pub(crate) const STATES_PER_SEQUENCE: usize = 3;
-
 /// Keys, values and states of a session.
 #[derive(Debug)]
 pub(crate) struct Cache {
@@ -53,12 +50,13 @@ pub(crate) struct CachePlan {
 }
 
 impl CachePlan {
-    /// Stores for up to `sequences` of `context` tokens that grow by up to `chunk` at once.
+    /// Stores for up to `sequences` of `context` tokens that grow by up to `chunk` at once, with `states` for each.
     pub(crate) fn new(
         config: &Config,
         dtype: KvType,
         blocks: usize,
         (sequences, context, chunk): (usize, usize, usize),
+        states: usize,
     ) -> Self {
         let all = context.div_ceil(KV_BLOCK);
         let window = config.window.map_or(usize::MAX, |window| window as usize);
@@ -73,7 +71,7 @@ impl CachePlan {
                 None => blocks,
             };
         }
-        plan.states = plan.states.map(|(sizes, _)| (sizes, sequences.saturating_mul(STATES_PER_SEQUENCE)));
+        plan.states = plan.states.map(|(sizes, _)| (sizes, sequences.saturating_mul(states)));
         plan
     }
 
@@ -148,16 +146,24 @@ impl CachePlan {
         self.stores.len()
     }
 
-    /// Bytes of all stores; `None` when they cannot be counted.
-    pub(crate) fn bytes(&self) -> Option<u64> {
-        let mut bytes = match &self.states {
-            Some((sizes, count)) => StateStore::bytes_needed(sizes, *count)?,
-            None => 0,
-        };
-        for (shape, blocks, _) in &self.stores {
-            bytes = bytes.checked_add(KvStore::bytes_needed(shape, *blocks)?)?;
+    /// Whether there are recurrent states.
+    pub(crate) fn has_states(&self) -> bool {
+        self.states.is_some()
+    }
+
+    /// Bytes of keys and values; `None` when they cannot be counted.
+    pub(crate) fn kv_bytes(&self) -> Option<u64> {
+        let bytes =
+            |(shape, blocks, _): &(KvShape, usize, Option<usize>)| KvStore::bytes_needed(shape, *blocks);
+        self.stores.iter().try_fold(0u64, |sum, store| sum.checked_add(bytes(store)?))
+    }
+
+    /// Bytes of recurrent states; `None` when they cannot be counted.
+    pub(crate) fn state_bytes(&self) -> Option<u64> {
+        match &self.states {
+            Some((sizes, count)) => StateStore::bytes_needed(sizes, *count),
+            None => Some(0),
         }
-        Some(bytes)
     }
 
     pub(crate) fn allocate(self) -> Result<Cache, ModelError> {

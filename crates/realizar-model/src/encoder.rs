@@ -175,7 +175,7 @@ fn allocate(
     context: usize,
 ) -> Result<(Pass, Vec<BlockId>, Option<StateId>), ModelError> {
     let cache = CachePlan::without_past(model.config(), rows);
-    let sizes = Sizes { cache, chunk: rows, sequences: 1, logit_rows: 1 };
+    let sizes = Sizes { cache, chunk: rows, sequences: 1, logit_rows: 1, context, checkpoints: None };
     sizes.plan(model)?.try_reserve()?;
     let mut pass = Pass::new(model, machine, sizes, context)?;
     // All stores have as many blocks, and give them in the same order.

@@ -14,6 +14,7 @@
 //!     chunk: 512,
 //!     max_sequences: 1,
 //!     kv_blocks: None,
+//!     checkpoints: 1,
 //! };
 //! let mut session = Session::new(model, options)?;
 //! let seq = session.open()?;

@@ -5,6 +5,7 @@ use realizar_tensor::{BlockId, KV_BLOCK, KvStore, Slot};
 use crate::cache::Cache;
 use crate::checkpoints::States;
 use crate::error::ModelError;
+use crate::plan::Sizes;
 
 /// Names a sequence of a [`crate::Session`], until it is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -40,6 +41,8 @@ pub(crate) struct Sequences {
     places: Vec<(u64, Option<Sequence>)>,
     stores: usize,
     context: usize,
+    /// States that each keeps of what came before, where the model has any.
+    checkpoints: Option<usize>,
 }
 
 impl SeqId {
@@ -117,8 +120,9 @@ impl Table {
 }
 
 impl Sequence {
-    fn new(stores: usize, context: usize) -> Self {
-        Self { tables: (0..stores).map(|_| Table::new(context)).collect(), states: States::default(), len: 0 }
+    fn new(stores: usize, context: usize, checkpoints: Option<usize>) -> Self {
+        let states = checkpoints.map_or(States::default(), |most| States::new(most, context));
+        Self { tables: (0..stores).map(|_| Table::new(context)).collect(), states, len: 0 }
     }
 
     /// Blocks that `adding` tokens need from each store of layers that see everything.
@@ -155,15 +159,17 @@ impl Sequences {
     /// What is noted of a sequence that is not open.
     pub(crate) const BYTES_PER_SEQUENCE: usize = size_of::<(u64, Option<Sequence>)>();
 
-    pub(crate) fn new(max_sequences: usize, stores: usize, context: usize) -> Self {
-        Self { places: (0..max_sequences).map(|_| (0, None)).collect(), stores, context }
+    pub(crate) fn new(sizes: &Sizes) -> Self {
+        let places = (0..sizes.sequences).map(|_| (0, None)).collect();
+        let Sizes { context, checkpoints, .. } = *sizes;
+        Self { places, stores: sizes.cache.stores(), context, checkpoints }
     }
 
     pub(crate) fn open(&mut self) -> Result<SeqId, ModelError> {
         let limit = self.places.len();
         let free = self.places.iter_mut().enumerate().find(|(_, (_, sequence))| sequence.is_none());
         let (index, (generation, place)) = free.ok_or(ModelError::TooManySequences { limit })?;
-        *place = Some(Sequence::new(self.stores, self.context));
+        *place = Some(Sequence::new(self.stores, self.context, self.checkpoints));
         *generation += 1;
         Ok(SeqId { index, generation: *generation })
     }
@@ -197,16 +203,11 @@ impl Sequences {
     ) -> Result<Vec<u32>, ModelError> {
         let sequence = self.get_mut(id)?;
         let len = sequence.len;
-        let refused = ModelError::Truncate { seq: id.index, len, wanted };
-        let start = match &cache.states {
-            Some(_) => sequence.states.last_until(wanted, len),
-            None => Some(wanted),
-        };
-        let Some(start) =
-            start.filter(|start| wanted <= len && (wanted == 0 || sequence.sees_all(cache, *start)))
-        else {
-            return Err(refused);
-        };
+        let start = if cache.states.is_some() { sequence.states.last_until(wanted, len) } else { wanted };
+        // From the beginning on everything is made anew.
+        if wanted > len || (start > 0 && !sequence.sees_all(cache, start)) {
+            return Err(ModelError::Truncate { seq: id.index, len, wanted });
+        }
         sequence.cut(cache, start);
         let Some(store) = &mut cache.states else { return Ok(Vec::new()) };
         Ok(sequence.states.go_back(store, start, len, wanted))
@@ -215,7 +216,7 @@ impl Sequences {
     pub(crate) fn fork(&mut self, cache: &mut Cache, id: SeqId) -> Result<SeqId, ModelError> {
         self.get(id)?;
         let copy = self.open()?;
-        let mut sequence = Sequence::new(self.stores, self.context);
+        let mut sequence = Sequence::new(self.stores, self.context, self.checkpoints);
         let source = self.get(id)?;
         for ((table, other), store) in sequence.tables.iter_mut().zip(&source.tables).zip(&mut cache.stores) {
             table.share(&mut store.kv, other);

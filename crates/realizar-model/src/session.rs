@@ -31,6 +31,10 @@ pub struct SessionOptions {
     pub max_sequences: usize,
     /// Cache blocks of 64 tokens for all sequences together; `None`: as many as they can need.
     pub kv_blocks: Option<usize>,
+    /// Recurrent states that a sequence keeps, of those after every [`Session::CHECKPOINT_TOKENS`]: each costs as much
+    /// memory as a sequence's state, and saves [`Session::truncate`] the tokens before it. Results do not depend on it;
+    /// nothing to models without such states.
+    pub checkpoints: usize,
 }
 
 /// Tokens to append to one sequence.
@@ -105,6 +109,9 @@ impl Session {
     /// Tokens whose keys and values share a block: what [`Self::free_blocks`] and `kv_blocks` count in.
     pub const BLOCK_TOKENS: usize = realizar_tensor::KV_BLOCK;
 
+    /// Tokens between the places where a recurrent state is kept.
+    pub const CHECKPOINT_TOKENS: usize = crate::checkpoints::EVERY;
+
     /// What a session with these options will need.
     ///
     /// # Errors
@@ -127,14 +134,15 @@ impl Session {
         }
         let sizes = Sizes::of(&model, &options)?;
         sizes.plan(&model)?.try_reserve()?;
-        let SessionOptions { pool, kernels, context, max_sequences, .. } = options;
+        let SessionOptions { pool, kernels, context, .. } = options;
         let (chunk, stores) = (sizes.chunk, sizes.cache.stores());
+        let sequences = Sequences::new(&sizes);
         let pass = Pass::new(&model, (pool, kernels), sizes, context)?;
         Ok(Self {
             model,
             context,
             chunk,
-            sequences: Sequences::new(max_sequences, stores, context),
+            sequences,
             pass,
             rows: RowLists::with_capacity(chunk, stores),
             collected: Vec::new(),
@@ -178,8 +186,9 @@ impl Session {
     ///
     /// Layers with a window keep only what the next token can see. A sequence can always be emptied, and cut back to
     /// where a [`Self::forward`] of at most a chunk began; farther back it may be refused, and its tokens must be run
-    /// again. A model with recurrent states goes back to a state that was kept, and runs the tokens from there up to
-    /// `len` once more, here and now.
+    /// again. A model with recurrent states goes back to a state that was kept, or to the beginning, and runs the tokens
+    /// from there up to `len` once more, here and now: after a [`Self::forward`] of several tokens those of them that
+    /// stay, else [`Self::CHECKPOINT_TOKENS`] at most near the end, and more where states are no longer kept.
     ///
     /// # Errors
     ///
@@ -216,7 +225,8 @@ impl Session {
 
     /// Appends tokens to sequences and gives the logits that were asked for, in the batch's order.
     ///
-    /// A batch that fits into a chunk allocates nothing.
+    /// A batch that fits into a chunk allocates nothing, unless it wants logits on both sides of a place where a recurrent
+    /// state is kept.
     ///
     /// # Errors
     ///
@@ -228,21 +238,21 @@ impl Session {
             let sequence = self.sequences.get_mut(span.seq)?;
             sequence.take(&mut self.pass.cache, span.tokens.len());
         }
-        let tokens: usize = batch.iter().map(|span| span.tokens.len()).sum();
         let wanted: usize = batch.iter().map(Span::wanted).sum();
-        let one_pass = tokens <= self.chunk && wanted <= self.pass.buffers.logits.capacity();
         self.collected.clear();
         let (mut at, mut start) = (0, 0);
         while at < batch.len() {
             (at, start) =
                 self.rows.fill(batch, (at, start), self.chunk, &mut self.sequences, &mut self.pass.cache)?;
-            self.run_pass(!one_pass)?;
+            // Where one pass has all of them, they stay where they are.
+            let all = self.rows.wanted.len() == wanted && wanted <= self.pass.buffers.logits.capacity();
+            self.run_pass(!all)?;
         }
         let vocab = self.model.config().vocab;
-        let data = match (one_pass, wanted) {
-            (_, 0) => &[],
-            (true, _) => self.pass.buffers.logits.read(),
-            (false, _) => &self.collected,
+        let data = match (wanted, self.collected.is_empty()) {
+            (0, _) => &[],
+            (_, true) => self.pass.buffers.logits.read(),
+            (_, false) => &self.collected[..],
         };
         Ok(Logits::new(data, vocab))
     }
@@ -394,7 +404,8 @@ impl RowLists {
         while let Some(span) = batch.get(at).filter(|_| ids.len() < chunk) {
             let sequence = sequences.get_mut(span.seq)?;
             let left = &span.tokens[start..];
-            let rows = left.len().min(chunk - ids.len());
+            let room = if cache.states.is_some() { sequence.states.room(sequence.len) } else { usize::MAX };
+            let rows = left.len().min(chunk - ids.len()).min(room);
             let (first_row, first_pos) = (ids.len(), sequence.len);
             ids.extend_from_slice(&left[..rows]);
             positions.extend((first_pos..first_pos + rows).map(|pos| pos as u32));
@@ -407,7 +418,8 @@ impl RowLists {
                 lists.slots.extend((first_pos..first_pos + rows).map(|pos| table.slot(pos)));
             }
             if let Some(store) = &mut cache.states
-                && let Some(state) = sequence.states.advance(store, first_pos, &left[..rows])
+                && let Some(state) =
+                    sequence.states.advance(store, first_pos, &left[..rows], start == 0 && left.len() > 1)
             {
                 states.push(StateSpan { rows: first_row..first_row + rows, state });
             }
@@ -418,7 +430,11 @@ impl RowLists {
                 Want::Last if ends => wanted.push(first_row + rows - 1),
                 Want::Last | Want::None => {}
             }
-            (at, start) = if ends { (at + 1, 0) } else { (at, start + rows) };
+            if !ends {
+                // The rest is of the next pass.
+                return Ok((at, start + rows));
+            }
+            (at, start) = (at + 1, 0);
         }
         Ok((at, start))
     }

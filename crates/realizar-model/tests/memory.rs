@@ -75,6 +75,7 @@ fn options(chunk: usize) -> SessionOptions {
         chunk,
         max_sequences: 1,
         kv_blocks: None,
+        checkpoints: 1,
     }
 }
 

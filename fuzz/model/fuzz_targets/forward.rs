@@ -179,9 +179,9 @@ fn run(model: Model) {
         return;
     }
     let context = 8.min(model.config().context);
-    let options = SessionOptions { pool, kernels, context, kv: KvType::F32, chunk: 4, max_sequences: 1, kv_blocks: None };
+    let options = SessionOptions { pool, kernels, context, kv: KvType::F32, chunk: 4, max_sequences: 1, kv_blocks: None, checkpoints: 1 };
     let Ok(plan) = Session::memory_plan(&model, &options) else { return };
-    if plan.kv_bytes + plan.scratch_bytes > 1 << 28 {
+    if plan.kv_bytes + plan.state_bytes + plan.scratch_bytes > 1 << 28 {
         return;
     }
     let Ok(mut session) = Session::new(model, options) else { return };

@@ -190,13 +190,16 @@ fn of_running(
         chunk: args.chunk,
         max_sequences: 1,
         kv_blocks: None,
+        checkpoints: args.checkpoints,
     };
     let plan = Session::memory_plan(&model, &options)?;
-    let all = plan.weights_bytes.saturating_add(plan.kv_bytes).saturating_add(plan.scratch_bytes);
+    let own = plan.kv_bytes.saturating_add(plan.state_bytes).saturating_add(plan.scratch_bytes);
+    let all = plan.weights_bytes.saturating_add(own);
     let memory = json!({
         "context": context,
         "weights": plan.weights_bytes,
         "kv": plan.kv_bytes,
+        "states": plan.state_bytes,
         "scratch": plan.scratch_bytes,
         "bytes": all,
     });
@@ -301,8 +304,13 @@ fn text(facts: &Map<String, serde_json::Value>) -> String {
                 let mib = |key: &str| {
                     facts.get(key).and_then(serde_json::Value::as_f64).unwrap_or_default() / 1048576.0
                 };
+                // Most models have none.
+                let states = match mib("states") {
+                    0.0 => String::new(),
+                    states => format!("recurrent states {states:.1}, "),
+                };
                 out.push_str(&format!(
-                    "memory for a context of {}: {:.1} MiB (weights {:.1}, keys and values {:.1}, work space {:.1})\n",
+                    "memory for a context of {}: {:.1} MiB (weights {:.1}, keys and values {:.1}, {states}work space {:.1})\n",
                     facts.get("context").unwrap_or(&serde_json::Value::Null),
                     mib("bytes"),
                     mib("weights"),

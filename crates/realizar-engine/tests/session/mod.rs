@@ -15,6 +15,7 @@ pub(crate) fn score_bits(model: Arc<Model>, tokens: &[u32]) -> Vec<u32> {
         chunk: 16,
         max_sequences: 1,
         kv_blocks: None,
+        checkpoints: 1,
     };
     let mut session = Session::new(model, options).unwrap();
     let seq = session.open().unwrap();

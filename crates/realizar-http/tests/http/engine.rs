@@ -26,6 +26,7 @@ fn session(max_sequences: usize) -> SessionOptions {
         chunk: 64,
         max_sequences,
         kv_blocks: None,
+        checkpoints: 1,
     }
 }
 

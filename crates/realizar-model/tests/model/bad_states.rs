@@ -1,12 +1,11 @@
-//! Numbers and tensors of the newer architectures that cannot be right, and sequences with a recurrent state.
+//! Numbers and tensors of the newer architectures that cannot be right.
 
 use std::sync::Arc;
 
-use realizar_model::{Model, ModelError, Session, SessionOptions};
-use realizar_tensor::{Kernels, KvType, Pool};
+use realizar_model::Model;
 
 use crate::file::{Fact, ModelFile};
-use crate::golden::{self, Golden, Run, all, chain};
+use crate::golden::{self, Run, all, chain};
 
 /// Model, case, change, what the error must contain.
 type Case = (&'static str, &'static str, fn(&mut ModelFile), &'static str);
@@ -235,48 +234,4 @@ fn draft_layers_are_skipped() {
         all(&mut session, seq, &[1, 40, 41, 42])
     };
     assert!(rows(&plain) == rows(&drafting));
-}
-
-fn hybrid() -> Option<Arc<Model>> {
-    let data = golden::shared("zoo-modern, states")?;
-    Some(Arc::new(Golden::read(&data.join("zoo-modern"), "qwen35").model()))
-}
-
-/// A cut goes back to a state that was kept, or is refused: never a wrong state.
-#[test]
-fn cuts_of_long_sequences_are_right_or_refused() {
-    let Some(model) = hybrid() else { return };
-    let text: Vec<u32> = (0..600).map(|at| at * 37 % 250).collect();
-    let mut session = Run { chunk: 64, context: 640, ..Run::plain() }.session(&model);
-    let seq = session.open().unwrap();
-    let whole = all(&mut session, seq, &text);
-    let error = session.truncate(seq, 300).unwrap_err();
-    assert!(matches!(error, ModelError::Truncate { len: 600, wanted: 300, .. }), "{error}");
-    assert_eq!(session.len(seq).unwrap(), 600, "a refusal changes nothing");
-    for len in [599, 577, 576, 520, 512, 200, 0] {
-        session.truncate(seq, len).unwrap_or_else(|error| panic!("cut to {len}: {error}"));
-        assert_eq!(session.len(seq).unwrap(), len);
-        assert!(all(&mut session, seq, &text[len..]) == whole[len..], "cut to {len}");
-    }
-}
-
-#[test]
-fn states_are_told_with_the_memory() {
-    let Some(model) = hybrid() else { return };
-    let plan = |sequences, context| {
-        let options = SessionOptions {
-            pool: Pool::new(1).unwrap(),
-            kernels: Kernels::detect(),
-            context,
-            kv: KvType::F32,
-            chunk: 64,
-            max_sequences: sequences,
-            kv_blocks: Some(2),
-        };
-        Session::memory_plan(&model, &options).unwrap().kv_bytes
-    };
-    // Three layers with 3 x 128 inputs of a convolution and 4 heads of 16 x 16; three states for each sequence.
-    let state = 3 * (3 * 128 + 4 * 16 * 16) * 4;
-    assert_eq!(plan(2, 64) - plan(1, 64), 3 * state);
-    assert_eq!(plan(1, 128), plan(1, 64), "a state does not grow");
 }

@@ -18,6 +18,7 @@ fn session(file: &ModelFile) -> (Session, SeqId) {
         chunk: 64,
         max_sequences: 1,
         kv_blocks: None,
+        checkpoints: 0,
     };
     let mut session = Session::new(Arc::new(Model::load(&*file.source()).unwrap()), options).unwrap();
     let seq = session.open().unwrap();

@@ -42,7 +42,7 @@ fn agrees(golden: &Golden, name: &str, kernels: &'static Kernels, ways: &[(usize
     let context = golden.context().min(model.config().context);
     for kv in [KvType::F32, KvType::F16] {
         let rows = |threads, chunk| {
-            let run = Run { kernels, threads, chunk, context, kv, sequences: 1 };
+            let run = Run { kernels, threads, chunk, context, kv, sequences: 1, checkpoints: 1 };
             bits(&forced(&mut run.session(&model), prompt, follow))
         };
         let expected = rows(1, 512);

@@ -86,6 +86,7 @@ pub(crate) struct Run {
     pub(crate) context: usize,
     pub(crate) kv: KvType,
     pub(crate) sequences: usize,
+    pub(crate) checkpoints: usize,
 }
 
 impl Run {
@@ -97,6 +98,7 @@ impl Run {
             context: 256,
             kv: KvType::F32,
             sequences: 1,
+            checkpoints: 1,
         }
     }
 
@@ -109,6 +111,7 @@ impl Run {
             chunk: self.chunk,
             max_sequences: self.sequences,
             kv_blocks: None,
+            checkpoints: self.checkpoints,
         };
         Session::new(model.clone(), options).unwrap_or_else(|error| panic!("{}", chain(&error)))
     }

@@ -16,6 +16,7 @@ mod rerank;
 mod sequences;
 mod sources;
 mod strangers;
+mod states;
 mod stretches;
 mod trained;
 mod transformers;

@@ -95,6 +95,7 @@ pub(crate) fn run(model: Model) {
         chunk: 4,
         max_sequences: 1,
         kv_blocks: None,
+        checkpoints: 1,
     };
     if Session::memory_plan(&model, &options).unwrap().scratch_bytes > 1 << 28 {
         return;

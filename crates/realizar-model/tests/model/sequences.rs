@@ -20,6 +20,7 @@ fn options() -> SessionOptions {
         chunk: 64,
         max_sequences: 2,
         kv_blocks: Some(5),
+        checkpoints: 0,
     }
 }
 

@@ -300,6 +300,7 @@ fn folders_say_how_they_pool() {
         chunk: 16,
         max_sequences: 1,
         kv_blocks: None,
+        checkpoints: 0,
     };
     let error = Session::new(Arc::new(model), options).unwrap_err().to_string();
     assert_eq!(error, "saying the next token (it is an encoder) is not supported for architecture `bert`");

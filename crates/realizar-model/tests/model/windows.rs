@@ -33,6 +33,7 @@ fn window_layers_need_less_memory() {
             chunk,
             max_sequences: 3,
             kv_blocks: None,
+            checkpoints: 0,
         };
         Session::memory_plan(&model, &options).unwrap().kv_bytes
     };
