@@ -3,14 +3,12 @@
 mod float;
 mod vector;
 
-use realizar_quant::DType;
-
 use self::vector::Neon;
-use crate::acts::{ActKind, Acts};
-use crate::kernels::{IntegerFormat, Peak};
+use crate::acts::Acts;
+use crate::kernels::Peak;
 use crate::matrix::Weights;
 use crate::pool::Tile;
-use crate::quads::{self, Format, Q4_0, Q4K, Q5K, Q6K, Q8_0};
+use crate::quads::{self, Format};
 use crate::scalar::math::Fused;
 use crate::scalar::{self, activation, attention, float as plain, norm};
 use crate::scratch::Scratch;
@@ -27,13 +25,7 @@ static TABLE: Kernels = Kernels {
     isa: Isa::Neon,
     name: "neon",
     group: 4,
-    integer: &[
-        IntegerFormat { dtype: DType::Q4_0, kind: ActKind::Block32, product: product::<Q4_0> },
-        IntegerFormat { dtype: DType::Q8_0, kind: ActKind::Block32, product: product::<Q8_0> },
-        IntegerFormat { dtype: DType::Q4_K, kind: ActKind::Super256, product: product::<Q4K> },
-        IntegerFormat { dtype: DType::Q5_K, kind: ActKind::Super256, product: product::<Q5K> },
-        IntegerFormat { dtype: DType::Q6_K, kind: ActKind::Super256, product: product::<Q6K> },
-    ],
+    integer: quads::formats!(product),
     widen_f16: float::widen_f16,
     dots: |dots, out| plain::dots::<Fused, 2, 2>(dots, out),
     rms_norm: norm::rms_norm::<Fused>,

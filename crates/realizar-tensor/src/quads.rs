@@ -12,8 +12,33 @@ mod vector;
 
 #[cfg(any(target_arch = "aarch64", target_arch = "wasm32"))]
 pub(crate) use self::product::product;
-#[cfg(target_arch = "aarch64")]
+#[cfg(any(target_arch = "aarch64", target_arch = "wasm32"))]
 pub(crate) use self::unpack::Format;
-pub(crate) use self::unpack::{Q4_0, Q4K, Q5K, Q6K, Q8_0};
+#[cfg(any(test, target_arch = "aarch64", target_arch = "wasm32"))]
+pub(crate) use self::unpack::{Q2K, Q3K, Q4_0, Q4_1, Q4K, Q5_0, Q5_1, Q5K, Q6K, Q8_0};
 #[cfg(any(target_arch = "aarch64", target_arch = "wasm32"))]
 pub(crate) use self::vector::Vector;
+
+/// The formats, by the function that computes them.
+macro_rules! formats {
+    ($product:ident) => {{
+        use realizar_quant::DType;
+        use $crate::acts::ActKind::{Block32, Super256};
+        use $crate::kernels::IntegerFormat as Integer;
+        use $crate::quads::{Q2K, Q3K, Q4_0, Q4_1, Q4K, Q5_0, Q5_1, Q5K, Q6K, Q8_0};
+        &[
+            Integer { dtype: DType::Q4_0, kind: Block32, product: $product::<Q4_0> },
+            Integer { dtype: DType::Q4_1, kind: Block32, product: $product::<Q4_1> },
+            Integer { dtype: DType::Q5_0, kind: Block32, product: $product::<Q5_0> },
+            Integer { dtype: DType::Q5_1, kind: Block32, product: $product::<Q5_1> },
+            Integer { dtype: DType::Q8_0, kind: Block32, product: $product::<Q8_0> },
+            Integer { dtype: DType::Q2_K, kind: Super256, product: $product::<Q2K> },
+            Integer { dtype: DType::Q3_K, kind: Super256, product: $product::<Q3K> },
+            Integer { dtype: DType::Q4_K, kind: Super256, product: $product::<Q4K> },
+            Integer { dtype: DType::Q5_K, kind: Super256, product: $product::<Q5K> },
+            Integer { dtype: DType::Q6_K, kind: Super256, product: $product::<Q6K> },
+        ]
+    }};
+}
+#[cfg(any(test, target_arch = "aarch64", target_arch = "wasm32"))]
+pub(crate) use formats;

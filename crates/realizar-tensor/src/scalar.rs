@@ -7,6 +7,7 @@
 pub(crate) mod activation;
 pub(crate) mod attention;
 pub(crate) mod float;
+pub(crate) mod formats;
 pub(crate) mod integer;
 pub(crate) mod math;
 pub(crate) mod norm;

@@ -84,6 +84,8 @@ fn weights_that_are_not_finite_spoil_their_row_only() {
                 DType::BF16 => (8, &[&[0xc0, 0x7f], &[0x80, 0x7f], &[0x80, 0xff]]),
                 DType::Q6_K => (208, HALVES),
                 DType::Q3_K => (108, HALVES),
+                DType::Q2_K => (80, HALVES),
+                DType::TQ2_0 => (64, HALVES),
                 _ => (0, HALVES),
             };
             let (rows, cols) = (19, 256);

@@ -5,6 +5,7 @@ use super::vector::Vector;
 use crate::acts::{ActKind, Acts, MOST_SUMS, SUPER, groups, word};
 use crate::matrix::Weights;
 use crate::pool::Tile;
+use crate::scalar::formats::Minima;
 use crate::scratch::Scratch;
 
 /// Bytes of the largest 256-block of eight rows.
@@ -144,14 +145,28 @@ fn meet<V: Vector, F: Format, const T: usize>(
             let Some(out) = sums[t][q * 4..].first_chunk_mut() else { return };
             let before = V::load_floats(out);
             let after = match F::KIND {
-                ActKind::Block32 => V::add(before, floats[q][t]),
+                ActKind::Block32 => {
+                    let mut value = floats[q][t];
+                    if F::MINS != Minima::None {
+                        for b in 0..8 {
+                            let eighths = V::splat32(words[word::B32_MINUS_8 + b][t]).to_floats();
+                            let scale = V::splat(float(words[word::B32_SCALE + b][t]));
+                            value = V::mul_add(eighths, V::mul(heads[q].float_mins[b], scale), value);
+                        }
+                    }
+                    V::add(before, value)
+                }
                 ActKind::Super256 => {
                     let mut value = V::mul(whole[q][t].to_floats(), heads[q].d);
-                    if F::MINS {
+                    if F::MINS != Minima::None {
                         let mut mins = V::splat32(0);
-                        for b in 0..8 {
-                            // The record has the sums of 32 times -16.
-                            let sum = -(words[word::S32_MINUS_16 + b][t] >> 4);
+                        // The record has the sums of 32 times -16, and those of 16 times -32.
+                        let (count, first, shift) = match F::MINS {
+                            Minima::Of16 => (16, word::S16_MINUS_32, 5),
+                            _ => (8, word::S32_MINUS_16, 4),
+                        };
+                        for b in 0..count {
+                            let sum = -(words[first + b][t] >> shift);
                             mins = mins.mul_add32(V::splat32(sum), heads[q].mins[b]);
                         }
                         value = V::mul_sub(mins.to_floats(), heads[q].d_min, value);
@@ -173,24 +188,26 @@ fn float(word: i32) -> f32 {
 mod tests {
     use std::sync::OnceLock;
 
-    use realizar_quant::{DType, encode};
+    use realizar_quant::encode;
 
-    use super::product;
-    use crate::acts::ActKind;
+    use super::{Acts, Format, Scratch, Tile, Weights, product};
     use crate::kernels::IntegerFormat;
-    use crate::quads::{Q4_0, Q4K, Q5K, Q6K, Q8_0};
+    use crate::quads;
     use crate::{Compute, Kernels, Pool, Product, QMatrix, Rows, TensorError};
+
+    fn plain<F: Format>(
+        weights: &Weights<'_>,
+        acts: &Acts<'_>,
+        scratch: &mut Scratch,
+        out: &mut Tile<'_, f32>,
+    ) {
+        product::<[i32; 4], F>(weights, acts, scratch, out);
+    }
 
     /// The scalar table with the products of this module on plain arrays.
     fn table() -> &'static Kernels {
         static TABLE: OnceLock<Kernels> = OnceLock::new();
-        const FORMATS: &[IntegerFormat] = &[
-            IntegerFormat { dtype: DType::Q4_0, kind: ActKind::Block32, product: product::<[i32; 4], Q4_0> },
-            IntegerFormat { dtype: DType::Q8_0, kind: ActKind::Block32, product: product::<[i32; 4], Q8_0> },
-            IntegerFormat { dtype: DType::Q4_K, kind: ActKind::Super256, product: product::<[i32; 4], Q4K> },
-            IntegerFormat { dtype: DType::Q5_K, kind: ActKind::Super256, product: product::<[i32; 4], Q5K> },
-            IntegerFormat { dtype: DType::Q6_K, kind: ActKind::Super256, product: product::<[i32; 4], Q6K> },
-        ];
+        const FORMATS: &[IntegerFormat] = quads::formats!(plain);
         TABLE.get_or_init(|| Kernels { name: "quads", group: 4, integer: FORMATS, ..crate::scalar::TABLE })
     }
 

@@ -3,8 +3,12 @@
 //! The four parts of 64 values of a 256-block are unpacked one by one, each into sixteen registers of four bytes of four
 //! rows. The bytes are signed: offsets are taken off here.
 
+mod low;
+
+pub(crate) use self::low::{Q2K, Q3K, Q4_1, Q5_0, Q5_1};
 use super::vector::Vector;
 use crate::acts::ActKind;
+use crate::scalar::formats::Minima;
 
 /// Registers of four rows that advance together.
 pub(super) const QUADS: usize = 2;
@@ -19,10 +23,12 @@ pub(super) type Panel<V> = [[<V as Vector>::Bytes; QUADS]; 64];
 pub(crate) struct Head<V: Vector> {
     /// Scales of blocks of 32, as floats.
     pub(super) floats: [V::Floats; 8],
+    /// Minima of blocks of 32 with such scales, times -1/8.
+    pub(super) float_mins: [V::Floats; 8],
     /// Scales of blocks of 32 or 16, as integers.
     pub(super) scales: [V; 16],
-    /// Minima of blocks of 32.
-    pub(super) mins: [V; 8],
+    /// Minima of blocks of 32 or 16, as integers.
+    pub(super) mins: [V; 16],
     pub(super) d: V::Floats,
     pub(super) d_min: V::Floats,
 }
@@ -31,7 +37,14 @@ impl<V: Vector> Head<V> {
     #[inline(always)]
     pub(super) fn zero() -> Self {
         let (none, zero) = (V::splat32(0), V::splat(0.0));
-        Self { floats: [zero; 8], scales: [none; 16], mins: [none; 8], d: zero, d_min: zero }
+        Self {
+            floats: [zero; 8],
+            float_mins: [zero; 8],
+            scales: [none; 16],
+            mins: [none; 16],
+            d: zero,
+            d_min: zero,
+        }
     }
 }
 
@@ -70,15 +83,15 @@ pub(crate) trait Format {
     const BYTES: usize;
     /// Values per scale: 32 or 16.
     const BLOCK: usize;
-    /// Whether blocks have minima.
-    const MINS: bool;
+    /// Which blocks have minima.
+    const MINS: Minima;
     /// Scales and minima of a 256-block.
     fn head<V: Vector>(rows: Quad<'_>, out: &mut Head<V>);
     /// The bytes of part `part` of a 256-block, and where in k/4 order each belongs.
     fn part<V: Vector>(rows: Quad<'_>, part: usize, put: impl FnMut(usize, V));
 }
 
-/// See [`crate::scalar::integer`] for the layouts.
+/// See [`crate::scalar::formats`] for the layouts.
 pub(crate) struct Q4_0;
 /// See [`Q4_0`].
 pub(crate) struct Q8_0;
@@ -93,7 +106,7 @@ impl Format for Q4_0 {
     const KIND: ActKind = ActKind::Block32;
     const BYTES: usize = 144;
     const BLOCK: usize = 32;
-    const MINS: bool = false;
+    const MINS: Minima = Minima::None;
 
     #[inline(always)]
     fn head<V: Vector>(rows: Quad<'_>, out: &mut Head<V>) {
@@ -116,7 +129,7 @@ impl Format for Q8_0 {
     const KIND: ActKind = ActKind::Block32;
     const BYTES: usize = 272;
     const BLOCK: usize = 32;
-    const MINS: bool = false;
+    const MINS: Minima = Minima::None;
 
     #[inline(always)]
     fn head<V: Vector>(rows: Quad<'_>, out: &mut Head<V>) {
@@ -138,7 +151,7 @@ impl Format for Q4K {
     const KIND: ActKind = ActKind::Super256;
     const BYTES: usize = 144;
     const BLOCK: usize = 32;
-    const MINS: bool = true;
+    const MINS: Minima = Minima::Of32;
 
     #[inline(always)]
     fn head<V: Vector>(rows: Quad<'_>, out: &mut Head<V>) {
@@ -161,7 +174,7 @@ impl Format for Q5K {
     const KIND: ActKind = ActKind::Super256;
     const BYTES: usize = 176;
     const BLOCK: usize = 32;
-    const MINS: bool = true;
+    const MINS: Minima = Minima::Of32;
 
     #[inline(always)]
     fn head<V: Vector>(rows: Quad<'_>, out: &mut Head<V>) {
@@ -187,7 +200,7 @@ impl Format for Q6K {
     const KIND: ActKind = ActKind::Super256;
     const BYTES: usize = 210;
     const BLOCK: usize = 16;
-    const MINS: bool = false;
+    const MINS: Minima = Minima::None;
 
     #[inline(always)]
     fn head<V: Vector>(rows: Quad<'_>, out: &mut Head<V>) {

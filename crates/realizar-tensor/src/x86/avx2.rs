@@ -3,18 +3,14 @@
 mod float;
 mod integer8;
 
-use realizar_quant::DType;
-
 use crate::acts::{ActKind, Acts};
 use crate::attend::Attend;
-use crate::kernels::{Dots, IntegerFormat, Peak};
+use crate::kernels::{Dots, Peak};
 use crate::matrix::Weights;
 use crate::pool::Tile;
-use crate::scalar::integer::{
-    self, Block, Iq4Nl, Iq4Xs, KType, Mxfp4, Nvfp4, Q4_0, Q4K, Q5K, Q6K, Q8_0, Scaled,
-};
+use crate::scalar::formats::{Block, KType, Scaled};
 use crate::scalar::math::Fused;
-use crate::scalar::{activation, attention, norm, quantise};
+use crate::scalar::{activation, attention, integer, norm, quantise};
 use crate::scratch::Scratch;
 use crate::{Gate, Isa, Kernels};
 
@@ -32,17 +28,7 @@ static TABLE: Kernels = Kernels {
     name: "avx2",
     group: 1,
     few: (0, 1),
-    integer: &[
-        IntegerFormat { dtype: DType::Q4_0, kind: ActKind::Block32, product: by_block::<Q4_0> },
-        IntegerFormat { dtype: DType::Q8_0, kind: ActKind::Block32, product: by_block::<Q8_0> },
-        IntegerFormat { dtype: DType::Q4_K, kind: ActKind::Super256, product: by_super::<Q4K> },
-        IntegerFormat { dtype: DType::Q5_K, kind: ActKind::Super256, product: by_super::<Q5K> },
-        IntegerFormat { dtype: DType::Q6_K, kind: ActKind::Super256, product: by_super::<Q6K> },
-        IntegerFormat { dtype: DType::IQ4_NL, kind: ActKind::Block32, product: by_block::<Iq4Nl> },
-        IntegerFormat { dtype: DType::IQ4_XS, kind: ActKind::Super256, product: by_scaled::<Iq4Xs> },
-        IntegerFormat { dtype: DType::MXFP4, kind: ActKind::Block32, product: by_block::<Mxfp4> },
-        IntegerFormat { dtype: DType::NVFP4, kind: ActKind::Super256, product: by_scaled::<Nvfp4> },
-    ],
+    integer: integer::formats!(by_block, by_super, by_scaled),
     quantise: |kind, x, width, block, words| {
         // SAFETY: see `TABLE`.
         unsafe { gated::quantise(kind, x, width, block, words) }
@@ -129,7 +115,7 @@ mod gated {
     use super::integer8::Vectors;
     use super::{ActKind, Acts, Attend, Dots, Fused, Gate, Tile, Weights};
     use super::{activation, attention, integer, norm};
-    use crate::scalar::integer::{Block, KType, Scaled};
+    use crate::scalar::formats::{Block, KType, Scaled};
     use crate::scalar::scan::{self, ChannelScan, Convolve, Scan};
 
     #[target_feature(enable = "avx2,fma,f16c")]

@@ -10,9 +10,7 @@ mod quantise;
 mod rows;
 mod unpack;
 
-use realizar_quant::DType;
-
-use crate::acts::{ActKind, Acts};
+use crate::acts::Acts;
 use crate::attend::Attend;
 use crate::kernels::{Dots, IntegerFormat, Peak};
 use crate::matrix::Weights;
@@ -42,23 +40,20 @@ static TABLE: Kernels = Kernels {
     group: many::GROUP,
     few: (few::MOST, few::GROUP),
     integer: &[
-        IntegerFormat { dtype: DType::Q4_0, kind: ActKind::Block32, product: product::<{ unpack::Q4_0 }> },
-        IntegerFormat { dtype: DType::Q8_0, kind: ActKind::Block32, product: product::<{ unpack::Q8_0 }> },
-        IntegerFormat { dtype: DType::Q4_K, kind: ActKind::Super256, product: product::<{ unpack::Q4_K }> },
-        IntegerFormat { dtype: DType::Q5_K, kind: ActKind::Super256, product: product::<{ unpack::Q5_K }> },
-        IntegerFormat { dtype: DType::Q6_K, kind: ActKind::Super256, product: product::<{ unpack::Q6_K }> },
-        IntegerFormat {
-            dtype: DType::IQ4_NL,
-            kind: ActKind::Block32,
-            product: product::<{ unpack::IQ4_NL }>,
-        },
-        IntegerFormat {
-            dtype: DType::IQ4_XS,
-            kind: ActKind::Super256,
-            product: product::<{ unpack::IQ4_XS }>,
-        },
-        IntegerFormat { dtype: DType::MXFP4, kind: ActKind::Block32, product: product::<{ unpack::MXFP4 }> },
-        IntegerFormat { dtype: DType::NVFP4, kind: ActKind::Super256, product: product::<{ unpack::NVFP4 }> },
+        format::<{ unpack::Q4_0 }>(),
+        format::<{ unpack::Q4_1 }>(),
+        format::<{ unpack::Q5_0 }>(),
+        format::<{ unpack::Q5_1 }>(),
+        format::<{ unpack::Q8_0 }>(),
+        format::<{ unpack::IQ4_NL }>(),
+        format::<{ unpack::MXFP4 }>(),
+        format::<{ unpack::Q2_K }>(),
+        format::<{ unpack::Q3_K }>(),
+        format::<{ unpack::Q4_K }>(),
+        format::<{ unpack::Q5_K }>(),
+        format::<{ unpack::Q6_K }>(),
+        format::<{ unpack::IQ4_XS }>(),
+        format::<{ unpack::NVFP4 }>(),
     ],
     quantise: |kind, x, width, block, words| {
         // SAFETY: see `TABLE`.
@@ -123,6 +118,10 @@ static TABLE: Kernels = Kernels {
         },
     },
 };
+
+const fn format<const F: usize>() -> IntegerFormat {
+    IntegerFormat { dtype: unpack::FACTS[F].dtype, kind: unpack::FACTS[F].kind, product: product::<F> }
+}
 
 fn product<const F: usize>(
     weights: &Weights<'_>,

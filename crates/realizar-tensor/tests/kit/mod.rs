@@ -15,7 +15,12 @@ use realizar_tensor::{Compute, Kernels, Pool, Product, QMatrix, Rows, Vector};
 /// The formats that have integer kernels.
 pub(crate) const INTEGER: &[DType] = &[
     DType::Q4_0,
+    DType::Q4_1,
+    DType::Q5_0,
+    DType::Q5_1,
     DType::Q8_0,
+    DType::Q2_K,
+    DType::Q3_K,
     DType::Q4_K,
     DType::Q5_K,
     DType::Q6_K,
@@ -28,9 +33,9 @@ pub(crate) const INTEGER: &[DType] = &[
     #[cfg(target_arch = "x86_64")]
     DType::NVFP4,
 ];
-/// Formats that are multiplied as f32.
+/// Some of those that are multiplied as f32.
 pub(crate) const FLOAT: &[DType] =
-    &[DType::F32, DType::F16, DType::BF16, DType::Q5_1, DType::Q3_K, DType::Q5_0];
+    &[DType::F32, DType::F16, DType::BF16, DType::IQ3_XXS, DType::TQ2_0, DType::Q2_0];
 
 /// A small generator (xorshift64*).
 pub(crate) struct Random(u64);

@@ -10,7 +10,8 @@ use std::arch::x86_64::{
     _mm256_sign_epi8,
 };
 
-use crate::scalar::integer::{Dots8, Super};
+use crate::scalar::formats::Super;
+use crate::scalar::integer::Dots8;
 
 /// The sums by vectors. Only functions that are compiled for AVX2 may use it.
 #[derive(Debug)]

@@ -4,12 +4,12 @@
 
 use std::arch::x86_64::{
     __m512, __m512i, _mm512_add_ps, _mm512_castsi512_ps, _mm512_cvtepi32_ps, _mm512_dpwssd_epi32,
-    _mm512_fmadd_ps, _mm512_fnmadd_ps, _mm512_mul_ps, _mm512_set1_epi32, _mm512_setzero_ps,
-    _mm512_setzero_si512, _mm512_slli_epi32, _mm512_storeu_ps,
+    _mm512_fmadd_ps, _mm512_fnmadd_ps, _mm512_mask_set1_epi16, _mm512_mul_ps, _mm512_set1_epi32,
+    _mm512_setzero_ps, _mm512_setzero_si512, _mm512_slli_epi32, _mm512_srai_epi32, _mm512_storeu_ps,
 };
 
 use super::rows::LANES;
-use super::unpack::{FACTS, Head, IQ4_XS, NVFP4, Q5_K};
+use super::unpack::{FACTS, Head, IQ4_XS, NVFP4, Q2_K, Q3_K, Q5_0, Q5_K};
 use crate::acts::{ActKind, word};
 
 /// The sums of 256 values of sixteen rows for `T` tokens: in integers for K types, else in floats.
@@ -54,7 +54,7 @@ impl<const T: usize> Fold<T> {
     }
 
     /// Adds the 256 values to the outputs.
-    #[target_feature(enable = "avx512f,avx512vnni,fma")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vnni,fma")]
     #[inline]
     pub(super) fn finish<const F: usize>(&self, head: &Head, words: &[i32], sums: &mut [__m512; T]) {
         for t in 0..T {
@@ -63,11 +63,20 @@ impl<const T: usize> Fold<T> {
     }
 
     /// Adds the 256 values to the output of one token.
-    #[target_feature(enable = "avx512f,avx512vnni,fma")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vnni,fma")]
     #[inline]
     pub(super) fn finish_one<const F: usize>(&self, head: &Head, words: &[i32], t: usize, sum: &mut __m512) {
         if matches!(FACTS[F].kind, ActKind::Block32) {
-            *sum = _mm512_add_ps(*sum, self.float[t]);
+            let mut value = self.float[t];
+            if FACTS[F].mins {
+                for b in 0..8 {
+                    let token = _mm512_castsi512_ps(splat(words, (word::B32_SCALE + b) * T + t));
+                    let scale = _mm512_mul_ps(_mm512_castsi512_ps(head.scales[8 + b]), token);
+                    let eighths = splat(words, (word::B32_MINUS_8 + b) * T + t);
+                    value = _mm512_fmadd_ps(_mm512_cvtepi32_ps(eighths), scale, value);
+                }
+            }
+            *sum = _mm512_add_ps(*sum, value);
             return;
         }
         let scale = _mm512_castsi512_ps(splat(words, word::S_SCALE * T + t));
@@ -86,7 +95,13 @@ impl<const T: usize> Fold<T> {
         if FACTS[F].mins {
             let mut mins = _mm512_setzero_si512();
             for i in 0..4 {
-                mins = _mm512_dpwssd_epi32(mins, head.mins[i], pair(i));
+                if F == Q2_K {
+                    let two = |b: usize| two_sums(words, (word::S16_MINUS_32 + b) * T + t, 2 * T);
+                    mins = _mm512_dpwssd_epi32(mins, head.mins[i], two(4 * i));
+                    mins = _mm512_dpwssd_epi32(mins, head.offsets[i], two(4 * i + 1));
+                } else {
+                    mins = _mm512_dpwssd_epi32(mins, head.mins[i], pair(i));
+                }
             }
             value = _mm512_fnmadd_ps(_mm512_cvtepi32_ps(mins), head.d_min, value);
         }
@@ -106,6 +121,14 @@ pub(super) fn start<const F: usize, const T: usize>(words: &[i32], b: usize) -> 
                 // The offset is 128, and the record has -16 times the sum.
                 acc[t] = _mm512_slli_epi32::<3>(acc[t]);
             }
+            if F == Q5_0 {
+                // The offset is 16, and the record has -8 times the sum.
+                acc[t] = _mm512_slli_epi32::<1>(acc[t]);
+            }
+            if F == Q3_K {
+                // The offset is 4, and the record has -32 times the sum.
+                acc[t] = _mm512_srai_epi32::<3>(acc[t]);
+            }
         }
     }
     acc
@@ -119,6 +142,13 @@ pub(super) fn splat(words: &[i32], at: usize) -> __m512i {
     debug_assert!(at < words.len());
     // SAFETY: `at` is a word number of the record times the tokens of the group plus a token, all within the group.
     _mm512_set1_epi32(unsafe { *words.get_unchecked(at) })
+}
+
+/// The words at `at` and `step` further on, which fit 16 bits, as a pair in every lane.
+#[target_feature(enable = "avx512f,avx512bw")]
+#[inline]
+fn two_sums(words: &[i32], at: usize, step: usize) -> __m512i {
+    _mm512_mask_set1_epi16(splat(words, at), 0xaaaa_aaaa, words[at + step] as i16)
 }
 
 /// The lanes of a register.

@@ -65,7 +65,7 @@ impl Rows16 {
     /// The dword at `at` of each row.
     #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx512vnni")]
     #[inline]
-    fn dword(self, at: usize) -> __m512i {
+    pub(super) fn dword(self, at: usize) -> __m512i {
         debug_assert!(at + 4 <= self.reach);
         let lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
         let offsets = _mm512_mullo_epi32(lanes, _mm512_set1_epi32(self.stride as i32));
@@ -108,6 +108,31 @@ impl Rows16 {
                         let words = _mm512_maskz_permutex2var_epi16(mask, low, index, high);
                         z = _mm512_or_si512(z, words);
                     }
+                }
+            }
+            z
+        };
+        turned([four(0), four(1), four(2), four(3)])
+    }
+
+    /// Eight 16-bit words of each row, those with the numbers `index` in the 128 bytes at `at`: lane r of register j holds words
+    /// 2j and 2j + 1 of row r.
+    #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx512vnni")]
+    #[inline]
+    pub(super) fn pick(self, at: usize, index: &[i16; 8]) -> [__m512i; 4] {
+        debug_assert!(at + 128 <= self.reach);
+        // SAFETY: an index is 16 bytes.
+        let index = _mm512_broadcast_i32x4(unsafe { _mm_loadu_si128(index.as_ptr().cast()) });
+        // Quarter q of register g is row 4q + g.
+        let four = |g: usize| {
+            let mut z = _mm512_setzero_si512();
+            for q in 0..4 {
+                // SAFETY: 128 bytes from `at` of each row are within reach (asserted), by the invariant.
+                unsafe {
+                    let low = _mm512_loadu_si512(self.row(4 * q + g, at).cast());
+                    let high = _mm512_loadu_si512(self.row(4 * q + g, at + 64).cast());
+                    let words = _mm512_maskz_permutex2var_epi16(0xff << (8 * q), low, index, high);
+                    z = _mm512_or_si512(z, words);
                 }
             }
             z

@@ -3,6 +3,8 @@
 //! 256 values of k are unpacked in four parts of 64, each 16 registers of four bytes a row. Weights become unsigned by an
 //! offset that the activations' sums take off again (see [`crate::acts`]), as the start value of each block's sum.
 
+mod low;
+
 use std::arch::x86_64::{
     __m512, __m512i, _mm_cvtsi32_si128, _mm_set_epi64x, _mm512_add_epi32, _mm512_and_si512,
     _mm512_broadcast_i32x4, _mm512_castps_si512, _mm512_cmplt_epu32_mask, _mm512_cmpneq_epu32_mask,
@@ -12,7 +14,7 @@ use std::arch::x86_64::{
     _mm512_srl_epi32, _mm512_srli_epi32, _mm512_sub_epi32, _mm512_xor_si512,
 };
 
-use realizar_quant::{FP4_VALUES, IQ4_VALUES};
+use realizar_quant::{DType, FP4_VALUES, IQ4_VALUES};
 
 use super::rows::{Rows16, high_halves, low_halves};
 use crate::acts::{ActKind, word};
@@ -20,6 +22,7 @@ use crate::acts::{ActKind, word};
 /// What the kernels know of a format.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Facts {
+    pub(super) dtype: DType,
     /// Bytes of 256 values of a row.
     pub(super) bytes: usize,
     pub(super) kind: ActKind,
@@ -40,29 +43,48 @@ pub(super) const IQ4_NL: usize = 5;
 pub(super) const IQ4_XS: usize = 6;
 pub(super) const MXFP4: usize = 7;
 pub(super) const NVFP4: usize = 8;
+pub(super) const Q4_1: usize = 9;
+pub(super) const Q5_0: usize = 10;
+pub(super) const Q5_1: usize = 11;
+pub(super) const Q2_K: usize = 12;
+pub(super) const Q3_K: usize = 13;
 
 /// By the numbers above.
-pub(super) const FACTS: [Facts; 9] = [
-    Facts { bytes: 144, kind: ActKind::Block32, block: 32, start: Some(word::B32_MINUS_8), mins: false },
-    Facts { bytes: 272, kind: ActKind::Block32, block: 32, start: Some(word::B32_MINUS_128), mins: false },
-    Facts { bytes: 144, kind: ActKind::Super256, block: 32, start: None, mins: true },
-    Facts { bytes: 176, kind: ActKind::Super256, block: 32, start: Some(word::S32_MINUS_16), mins: true },
-    Facts { bytes: 210, kind: ActKind::Super256, block: 16, start: Some(word::S16_MINUS_32), mins: false },
-    Facts { bytes: 144, kind: ActKind::Block32, block: 32, start: Some(word::B32_MINUS_128), mins: false },
-    Facts { bytes: 136, kind: ActKind::Super256, block: 32, start: Some(word::S32_MINUS_16), mins: false },
-    Facts { bytes: 136, kind: ActKind::Block32, block: 32, start: Some(word::B32_MINUS_128), mins: false },
-    Facts { bytes: 144, kind: ActKind::Super256, block: 16, start: Some(word::S16_MINUS_32), mins: false },
+pub(super) const FACTS: [Facts; 14] = [
+    by_block(DType::Q4_0, 144, Some(word::B32_MINUS_8), false),
+    by_block(DType::Q8_0, 272, Some(word::B32_MINUS_128), false),
+    by_super(DType::Q4_K, 144, 32, None, true),
+    by_super(DType::Q5_K, 176, 32, Some(word::S32_MINUS_16), true),
+    by_super(DType::Q6_K, 210, 16, Some(word::S16_MINUS_32), false),
+    by_block(DType::IQ4_NL, 144, Some(word::B32_MINUS_128), false),
+    by_super(DType::IQ4_XS, 136, 32, Some(word::S32_MINUS_16), false),
+    by_block(DType::MXFP4, 136, Some(word::B32_MINUS_128), false),
+    by_super(DType::NVFP4, 144, 16, Some(word::S16_MINUS_32), false),
+    by_block(DType::Q4_1, 160, None, true),
+    by_block(DType::Q5_0, 176, Some(word::B32_MINUS_8), false),
+    by_block(DType::Q5_1, 192, None, true),
+    by_super(DType::Q2_K, 84, 16, None, true),
+    by_super(DType::Q3_K, 110, 16, Some(word::S16_MINUS_32), false),
 ];
+
+const fn by_block(dtype: DType, bytes: usize, start: Option<usize>, mins: bool) -> Facts {
+    Facts { dtype, bytes, kind: ActKind::Block32, block: 32, start, mins }
+}
+
+const fn by_super(dtype: DType, bytes: usize, block: usize, start: Option<usize>, mins: bool) -> Facts {
+    Facts { dtype, bytes, kind: ActKind::Super256, block, start, mins }
+}
 
 /// Scales of 256 values of sixteen rows.
 #[derive(Debug, Clone, Copy)]
 #[repr(C)]
 pub(super) struct Head {
-    /// Per block: the f32 scale, or the integer one in the low half of the lane with zeros above it.
+    /// Per block: the f32 scale, or the integer one in the low half of the lane with zeros above it. Where blocks of 32 have
+    /// minima, these are behind the eight scales, times -1/8.
     pub(super) scales: [__m512i; 16],
-    /// Minima of blocks 0 and 2, 1 and 3, 4 and 6, 5 and 7, as 16-bit pairs.
+    /// Minima of blocks 0 and 2, 1 and 3, 4 and 6, 5 and 7, as 16-bit pairs. Q2_K: of blocks 4j and 4j + 2.
     pub(super) mins: [__m512i; 4],
-    /// 16 x the scales in the same pairs: what the offset of Q5_K adds.
+    /// 16 x the scales in the same pairs: what the offset of Q5_K adds. Q2_K: minima of blocks 4j + 1 and 4j + 3.
     pub(super) offsets: [__m512i; 4],
     pub(super) d: __m512,
     pub(super) d_min: __m512,
@@ -73,6 +95,7 @@ pub(super) struct Head {
 #[inline]
 pub(super) fn head<const F: usize>(rows: Rows16, out: &mut Head) {
     match F {
+        Q4_1 | Q5_0 | Q5_1 | Q2_K | Q3_K => low::head::<F>(rows, out),
         Q4_0 | Q8_0 | IQ4_NL => {
             let t = if F != Q8_0 { rows.words::<0, 9, 1>([0]) } else { rows.words::<0, 17, 2>([0, 136]) };
             for (pair, t) in out.scales.as_chunks_mut::<2>().0.iter_mut().zip(t) {
@@ -178,7 +201,7 @@ impl Head {
 pub(super) const fn place<const F: usize>(part: usize, i: usize) -> usize {
     match F {
         // Halves of 128; a part has 16 of each of its four blocks of 32.
-        Q6_K => part / 2 * 32 + part % 2 * 4 + i / 4 * 8 + i % 4,
+        Q6_K | Q2_K | Q3_K => part / 2 * 32 + part % 2 * 4 + i / 4 * 8 + i % 4,
         _ => part * 16 + i,
     }
 }
@@ -189,6 +212,7 @@ pub(super) const fn place<const F: usize>(part: usize, i: usize) -> usize {
 pub(super) fn part<const F: usize>(rows: Rows16, part: usize) -> [__m512i; 16] {
     let mut out = [_mm512_setzero_si512(); 16];
     match F {
+        Q4_1 | Q5_0 | Q5_1 | Q2_K | Q3_K => out = low::part::<F>(rows, part),
         NVFP4 => {
             let table = table::<F>();
             for i in 0..2 {
