@@ -18,6 +18,7 @@ fn session(path: &Path) -> Session {
         chunk: 16,
         max_sequences: 2,
         kv_blocks: None,
+        checkpoints: 1,
     };
     Session::new(model, options).unwrap()
 }
@@ -43,12 +44,30 @@ fn a_step_allocates_nothing() {
         "granitehybrid-moe",
         "nemotron_h_moe",
         "kimi-linear",
+        "llama4",
+        "deepseek32",
+        "gemma3n",
+        "gemma4-ple",
+        "gemma4-moe",
+        "gemma4-dense",
+        "step35",
+        "mimo2",
+        "mistral4",
+        "minicpm3",
+        "bailingmoe2",
+        "granitehybrid",
+        "nemotron_h",
+        "apertus",
+        "grok2",
+        "mpt",
+        "bloom",
     ];
     let zoo = root.join("../../../shared/data/zoo-modern");
     let mut paths: Vec<_> = own.iter().map(|name| root.join("tests/data").join(name)).collect();
     if zoo.is_dir() {
         paths.extend(shared.map(|name| zoo.join(format!("{name}.gguf"))));
     }
+    let mut findings = Vec::new();
     for path in &paths {
         let name = path.display();
         let mut session = session(path);
@@ -58,17 +77,24 @@ fn a_step_allocates_nothing() {
         session.forward(&[span(a, &prompt, Want::Last), span(b, &prompt[..2], Want::None)]).unwrap();
         let step = |session: &mut Session, tokens: u32| {
             for token in 0..tokens {
-                session.forward(&[span(a, &[token], Want::Last), span(b, &[token + 1], Want::Last)]).unwrap();
+                session
+                    .forward(&[span(a, &[token % 40], Want::Last), span(b, &[token % 39], Want::Last)])
+                    .unwrap();
             }
         };
         // Across the border of a cache block, which takes new blocks.
         let used = allocation_counter::measure(|| step(&mut session, 100));
-        // Sequences with a state keep their tokens in a list that grows by doubling: a few times in 200 tokens.
-        let most = if path.starts_with(&zoo) { 10 } else { 0 };
-        assert!(used.count_total <= most, "{name}: decoding took {} pieces of memory", used.count_total);
+        findings.extend(told(&used, &format!("{name}: 100 steps of decoding")));
         let used = allocation_counter::measure(|| {
             session.forward(&[span(a, &prompt, Want::Last)]).unwrap();
         });
-        assert_eq!((used.count_total, used.bytes_total), (0, 0), "{name}: a part of a prompt");
+        findings.extend(told(&used, &format!("{name}: a part of a prompt")));
     }
+    assert!(findings.is_empty(), "\n{}", findings.join("\n"));
+}
+
+/// What was taken, if anything.
+fn told(used: &allocation_counter::AllocationInfo, what: &str) -> Option<String> {
+    let (count, bytes) = (used.count_total, used.bytes_total);
+    (count > 0).then(|| format!("{what} took {count} pieces of memory, {bytes} bytes"))
 }

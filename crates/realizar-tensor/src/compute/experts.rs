@@ -49,8 +49,11 @@ impl Gathered {
         for &expert in routes {
             self.cuts[expert as usize + 1] += 1;
         }
+        // Room for all, so that a step does not grow when it meets other experts than those before.
         self.busy.clear();
+        self.busy.reserve(experts);
         self.busy_cuts.clear();
+        self.busy_cuts.reserve(experts + 1);
         self.busy_cuts.push(0);
         for expert in 0..experts {
             let rows = self.cuts[expert + 1];
@@ -81,6 +84,7 @@ impl Compute {
         let per_row = if x.rows() == count { 1 } else { used };
         assert_eq!(x.rows() * per_row, count, "{} rows for {count} routes", x.rows());
         let experts = routes.experts().iter().max().map_or(0, |&most| most as usize + 1);
+        let mut stacked = experts;
         for ExpertProduct { weight, bias, out } in products.iter_mut() {
             let width = out.width();
             assert_eq!(
@@ -94,6 +98,7 @@ impl Compute {
                 weight.rows().is_multiple_of(width) && weight.rows() / width >= experts,
                 "{experts} experts"
             );
+            stacked = weight.rows() / width;
             assert!(bias.is_none_or(|bias| bias.len() == weight.rows()), "a bias per row of the stack");
             out.set_rows(count);
         }
@@ -101,7 +106,7 @@ impl Compute {
             return;
         }
         let mut gathered = std::mem::take(&mut self.gathered);
-        gathered.sort(experts, routes.experts());
+        gathered.sort(stacked, routes.experts());
         let widest = products.iter().map(|product| product.out.width()).max().unwrap_or(0);
         gathered.sized(count * x.width(), count * widest);
         let Gathered { input, output, order, busy, busy_cuts, .. } = &mut gathered;
