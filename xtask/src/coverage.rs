@@ -1,6 +1,5 @@
 //! How many lines of each crate the tests reach. No crate and no module is left out of the count.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -8,40 +7,56 @@ use serde::Deserialize;
 use crate::error::GateError;
 use crate::gate::{Gate, Note};
 use crate::launch::{Invocation, Watch};
-use crate::workspace::{Workspace, relative};
+use crate::workspace::{Package, Workspace, relative};
 
 /// The share of lines that the tests of every crate must reach.
 const AT_LEAST: f64 = 95.0;
 
-/// Measures with cargo-llvm-cov, which takes its LLVM tools from `LLVM_COV` and `LLVM_PROFDATA` where they are set.
+/// How the command is called.
+pub(crate) const USAGE: &str = "coverage [CRATE..]";
+
+/// Programs that tests start add to a few files instead of writing one each: the tests of the command line start
+/// thousands.
+const PROFILES: (&str, &str) = ("LLVM_PROFILE_FILE_NAME", "realizar-%4m.profraw");
+
+/// Measures with cargo-llvm-cov, which takes its LLVM tools from `LLVM_COV` and `LLVM_PROFDATA` where they are set. A crate
+/// is held to its own tests: those of another one that call into it do not count.
 pub(crate) fn run(gate: &mut Gate<'_>, arguments: &[String]) -> Result<Note, GateError> {
-    if let Some(given) = arguments.first() {
-        return Err(GateError::Usage { command: "coverage", given: given.clone(), usage: "coverage" });
-    }
     gate.needs("llvm-cov", "cargo-llvm-cov")?;
-    let folders: Vec<String> =
-        Workspace::read(gate)?.packages.iter().map(|package| package.folder(gate.root)).collect();
-    gate.must(&Invocation::cargo(
-        "llvm-cov --workspace --features realizar-http/axum --no-report --no-fail-fast",
-    ))?;
+    let mut packages = Workspace::read(gate)?.packages;
+    if let Some(given) = arguments.iter().find(|given| !packages.iter().any(|known| known.name == **given)) {
+        return Err(GateError::Usage { command: "coverage", given: given.clone(), usage: USAGE });
+    }
+    packages.retain(|package| arguments.is_empty() || arguments.contains(&package.name));
+    let mut table = Vec::new();
+    for package in &packages {
+        table.push((&package.name, measure(gate, package)?));
+    }
+    gate.say("crate                          lines  reached   share")?;
+    let mut below = 0;
+    for (name, lines) in &table {
+        let verdict = if lines.share() < AT_LEAST { "  below" } else { "" };
+        below += usize::from(!verdict.is_empty());
+        let (share, count, covered) = (lines.share(), lines.count, lines.covered);
+        gate.say(&format!("{name:28} {count:7}  {covered:7}  {share:5.1} %{verdict}"))?;
+    }
+    if below > 0 {
+        return Err(GateError::Refused { step: "coverage", count: below });
+    }
+    let crates = if table.len() == 1 { "crate" } else { "crates, each" };
+    Ok(format!("{} {crates} at least {AT_LEAST} %", table.len()))
+}
+/// Runs the tests of one crate and counts the lines of its folder. What earlier runs left is taken away first.
+fn measure(gate: &mut Gate<'_>, package: &Package) -> Result<Lines, GateError> {
+    gate.must(&Invocation::cargo("llvm-cov clean --profraw-only"))?;
+    let tests = Invocation::cargo("llvm-cov --no-report --no-fail-fast --all-features --package");
+    gate.must(&tests.arg(&package.name).var(PROFILES.0, PROFILES.1))?;
     let report = Invocation::cargo("llvm-cov report --json --summary-only").watch(Watch::Stdout);
     let mut json = String::new();
     if !gate.programs.run(gate.root, &report, &mut |line| json.push_str(line))? {
         return Err(GateError::Failed { invocation: report.to_string() });
     }
-    let table = per_crate(gate.root, &folders, &json)?;
-    gate.say("crate                          lines  reached   share")?;
-    let mut below = 0;
-    for (folder, lines) in &table {
-        let verdict = if lines.share() < AT_LEAST { "  below" } else { "" };
-        below += usize::from(!verdict.is_empty());
-        let (share, count, covered) = (lines.share(), lines.count, lines.covered);
-        gate.say(&format!("{folder:28} {count:7}  {covered:7}  {share:5.1} %{verdict}"))?;
-    }
-    if below > 0 {
-        return Err(GateError::Refused { step: "coverage", count: below });
-    }
-    Ok(format!("{} crates, each at least {AT_LEAST} %", table.len()))
+    lines_of(gate.root, &package.folder(gate.root), &json)
 }
 
 #[derive(Debug, Deserialize)]
@@ -78,20 +93,19 @@ impl Lines {
     }
 }
 
-fn per_crate(root: &Path, folders: &[String], json: &str) -> Result<BTreeMap<String, Lines>, GateError> {
+/// The lines of all files below a folder.
+fn lines_of(root: &Path, folder: &str, json: &str) -> Result<Lines, GateError> {
     let parsed = serde_json::from_str(json);
     let report: Report = parsed.map_err(|source| GateError::Json { what: "the coverage report", source })?;
-    let mut table: BTreeMap<String, Lines> =
-        folders.iter().map(|folder| (folder.clone(), Lines::default())).collect();
+    let folder = format!("{folder}/");
+    let mut sum = Lines::default();
     for file in report.data.iter().flat_map(|export| &export.files) {
-        let path = relative(root, &file.filename);
-        let owner = folders.iter().find(|folder| path.starts_with(&format!("{folder}/")));
-        if let Some(lines) = owner.and_then(|folder| table.get_mut(folder)) {
-            lines.count += file.summary.lines.count;
-            lines.covered += file.summary.lines.covered;
+        if relative(root, &file.filename).starts_with(&folder) {
+            sum.count += file.summary.lines.count;
+            sum.covered += file.summary.lines.covered;
         }
     }
-    Ok(table)
+    Ok(sum)
 }
 
 #[cfg(test)]
@@ -116,13 +130,35 @@ mod tests {
     }
 
     #[test]
-    fn every_crate_is_held_to_the_same_share() {
+    fn every_crate_is_held_to_the_same_share_by_its_own_tests() {
         let mut scene =
             Scene::new(&[]).answering("metadata", METADATA).answering("llvm-cov report", &report(95));
         assert_eq!(run(&mut scene.gate(), &[]).unwrap(), "2 crates, each at least 95 %");
         let printed = scene.printed();
-        assert!(printed.contains("crates/a                         200      190   95.0 %\n"), "{printed}");
-        assert!(printed.contains("crates/b                           0        0  100.0 %\n"), "{printed}");
+        assert!(printed.contains("a                                200      190   95.0 %\n"), "{printed}");
+        assert!(printed.contains("b                                  0        0  100.0 %\n"), "{printed}");
+        let runs: Vec<String> = scene.seen().into_iter().filter(|line| line.contains("--package")).collect();
+        assert_eq!(
+            runs,
+            ["a", "b"].map(|name| format!(
+                "LLVM_PROFILE_FILE_NAME=\"realizar-%4m.profraw\" cargo llvm-cov --no-report --no-fail-fast \
+                 --all-features --package {name}"
+            ))
+        );
+    }
+
+    #[test]
+    fn some_crates_can_be_measured_alone() {
+        let scene =
+            || Scene::new(&[]).answering("metadata", METADATA).answering("llvm-cov report", &report(95));
+        let mut one = scene();
+        assert_eq!(run(&mut one.gate(), &["b".to_owned()]).unwrap(), "1 crate at least 95 %");
+        assert!(!one.seen().iter().any(|line| line.ends_with("--package a")), "{:?}", one.seen());
+        let error = run(&mut scene().gate(), &["a".to_owned(), "c".to_owned()]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "`coverage` takes no argument `c`; usage: cargo xtask coverage [CRATE..]"
+        );
     }
 
     #[test]
@@ -140,9 +176,11 @@ mod tests {
                 "llvm-cov --version",
                 "`cargo llvm-cov` is not installed; `cargo install --locked cargo-llvm-cov` installs it",
             ),
+            ("clean", "`cargo llvm-cov clean --profraw-only` failed"),
             (
                 "--no-report",
-                "`cargo llvm-cov --workspace --features realizar-http/axum --no-report --no-fail-fast` failed",
+                "`LLVM_PROFILE_FILE_NAME=\"realizar-%4m.profraw\" cargo llvm-cov --no-report --no-fail-fast \
+                 --all-features --package a` failed",
             ),
             ("llvm-cov report", "`cargo llvm-cov report --json --summary-only` failed"),
             ("nothing", "the coverage report is not the JSON that was expected"),
