@@ -14,6 +14,9 @@ pub(crate) struct CharsMap {
     plain: u128,
 }
 
+/// How many times as long as a key its replacement may be. The longest of published maps is 11 times.
+const MAX_TIMES: usize = 32;
+
 impl CharsMap {
     /// Reads the binary form: the trie's size in bytes, the trie, the replacements. Empty is the identity.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Option<Self>, TokenizeError> {
@@ -48,8 +51,76 @@ impl CharsMap {
                 return bad("a replacement lies outside the map", 4 + 4 * index);
             }
         }
+        if let Some(index) = map.inflating() {
+            return bad("a replacement is more than 32 times as long as what it replaces", 4 + 4 * index);
+        }
         map.make_tables();
         Ok(Some(map))
+    }
+
+    /// A unit whose key is replaced by much more than its length: a text must not grow without bounds. All units are
+    /// looked at once, from the root down, at the length of the shortest key that leads there.
+    fn inflating(&self) -> Option<usize> {
+        // Where the children of a node lie is known by the number that they have in common: one list of units by that.
+        let base = |index: usize, unit: u32| index ^ (unit & 0xFF) as usize;
+        let is_label = |unit: u32| unit >> 31 == 0 && unit & 0xFF != 0;
+        let labels = || self.units.iter().enumerate().filter(|(_, unit)| is_label(**unit));
+        let size = self.units.len().next_multiple_of(256);
+        let mut ends = vec![0u32; size + 1];
+        for (index, unit) in labels() {
+            if let Some(count) = ends.get_mut(base(index, *unit) + 1) {
+                *count += 1;
+            }
+        }
+        let mut total = 0;
+        for end in &mut ends {
+            total += *end;
+            *end = total;
+        }
+        let mut children = vec![0u32; total as usize];
+        let mut next = ends.clone();
+        for (index, unit) in labels() {
+            if let Some(at) = next.get_mut(base(index, *unit)) {
+                if let Some(slot) = children.get_mut(*at as usize) {
+                    *slot = index as u32;
+                }
+                *at += 1;
+            }
+        }
+        // Looked up, since many keys may share the end of one long replacement.
+        let zeros: Vec<usize> =
+            self.replacements.iter().enumerate().filter(|(_, byte)| **byte == 0).map(|(at, _)| at).collect();
+        let len = |value: usize| {
+            let end = zeros.partition_point(|zero| *zero < value);
+            zeros.get(end).map_or(0, |end| end - value)
+        };
+        let mut seen = vec![false; size];
+        let mut level: Vec<usize> = self.units.first().map(|root| offset(*root)).into_iter().collect();
+        for depth in 1.. {
+            let mut below = Vec::new();
+            for node in level {
+                if seen.get_mut(node).is_none_or(|seen| std::mem::replace(seen, true)) {
+                    continue;
+                }
+                let range = ends.get(node).zip(ends.get(node + 1));
+                let range = range.map_or(0..0, |(start, end)| *start as usize..*end as usize);
+                for index in children.get(range).unwrap_or(&[]).iter().map(|index| *index as usize) {
+                    let Some(unit) = self.units.get(index) else { continue };
+                    let child = index ^ offset(*unit);
+                    below.push(child);
+                    if let Some(leaf) = self.units.get(child).filter(|_| unit >> 8 & 1 == 1)
+                        && len((leaf & 0x7FFF_FFFF) as usize) > MAX_TIMES * depth
+                    {
+                        return Some(index);
+                    }
+                }
+            }
+            if below.is_empty() {
+                return None;
+            }
+            level = below;
+        }
+        None
     }
 
     fn make_tables(&mut self) {

@@ -25,8 +25,10 @@ pub enum TokenizeError {
     BadScore { id: u32, score: f64 },
     #[error("{unusable} of {total} merges name unknown tokens, the first is `{first}`")]
     BadMerges { unusable: usize, total: usize, first: String },
-    #[error("{what} counts {found}, at most {limit} are allowed")]
+    #[error("{found} {what}, at most {limit} are allowed")]
     TooMany { what: &'static str, found: usize, limit: usize },
+    #[error("the id of `{text}` is {id}, ids below {limit} are allowed")]
+    IdTooHigh { text: String, id: u64, limit: usize },
     #[error("precompiled character map: {what} at byte {offset}")]
     BadCharsMap { what: &'static str, offset: usize },
     #[error("pattern `{pattern}`: {what} at byte {offset}")]
@@ -47,6 +49,10 @@ pub enum TokenizeError {
     IdOutOfRange { id: u32, index: usize, vocab: usize },
     #[error("tokenizer.json at {path}: {what}")]
     BadJson { path: String, what: String },
+    #[error("`byte_fallback` is on, and there is no piece for byte 0x{byte:02x}")]
+    MissingByte { byte: u8 },
+    #[error("piece {id} `{text}`: {what}")]
+    BadPiece { id: u32, text: String, what: &'static str },
     #[error("SentencePiece model at byte {offset}: {what}")]
     BadSentencePiece { offset: usize, what: &'static str },
     #[error("tiktoken ranks, line {line}: {what}")]
@@ -70,6 +76,16 @@ pub enum Warning {
         "{count} tokens share their text with an earlier one; encoding picks the lowest id (first: `{first}`)"
     )]
     DuplicateTokens { count: usize, first: String },
+    #[error("{count} tokens are given again further on, and the last counts (first: `{first}`)")]
+    RepeatedTokens { count: usize, first: String },
+    #[error(
+        "{count} tokens have the id of another one and are decoded as that (first: `{first}` has {id}, as `{other}`)"
+    )]
+    SharedIds { count: usize, first: String, other: String, id: u32 },
+    #[error("{count} fields of the file are given again further on, and the last counts (first: `{first}`)")]
+    RepeatedFields { count: usize, first: String },
+    #[error("{count} merges are given more than once (first: `{first}`)")]
+    RepeatedMerges { count: usize, first: String },
     #[error("{count} of {total} merges are unusable and were left out (first: `{first}`)")]
     UnusableMerges { count: usize, total: usize, first: String },
     #[error(
@@ -86,6 +102,8 @@ pub enum Warning {
     AddedTokenId { text: String, given: u32, id: u32 },
     #[error("token {id} `{text}` looks like a control token and is treated as one")]
     ControlByText { id: u32, text: String },
+    #[error("`{key}` is {id}, the vocabulary has {vocab} tokens: refused where it is asked for")]
+    SpecialIdRefused { key: &'static str, id: u32, vocab: usize },
     #[error("`{key}` is {id}, the vocabulary has {vocab} tokens: ignored")]
     SpecialIdIgnored { key: &'static str, id: u32, vocab: usize },
 }

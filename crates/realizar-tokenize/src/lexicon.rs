@@ -2,6 +2,8 @@
 
 use std::sync::OnceLock;
 
+use rustc_hash::FxHashMap;
+
 /// Strings with their numbers.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Lexicon {
@@ -12,6 +14,8 @@ pub(crate) struct Lexicon {
     index: OnceLock<Index>,
     /// Numbers of strings that were there when they were added to the index.
     repeats: Vec<u32>,
+    /// Further strings for numbers that have one; in nearly no vocabulary.
+    aliases: FxHashMap<Box<[u8]>, u32>,
 }
 
 /// Open addressing: the hash and the number plus one; 0 is free.
@@ -74,6 +78,7 @@ impl Lexicon {
             ends: Vec::with_capacity(strings),
             index: OnceLock::new(),
             repeats: Vec::new(),
+            aliases: FxHashMap::default(),
         }
     }
 
@@ -98,7 +103,26 @@ impl Lexicon {
     /// The lowest number of a string.
     #[inline]
     pub(crate) fn find(&self, text: &[u8]) -> Option<u32> {
-        self.index().probe(hash(text), |number| self.text(number) == text).ok()
+        let found = self.index().probe(hash(text), |number| self.text(number) == text).ok();
+        found.or_else(|| self.alias(text))
+    }
+
+    /// Adds a string that is looked for under a number which has another one.
+    #[cfg(feature = "hf")]
+    pub(crate) fn add_alias(&mut self, text: &[u8], number: u32) {
+        self.aliases.insert(text.into(), number);
+    }
+
+    /// The number of a string that shares it.
+    #[inline]
+    pub(crate) fn alias(&self, text: &[u8]) -> Option<u32> {
+        if self.aliases.is_empty() { None } else { self.aliases.get(text).copied() }
+    }
+
+    /// All strings that share a number.
+    #[cfg(feature = "hf")]
+    pub(crate) fn aliases(&self) -> impl Iterator<Item = (&[u8], u32)> + Clone {
+        self.aliases.iter().map(|(text, number)| (&**text, *number))
     }
 
     /// The same for one of a few searches: without an index one look at every string is cheaper than making it.

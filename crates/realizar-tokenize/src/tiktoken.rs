@@ -1,6 +1,6 @@
 //! tiktoken's rank files: one token a line, base64, with its rank, which is its id.
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::bpe::merge::{NO_SYMBOL, Pairs};
 use crate::bpe::{BpeScratch, WordCache};
@@ -10,7 +10,7 @@ use crate::pretokenize::Passes;
 use crate::sink::Sink;
 use crate::special::{Fragment, Special, Specials};
 use crate::wanted::Wanted;
-use crate::{Compat, TokenId, TokenizeError, base64, unicode};
+use crate::{Compat, TokenId, TokenizeError, Warning, base64, unicode};
 
 /// The patterns of OpenAI's encodings, by name.
 const PATTERNS: [(&str, &str); 3] = [
@@ -37,6 +37,7 @@ pub(crate) struct Tiktoken {
     first: Box<[TokenId; 256]>,
     pub(crate) bos: Option<TokenId>,
     pub(crate) eos: Option<TokenId>,
+    pub(crate) warnings: Vec<Warning>,
 }
 
 /// Tokens by rank; a hole is empty.
@@ -56,6 +57,14 @@ impl Pairs for InWord<'_> {
 
 const MAX_RANK: usize = 4_194_304;
 
+fn lexicon(tokens: &[Option<Vec<u8>>]) -> Lexicon {
+    let mut texts = Lexicon::with_capacity(tokens.len(), 8 * tokens.len());
+    for token in tokens {
+        texts.push(token.as_deref().unwrap_or_default());
+    }
+    texts
+}
+
 impl Tiktoken {
     /// `pattern`: the name of one of OpenAI's, or a regular expression.
     pub(crate) fn parse(
@@ -64,6 +73,7 @@ impl Tiktoken {
         special: &[(&str, TokenId)],
     ) -> Result<Self, TokenizeError> {
         let mut tokens: Vec<Option<Vec<u8>>> = Vec::new();
+        let mut order = Vec::new();
         for (index, line) in ranks.split(|byte| *byte == b'\n').enumerate() {
             let bad = |what| TokenizeError::BadRanks { line: index + 1, what };
             let line = line.trim_ascii();
@@ -86,13 +96,28 @@ impl Tiktoken {
                 tokens.resize(rank + 1, None);
             }
             match tokens.get_mut(rank) {
-                Some(slot @ None) => *slot = Some(token),
+                Some(slot @ None) => {
+                    *slot = Some(token);
+                    order.push(rank);
+                }
                 _ => return Err(bad("the rank is taken")),
             }
         }
-        let mut texts = Lexicon::with_capacity(tokens.len(), 8 * tokens.len());
-        for token in tokens {
-            texts.push(&token.unwrap_or_default());
+        let mut texts = lexicon(&tokens);
+        let mut warnings = Vec::new();
+        if let Some(first) = texts.repeats().first() {
+            let first = String::from_utf8_lossy(texts.text(*first)).into_owned();
+            warnings.push(Warning::RepeatedTokens { count: texts.repeats().len(), first });
+            // The last line counts, whatever its rank, and the others make no token: so the library's reader does it.
+            let mut seen = FxHashSet::default();
+            for rank in order.into_iter().rev() {
+                if !seen.insert(texts.text(rank as TokenId))
+                    && let Some(token) = tokens.get_mut(rank)
+                {
+                    *token = None;
+                }
+            }
+            texts = lexicon(&tokens);
         }
         let mut specials = Vec::new();
         for (text, id) in special {
@@ -107,7 +132,7 @@ impl Tiktoken {
             let text = text.as_bytes().to_vec();
             specials.push(Special { id: *id, text, control: true, strip: (false, false) });
         }
-        Self::new(texts, specials, pattern)
+        Ok(Self { warnings, ..Self::new(texts, specials, pattern)? })
     }
 
     /// `texts` are the tokens by rank, which is their id; those of special tokens are empty.
@@ -128,6 +153,7 @@ impl Tiktoken {
             specials: Specials::new(specials),
             bos: None,
             eos: None,
+            warnings: Vec::new(),
         })
     }
 

@@ -494,7 +494,8 @@ impl Tokenizer {
             Inner::Gguf(inner) => &inner.warnings,
             #[cfg(feature = "hf")]
             Inner::Hf(inner, _) => &inner.warnings,
-            _ => &[],
+            Inner::SentencePiece(inner, _) => &inner.warnings,
+            Inner::Tiktoken(inner, _) => &inner.warnings,
         }
     }
 

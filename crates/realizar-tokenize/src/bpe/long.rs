@@ -15,33 +15,22 @@ pub(super) fn merge_long(
     emit: &mut impl FnMut(u32, usize, usize),
 ) -> usize {
     let mut chain = Chain::new(symbols, base);
-    let count = chain.slots.len();
-    let mut waiting: BTreeMap<u32, Queue> = BTreeMap::new();
-    let mut start = 0;
-    while let Some((middle, end)) = chain.two_from(start) {
-        if let Some((priority, _)) = chain.pair(pairs, start, middle, end) {
-            waiting.entry(priority).or_default().push_sorted(start, count);
-        }
-        start = middle;
-    }
-    waiting.values_mut().for_each(Queue::seal);
-    while let Some(mut entry) = waiting.first_entry() {
-        let priority = *entry.key();
-        let Some(start) = entry.get_mut().pop() else {
-            entry.remove();
-            continue;
-        };
-        let Some((middle, end)) = chain.two_from(start) else { continue };
-        // The entry may be out of date: look again.
-        match chain.pair(pairs, start, middle, end) {
-            Some((again, merged)) if again == priority => chain.join(start, middle, end, merged),
-            _ => continue,
-        }
-        let before = chain.start_before(start).map(|before| (before, start, end));
-        let after = chain.end_of(end).map(|after| (start, end, after));
-        for (left, right, end) in [before, after].into_iter().flatten() {
-            if let Some((priority, _)) = chain.pair(pairs, left, right, end) {
-                waiting.entry(priority).or_default().push(left, count);
+    let mut waiting = Waiting::new(chain.slots.len());
+    while waiting.is_wanting() {
+        waiting.refill(&chain, pairs);
+        while let Some((priority, start)) = waiting.pop() {
+            let Some((middle, end)) = chain.two_from(start) else { continue };
+            // The entry may be out of date: look again.
+            match chain.pair(pairs, start, middle, end) {
+                Some((again, merged)) if again == priority => chain.join(start, middle, end, merged),
+                _ => continue,
+            }
+            let before = chain.start_before(start).map(|before| (before, start, end));
+            let after = chain.end_of(end).map(|after| (start, end, after));
+            for (left, right, end) in [before, after].into_iter().flatten() {
+                if let Some((priority, _)) = chain.pair(pairs, left, right, end) {
+                    waiting.push(priority, left);
+                }
             }
         }
     }
@@ -55,6 +44,83 @@ pub(super) fn merge_long(
     }
     at
 }
+
+/// Positions that wait, those of the lowest priorities only where there are too many: the others are looked for again when
+/// these are done.
+#[derive(Debug)]
+struct Waiting {
+    queues: BTreeMap<u32, Queue>,
+    /// Of all symbols there were.
+    count: usize,
+    /// Numbers of four bytes that wait, and how many may.
+    held: usize,
+    budget: usize,
+    /// From this priority on nothing waits; `None` where all do.
+    limit: Option<u32>,
+    started: bool,
+}
+
+impl Waiting {
+    fn new(count: usize) -> Self {
+        let budget = (count / 2).max(MIN_BUDGET);
+        Self { queues: BTreeMap::new(), count, held: 0, budget, limit: None, started: false }
+    }
+
+    /// Whether there are pairs that have not been looked for yet.
+    fn is_wanting(&self) -> bool {
+        !self.started || self.limit.is_some()
+    }
+
+    /// Puts in all pairs that there are, when none waits.
+    fn refill(&mut self, chain: &Chain, pairs: &impl Pairs) {
+        (self.started, self.limit) = (true, None);
+        let mut start = 0;
+        while let Some((middle, end)) = chain.two_from(start) {
+            if let Some((priority, _)) = chain.pair(pairs, start, middle, end) {
+                self.put(priority, |queue, count| queue.push_sorted(start, count));
+            }
+            start = middle;
+        }
+        self.queues.values_mut().for_each(Queue::seal);
+    }
+
+    fn push(&mut self, priority: u32, at: usize) {
+        self.put(priority, |queue, count| queue.push(at, count));
+    }
+
+    #[inline]
+    fn put(&mut self, priority: u32, push: impl FnOnce(&mut Queue, usize)) {
+        if self.limit.is_some_and(|limit| priority >= limit) {
+            return;
+        }
+        let queue = self.queues.entry(priority).or_default();
+        self.held -= queue.weight();
+        push(queue, self.count);
+        self.held += queue.weight();
+        while self.held > self.budget && self.queues.len() > 1 {
+            let Some((last, queue)) = self.queues.pop_last() else { break };
+            self.held -= queue.weight();
+            self.limit = Some(last);
+        }
+    }
+
+    /// The first position of the lowest priority.
+    fn pop(&mut self) -> Option<(u32, usize)> {
+        while let Some(mut entry) = self.queues.first_entry() {
+            let (priority, weight) = (*entry.key(), entry.get().weight());
+            if let Some(start) = entry.get_mut().pop() {
+                self.held = self.held - weight + entry.get().weight();
+                return Some((priority, start));
+            }
+            self.held -= weight;
+            entry.remove();
+        }
+        None
+    }
+}
+
+/// So few may wait in any case.
+const MIN_BUDGET: usize = 1 << 10;
 
 /// Positions of one priority, taken in ascending order.
 #[derive(Debug)]
@@ -74,6 +140,15 @@ impl Default for Queue {
 }
 
 impl Queue {
+    /// Numbers of four bytes that it takes.
+    #[inline]
+    fn weight(&self) -> usize {
+        match self {
+            Self::Few { sorted, late } => sorted.len() + late.len(),
+            Self::Many(set) => set.levels.first().map_or(0, Vec::len) * 2,
+        }
+    }
+
     /// Positions in ascending order, before anything is taken; of `count` that there are.
     fn push_sorted(&mut self, at: usize, count: usize) {
         match self {
@@ -337,4 +412,47 @@ fn by_place<P: Pairs>(
 ) -> Option<(u32, u32)> {
     let (from, to) = if P::BY_PLACE { (chain.places.of(start), chain.places.of(end)) } else { (0, 0) };
     pairs.pair(chain.id(start), chain.id(middle), from, to)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What waits is limited where each position has a priority of its own, and nothing is lost.
+    #[test]
+    fn positions_beyond_the_budget_wait_outside() {
+        struct Apart;
+
+        impl Pairs for Apart {
+            const BY_PLACE: bool = true;
+
+            /// Any two symbols merge, those whose end has the lowest bits turned round first.
+            fn pair(&self, left: u32, right: u32, _start: usize, end: usize) -> Option<(u32, u32)> {
+                (left == 0 && right == 0).then_some(((end as u32).reverse_bits() >> 8, 1))
+            }
+        }
+
+        const COUNT: usize = 40_000;
+        let mut waiting = Waiting::new(COUNT);
+        let chain = Chain::new(std::iter::repeat_n((0, 1), COUNT), 0);
+        waiting.refill(&chain, &Apart);
+        assert!(waiting.is_wanting());
+        assert!(waiting.held <= COUNT / 2, "{}", waiting.held);
+        let mut last = 0;
+        for _ in 0..waiting.held {
+            let (priority, _) = waiting.pop().unwrap();
+            assert!(priority >= last && waiting.limit.is_some_and(|limit| priority < limit));
+            last = priority;
+        }
+        assert!(waiting.pop().is_none() && waiting.held == 0);
+        let mut ends = Vec::new();
+        merge_long(&Apart, std::iter::repeat_n((0, 1), COUNT), 0, &mut |_, start, end| {
+            ends.push((start, end));
+        });
+        // No two symbols are left that would merge.
+        assert!(ends.windows(2).all(|two| two[0].1 - two[0].0 > 1 || two[1].1 - two[1].0 > 1));
+        assert!(ends.iter().all(|(start, end)| end - start <= 2));
+        // The ends of even places come first, as they have a low bit less.
+        assert!(ends.iter().filter(|(start, end)| end - start == 2 && end % 2 == 0).count() > COUNT / 3);
+    }
 }

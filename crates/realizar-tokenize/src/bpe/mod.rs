@@ -129,6 +129,8 @@ pub(crate) struct Bpe {
     first: Box<[u32; 256]>,
     pub(crate) ignore_merges: bool,
     pub(crate) whole_newlines: bool,
+    /// Of merges that are given twice the last counts, as in Hugging Face's library; else the first, as in llama.cpp.
+    pub(crate) last_merge_counts: bool,
     affixes: Affixes,
     fallback: Fallback,
 }
@@ -153,6 +155,13 @@ pub(crate) struct BpeScratch {
     pub(crate) lattice: Lattice,
     /// A word in GPT-2's alphabet.
     spelt: Vec<u8>,
+}
+
+/// What adding a merge came to.
+#[derive(Clone, Copy)]
+struct Added {
+    makes_token: bool,
+    is_new: bool,
 }
 
 /// Merges whose sides are looked up together.
@@ -188,6 +197,7 @@ impl Bpe {
             first: Box::new([NO_SYMBOL; 256]),
             ignore_merges: false,
             whole_newlines: false,
+            last_merge_counts: false,
             affixes: Affixes::default(),
             fallback,
         };
@@ -256,7 +266,7 @@ impl Bpe {
         self.affixes = affixes;
     }
 
-    /// Adds the merges in order of their rank. The first of equals counts.
+    /// Adds the merges in order of their rank.
     pub(crate) fn add_merges<'m>(
         &mut self,
         mut merges: impl ExactSizeIterator<Item = Merge<'m>>,
@@ -268,6 +278,7 @@ impl Bpe {
         }
         self.merges = Merges::with_capacity(total);
         let (mut unusable, mut example, mut rank, mut expected) = (0, None, 0, 0);
+        let (mut repeated, mut first_repeated) = (0, None);
         let mut chunk = Vec::with_capacity(CHUNK);
         loop {
             chunk.clear();
@@ -284,11 +295,14 @@ impl Bpe {
                 *found = hashes.map(|hash| self.texts.find_by_hash(hash));
             }
             for (sides, source, _, found) in chunk.drain(..) {
-                if sides.and_then(|sides| self.add_merge(sides, source, found, rank, &mut expected))
-                    != Some(true)
-                {
+                let added = sides.and_then(|sides| self.add_merge(sides, source, found, rank, &mut expected));
+                if !added.is_some_and(|added| added.makes_token) {
                     unusable += 1;
                     example.get_or_insert(source);
+                }
+                if added.is_some_and(|added| !added.is_new) {
+                    repeated += 1;
+                    first_repeated.get_or_insert(source);
                 }
                 rank += 1;
             }
@@ -300,12 +314,15 @@ impl Bpe {
             }
             warnings.push(Warning::UnusableMerges { count: unusable, total, first });
         }
+        if let Some(first) = first_repeated {
+            let first = String::from_utf8_lossy(first).into_owned();
+            warnings.push(Warning::RepeatedMerges { count: repeated, first });
+        }
         self.find_bytes();
         Ok(())
     }
 
-    /// Adds one merge, of whose sides the tokens have been looked for. Whether it makes a token; nothing where a side is
-    /// outside the alphabet.
+    /// Adds one merge, of whose sides the tokens have been looked for; nothing where a side is outside the alphabet.
     fn add_merge(
         &mut self,
         (left, right): (&[u8], &[u8]),
@@ -313,7 +330,7 @@ impl Bpe {
         found: [Option<TokenId>; 2],
         rank: u32,
         expected: &mut u32,
-    ) -> Option<bool> {
+    ) -> Option<Added> {
         let (left_id, right_id) = (self.side(left, found[0])?, self.side(right, found[1])?);
         let right = match self.affixes.prefix.as_slice() {
             [] => right,
@@ -330,15 +347,15 @@ impl Bpe {
             self.piece(&whole).unwrap_or_else(|| self.tokens + self.parts.intern(&whole))
         });
         *expected = merged.wrapping_add(1);
-        self.merges.insert(left_id, right_id, (rank, merged));
+        let is_new = self.merges.insert(left_id, right_id, (rank, merged), self.last_merge_counts);
         // Parts that are no tokens are fine where longer tokens are made of them, but rarely are.
-        Some(merged < self.tokens)
+        Some(Added { makes_token: merged < self.tokens, is_new })
     }
 
     /// The piece of one side of a merge, made if need be.
     #[inline]
     fn side(&mut self, text: &[u8], found: Option<TokenId>) -> Option<u32> {
-        match found.and_then(|id| self.shown(id)) {
+        match found.or_else(|| self.texts.alias(text)).and_then(|id| self.shown(id)) {
             Some(id) => Some(id),
             None if self.unit == Unit::Byte && !bytelevel::is_spelt(text) => None,
             None => Some(self.tokens + self.parts.intern(text)),

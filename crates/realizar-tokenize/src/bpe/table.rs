@@ -48,20 +48,30 @@ impl Merges {
         }
     }
 
-    /// Adds a pair, unless it is there.
-    pub(super) fn insert(&mut self, left: u32, right: u32, (rank, merged): (u32, u32)) {
+    /// Adds a pair; where it is there, it stays or is `replaced`. Whether it was new.
+    pub(super) fn insert(
+        &mut self,
+        left: u32,
+        right: u32,
+        (rank, merged): (u32, u32),
+        replaced: bool,
+    ) -> bool {
         let mut at = self.start(left, right);
         let mask = self.slots.len().wrapping_sub(1);
         while let Some(slot) = self.slots.get_mut(at) {
             if slot.merged == 0 {
                 *slot = Slot { left, right, rank, merged: merged + 1 };
-                return;
+                return true;
             }
             if slot.left == left && slot.right == right {
-                return;
+                if replaced {
+                    *slot = Slot { left, right, rank, merged: merged + 1 };
+                }
+                return false;
             }
             at = (at + 1) & mask;
         }
+        true
     }
 }
 
@@ -70,12 +80,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_of_equal_pairs_counts() {
+    fn the_first_or_the_last_of_equal_pairs_counts() {
         assert_eq!(Merges::default().get(1, 2), None);
         let mut merges = Merges::with_capacity(1000);
         for at in 0..1000 {
-            merges.insert(at, at * at, (at, at + 7));
-            merges.insert(at, at * at, (0, 0));
+            assert!(merges.insert(at, at * at, (0, at + 8), true));
+            assert!(!merges.insert(at, at * at, (at, at + 7), true));
+            assert!(!merges.insert(at, at * at, (0, 0), false));
         }
         for at in 0..1000 {
             assert_eq!(merges.get(at, at * at), Some((at, at + 7)));

@@ -359,6 +359,7 @@ fn bpe(
     }
     bpe.ignore_merges = has(Flag::IgnoreMerges);
     bpe.whole_newlines = has(Flag::WholeNewlines);
+    bpe.last_merge_counts = compat == Compat::Original;
     let merges = vocab.merges.iter().map(|merge| {
         // A part may begin with a space, so the cut is looked for behind the first byte.
         let cut = merge.iter().skip(1).position(|byte| *byte == b' ').map(|at| at + 1);

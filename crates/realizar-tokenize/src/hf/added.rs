@@ -4,8 +4,9 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::aligned::Aligned;
 use super::json::At;
-use super::model::{MAX_IDS, Model};
+use super::model::Model;
 use super::normalize::Normalizer;
+use super::vocab::check_id;
 use crate::pattern::class::Class;
 use crate::pattern::word;
 use crate::trie::Trie;
@@ -61,40 +62,50 @@ impl AddedTokens {
         let (mut by_id, mut by_text) = (FxHashMap::default(), FxHashMap::default());
         let mut special = FxHashSet::default();
         let (mut end, mut next) = (0, model.entries as TokenId);
-        let mut texts = FxHashSet::default();
-        for at in &list {
-            texts.insert(at.need("content")?.text()?);
+        // Of equal texts the last says how it is found; but a control token stays one.
+        let mut last: FxHashMap<&str, (usize, bool)> = FxHashMap::default();
+        let (mut repeated, mut shared) = (Vec::new(), Vec::new());
+        for (index, at) in list.iter().enumerate() {
+            at.distinct()?;
+            let (text, special) = (at.need("content")?.text()?, at.flag("special", false)?);
+            if let Some((_, before)) = last.insert(text, (index, special)) {
+                last.insert(text, (index, special || before));
+                repeated.push(text);
+            }
         }
-        let known = model.ids_of(&texts);
+        let known = model.ids_of(&last.keys().copied().collect());
         for (index, at) in list.iter().enumerate() {
             let text = at.need("content")?.text()?;
             if text.is_empty() {
                 return Err(at.error("an added token is empty"));
             }
-            let id = at.need("id")?.id()?;
-            if id as usize >= MAX_IDS {
-                return Err(TokenizeError::TooMany { what: "ids", found: id as usize, limit: MAX_IDS });
-            }
-            let given = id;
+            let given = check_id(text, at.need("id")?.number()?)?;
             let id = match known.get(text).or_else(|| by_text.get(text)) {
                 Some(id) => *id,
                 None => {
                     next += 1;
+                    if !model.texts.text(next - 1).is_empty() {
+                        shared.push((text, next - 1));
+                    }
                     next - 1
                 }
             };
             if id != given {
                 warnings.push(Warning::AddedTokenId { text: text.to_owned(), given, id });
             }
-            let special_flag = at.flag("special", false)?;
+            by_text.insert(text.to_owned(), id);
+            let Some((_, special_flag)) = last.get(text).filter(|last| last.0 == index).copied() else {
+                continue;
+            };
             let mut shown = Aligned::new(text, 0, false);
-            if at.flag("normalized", !special_flag)? {
+            let place = tokens.len();
+            if at.flag("normalized", !at.flag("special", false)?)? {
                 if let Some(normalizer) = normalizer {
                     normalizer.apply(&mut shown)?;
                 }
-                normalized.push((shown.text.to_string(), index as u32));
+                normalized.push((shown.text.to_string(), place as u32));
             } else {
-                raw.push((text, index as u32));
+                raw.push((text, place as u32));
             }
             // The reference shows the normalised text.
             if special_flag {
@@ -107,10 +118,21 @@ impl AddedTokens {
                 strip: (at.flag("lstrip", false)?, at.flag("rstrip", false)?),
                 special: special_flag,
             };
-            by_id.insert(id, index);
-            by_text.insert(text.to_owned(), id);
+            by_id.insert(id, place);
             end = end.max(id + 1);
             tokens.push(token);
+        }
+        if let Some(first) = repeated.first() {
+            let (count, first) = (repeated.len(), (*first).to_owned());
+            warnings.push(Warning::RepeatedTokens { count, first });
+        }
+        if let Some((first, id)) = shared.first() {
+            warnings.push(Warning::SharedIds {
+                count: shared.len(),
+                first: (*first).to_owned(),
+                other: String::from_utf8_lossy(model.texts.text(*id)).into_owned(),
+                id: *id,
+            });
         }
         Ok(Self {
             tokens,

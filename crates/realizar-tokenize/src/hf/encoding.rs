@@ -146,6 +146,7 @@ enum Strategy {
 
 impl Truncation {
     pub(super) fn read(at: &At<'_>) -> Result<Self, TokenizeError> {
+        at.distinct()?;
         let strategy = match at.text_of("strategy", "LongestFirst")? {
             "LongestFirst" => Strategy::LongestFirst,
             "OnlyFirst" => Strategy::OnlyFirst,
@@ -214,18 +215,19 @@ pub(super) struct Padding {
     fixed: Option<usize>,
     multiple: usize,
     left: bool,
-    id: TokenId,
+    pub(super) id: TokenId,
     type_id: u32,
 }
 
 impl Padding {
     pub(super) fn read(at: &At<'_>) -> Result<Self, TokenizeError> {
+        at.distinct()?;
         let strategy = at.need("strategy")?;
         let fixed = strategy.get("Fixed").map(|at| at.number()).transpose()?.map(|fixed| fixed as usize);
         let multiple = at.get("pad_to_multiple_of").map_or(Ok(1), |at| at.number())?.max(1) as usize;
         let found = multiple.max(fixed.unwrap_or(0));
         if found > MAX_PADDED {
-            return Err(TokenizeError::TooMany { what: "padding", found, limit: MAX_PADDED });
+            return Err(TokenizeError::TooMany { what: "tokens of padding", found, limit: MAX_PADDED });
         }
         Ok(Self {
             fixed,

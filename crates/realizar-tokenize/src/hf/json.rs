@@ -32,6 +32,15 @@ impl<'a> At<'a> {
         (!matches!(value, Json::Null)).then(|| self.below(key, value))
     }
 
+    /// Refuses fields that are given twice, where the reference does.
+    pub(super) fn distinct(&self) -> Result<(), TokenizeError> {
+        let Json::Object(fields) = self.value else { return Ok(()) };
+        match super::tree::repeated(fields).next() {
+            Some(name) => Err(self.error(&format!("`{name}` is given twice"))),
+            None => Ok(()),
+        }
+    }
+
     pub(super) fn need(&self, key: &str) -> Result<Self, TokenizeError> {
         self.get(key).ok_or_else(|| self.error(&format!("`{key}` is missing")))
     }
@@ -87,6 +96,15 @@ impl<'a> At<'a> {
         }
     }
 
+    /// Refuses one field if it is given twice.
+    pub(super) fn once(&self, key: &str) -> Result<(), TokenizeError> {
+        let Json::Object(fields) = self.value else { return Ok(()) };
+        match fields.iter().filter(|(name, _)| name == key).count() {
+            0 | 1 => Ok(()),
+            _ => Err(self.error(&format!("`{key}` is given twice"))),
+        }
+    }
+
     pub(super) fn text_of(&self, key: &str, default: &'a str) -> Result<&'a str, TokenizeError> {
         self.get(key).map_or(Ok(default), |text| text.text())
     }
@@ -103,6 +121,7 @@ impl<'a> At<'a> {
 
     /// The component's `type`.
     pub(super) fn kind(&self) -> Result<&'a str, TokenizeError> {
+        self.once("type")?;
         self.need("type")?.text()
     }
 
@@ -119,7 +138,7 @@ mod tests {
 
     #[test]
     fn errors_name_the_path() {
-        let value = parse(br#"{"a": {"b": [1, "x"], "c": "ab", "t": {"type": "Nope"}}}"#).unwrap();
+        let (value, _) = parse(br#"{"a": {"b": [1, "x"], "c": "ab", "t": {"type": "Nope"}}}"#).unwrap();
         let a = At::root(&value).need("a").unwrap();
         let list = a.need("b").unwrap().list().unwrap();
         let errors = [

@@ -14,6 +14,7 @@ mod pretokenize;
 pub(crate) mod tekken;
 mod tree;
 mod typed;
+mod vocab;
 
 use std::borrow::Cow;
 
@@ -36,6 +37,9 @@ use post::Post;
 use pretokenize::PreTokenizer;
 use typed::{Typed, barred};
 
+/// Where the file names the token that fills up.
+const PAD_ID: &str = "padding.pad_id";
+
 /// The whole file.
 #[derive(Debug)]
 pub(crate) struct HfTokenizer {
@@ -54,9 +58,12 @@ pub(crate) struct HfTokenizer {
 
 impl HfTokenizer {
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, TokenizeError> {
-        let value = tree::parse(bytes)?;
+        let (value, repeated) = tree::parse(bytes)?;
         let root = At::root(&value);
         let mut warnings = Vec::new();
+        if let Some(first) = repeated.first() {
+            warnings.push(Warning::RepeatedFields { count: repeated.len(), first: first.clone() });
+        }
         let normalizer = root.get("normalizer").map(|at| Normalizer::read(&at, 0)).transpose()?;
         let mut pre_tokenizer = root.get("pre_tokenizer").map(|at| PreTokenizer::read(&at, 0)).transpose()?;
         let spell = pre_tokenizer.as_mut().and_then(PreTokenizer::last_spelling);
@@ -78,6 +85,9 @@ impl HfTokenizer {
             if there {
                 warnings.push(Warning::NotApplied { what });
             }
+        }
+        if let Some(id) = padding.map(|padding| padding.id).filter(|id| *id as usize >= vocab) {
+            warnings.push(Warning::SpecialIdRefused { key: PAD_ID, id, vocab });
         }
         let barred = barred(&model, added.specials());
         Ok(Self {
@@ -229,6 +239,10 @@ impl HfTokenizer {
         }
         let mut encoding = post::concat(parts);
         if let Some(padding) = self.padding.filter(|_| to_length) {
+            let (id, vocab) = (padding.id, self.vocab_len());
+            if id as usize >= vocab {
+                return Err(TokenizeError::SpecialIdOutOfRange { key: PAD_ID, id, vocab });
+            }
             padding.apply(&mut encoding);
         }
         Ok(encoding)

@@ -7,7 +7,8 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::aligned::Aligned;
 use super::json::At;
-use super::tree::{Json, Row};
+use super::tree::Row;
+use super::vocab;
 use crate::bpe::{Affixes, Bpe, BpeScratch, Fallback, MAX_MERGES, Unit, Unknown};
 use crate::gguf::hex_byte_tokens;
 use crate::lexicon::Lexicon;
@@ -39,44 +40,15 @@ enum Kind {
     Unigram(Box<Unigram>),
 }
 
-/// A vocabulary given as text to id.
-fn read_vocab(at: &At<'_>) -> Result<(Arc<Lexicon>, usize), TokenizeError> {
-    let object = at.fields()?;
-    if object.len() > MAX_IDS {
-        return Err(TokenizeError::TooMany { what: "tokens", found: object.len(), limit: MAX_IDS });
-    }
-    let mut by_id: Vec<&str> = Vec::with_capacity(object.len());
-    for (text, id) in object {
-        let Json::Whole(id) = id else {
-            return Err(at.error(&format!("the id of `{text}` is not a whole number")));
-        };
-        let id = usize::try_from(*id).unwrap_or(usize::MAX);
-        if id >= MAX_IDS {
-            return Err(TokenizeError::TooMany { what: "ids", found: id, limit: MAX_IDS });
-        }
-        if text.len() > MAX_TOKEN_BYTES {
-            return Err(TokenizeError::TooMany {
-                what: "bytes of a token",
-                found: text.len(),
-                limit: MAX_TOKEN_BYTES,
-            });
-        }
-        if id >= by_id.len() {
-            by_id.resize(id + 1, "");
-        }
-        if let Some(slot) = by_id.get_mut(id) {
-            *slot = text;
-        }
-    }
-    let mut texts = Lexicon::with_capacity(by_id.len(), 8 * by_id.len());
-    for text in by_id {
-        texts.push(text.as_bytes());
-    }
-    Ok((Arc::new(texts), object.len()))
-}
-
 fn byte_tokens(texts: &Lexicon, wanted: bool) -> Box<[Option<TokenId>; 256]> {
-    if wanted { hex_byte_tokens(texts) } else { Box::new([None; 256]) }
+    if !wanted {
+        return Box::new([None; 256]);
+    }
+    let mut tokens = hex_byte_tokens(texts);
+    for (byte, slot) in tokens.iter_mut().enumerate() {
+        *slot = slot.or_else(|| texts.alias(format!("<0x{byte:02X}>").as_bytes()));
+    }
+    tokens
 }
 
 impl Model {
@@ -95,13 +67,14 @@ impl Model {
         } else {
             "WordLevel"
         };
+        at.once("type")?;
         match at.text_of("type", default)? {
             "BPE" => bpe(at, byte_level, warnings),
             "WordPiece" => {
-                let (texts, entries) = read_vocab(&at.need("vocab")?)?;
+                let (texts, entries) = vocab::read(&at.need("vocab")?, warnings)?;
                 let prefix = at.text_of("continuing_subword_prefix", "##")?.as_bytes();
                 let unknown = unknown_of(at, &texts, "[UNK]")?;
-                let keys = || (0..texts.len() as u32).map(|id| (texts.text(id), id));
+                let keys = || (0..texts.len() as u32).map(|id| (texts.text(id), id)).chain(texts.aliases());
                 let rest = Trie::new(keys().filter_map(|(text, id)| Some((text.strip_prefix(prefix)?, id))));
                 let max_chars =
                     at.get("max_input_chars_per_word").map_or(Ok(100), |at| at.number())? as usize;
@@ -114,11 +87,11 @@ impl Model {
                 })
             }
             "WordLevel" => {
-                let (texts, entries) = read_vocab(&at.need("vocab")?)?;
+                let (texts, entries) = vocab::read(&at.need("vocab")?, warnings)?;
                 let unknown = unknown_of(at, &texts, "<unk>")?;
                 Ok(Self { kind: Kind::WordLevel { unknown }, texts, entries })
             }
-            "Unigram" => unigram(at),
+            "Unigram" => unigram(at, warnings),
             _ => Err(at.unknown("model")),
         }
     }
@@ -198,6 +171,10 @@ impl Model {
     /// of the token's text alone.
     pub(super) fn reaches(&self, id: TokenId) -> bool {
         let Kind::Bpe(bpe) = &self.kind else { return (id as usize) < self.texts.len() };
+        // A token that shares its id may be reached by the other's text.
+        if self.texts.aliases().next().is_some() {
+            return true;
+        }
         let text = self.texts.text(id);
         match std::str::from_utf8(text) {
             Ok(letters) if letters.is_ascii() && !bpe.has_affixes() => {
@@ -257,7 +234,7 @@ fn unknown_of(at: &At<'_>, texts: &Lexicon, default: &str) -> Result<Option<Toke
 }
 
 fn bpe(at: &At<'_>, byte_level: bool, warnings: &mut Vec<Warning>) -> Result<Model, TokenizeError> {
-    let (texts, entries) = read_vocab(&at.need("vocab")?)?;
+    let (texts, entries) = vocab::read(&at.need("vocab")?, warnings)?;
     if at.get("dropout").map_or(Ok(0.0), |at| at.float())? > 0.0 {
         warnings.push(Warning::NotApplied { what: "dropout" });
     }
@@ -290,6 +267,7 @@ fn bpe(at: &At<'_>, byte_level: bool, warnings: &mut Vec<Warning>) -> Result<Mod
     let unit = if raw { Unit::Byte } else { Unit::Char };
     let mut bpe = Bpe::new(Arc::clone(&texts), Vec::new(), unit, Fallback { bytes, unknown });
     bpe.ignore_merges = at.flag("ignore_merges", false)?;
+    bpe.last_merge_counts = true;
     let merges = at.need("merges")?;
     let list = merges.rows()?;
     if list.len() > MAX_MERGES {
@@ -313,7 +291,7 @@ fn bpe(at: &At<'_>, byte_level: bool, warnings: &mut Vec<Warning>) -> Result<Mod
     Ok(Model { kind: Kind::Bpe(Box::new(bpe)), texts, entries })
 }
 
-fn unigram(at: &At<'_>) -> Result<Model, TokenizeError> {
+fn unigram(at: &At<'_>, warnings: &mut Vec<Warning>) -> Result<Model, TokenizeError> {
     let vocab = at.need("vocab")?;
     let list = vocab.rows()?;
     if list.len() > MAX_IDS {
@@ -348,6 +326,12 @@ fn unigram(at: &At<'_>) -> Result<Model, TokenizeError> {
     let bytes = byte_tokens(&texts, at.flag("byte_fallback", false)?);
     // Of equal texts the last counts, as in the reference.
     let last: FxHashMap<&[u8], u32> = (0..texts.len() as u32).map(|id| (texts.text(id), id)).collect();
+    let count = texts.len() - last.len();
+    let mut ids = (0..texts.len() as u32).filter(|_| count > 0);
+    if let Some(first) = ids.find(|id| last.get(texts.text(*id)) != Some(id)) {
+        let first = String::from_utf8_lossy(texts.text(first)).into_owned();
+        warnings.push(Warning::RepeatedTokens { count, first });
+    }
     let model = Unigram::new(
         last.iter().map(|(text, id)| (*text, *id)),
         scores,

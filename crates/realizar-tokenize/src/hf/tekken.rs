@@ -1,5 +1,7 @@
 //! Mistral's `tekken.json`: tiktoken's ranks, a pattern, and a number of special tokens whose ids come before all ranks.
 
+use rustc_hash::FxHashSet;
+
 use super::json::At;
 use super::model::{MAX_IDS, MAX_TOKEN_BYTES};
 use super::tree::{self, Row};
@@ -35,14 +37,14 @@ const UNLISTED: [&str; 20] = [
 ];
 
 pub(crate) fn read(bytes: &[u8]) -> Result<Tiktoken, TokenizeError> {
-    let value = tree::parse(bytes)?;
+    let (value, _) = tree::parse(bytes)?;
     let root = At::root(&value);
     let config = root.need("config")?;
     let count = |key: &str| -> Result<usize, TokenizeError> {
         let at = config.need(key)?;
         let found = usize::try_from(at.number()?).unwrap_or(usize::MAX);
         if found > MAX_IDS {
-            return Err(TokenizeError::TooMany { what: "ids", found, limit: MAX_IDS });
+            return Err(TokenizeError::TooMany { what: "tokens", found, limit: MAX_IDS });
         }
         Ok(found)
     };
@@ -85,7 +87,9 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Tiktoken, TokenizeError> {
                 limit: MAX_TOKEN_BYTES,
             });
         }
-        texts.push(&token);
+        if !texts.push(&token) {
+            return Err(bad("the token is there already"));
+        }
     }
     let find = |text: &str| {
         specials.iter().find(|special| special.text == text.as_bytes()).map(|special| special.id)
@@ -107,6 +111,10 @@ fn special_texts(root: &At<'_>) -> Result<Vec<String>, TokenizeError> {
             return Err(at.error("a special token is empty"));
         }
         texts.push(text.to_owned());
+    }
+    let mut known = FxHashSet::default();
+    if let Some(text) = texts.iter().find(|text| !known.insert(text.as_str())) {
+        return Err(root.error(&format!("the special token `{text}` is given twice")));
     }
     Ok(texts)
 }
@@ -174,13 +182,19 @@ mod tests {
             ("too few special tokens", sizes("280", "3"), "default_num_special_tokens"),
             ("no ranks", sizes("23", "23"), "no tokens"),
             ("less than no ranks", sizes("20", "23"), "no tokens"),
-            ("too many", sizes("4194305", "23"), "ids counts"),
-            ("too many special tokens", sizes("100000", "65537"), "special tokens counts"),
-            ("too large a number", sizes("18446744073709551615", "23"), "ids counts"),
+            ("too many", sizes("4194305", "23"), "4194305 tokens, at most 4194304"),
+            ("too many special tokens", sizes("100000", "65537"), "65537 special tokens, at most 65536"),
+            ("too large a number", sizes("18446744073709551615", "23"), "18446744073709551615 tokens"),
             ("no numbers", sizes("\"x\"", "23"), "whole number"),
             ("a rank elsewhere", vocab(r#""rank": 3,"#, r#""rank": 4,"#), "entry 3: the rank"),
             ("bad base64", vocab("AQ==", "A==="), "entry 1: bad base64"),
             ("empty token", vocab("AQ==", ""), "entry 1: bad base64"),
+            ("a token twice", vocab("AQ==", "AA=="), "entry 1: the token is there already"),
+            (
+                "a special token twice",
+                with(r#"[{"rank": 0, "token_str": "x"}, {"rank": 1, "token_str": "x"}]"#),
+                "the special token `x` is given twice",
+            ),
             ("no rank", vocab(r#""rank": 3,"#, ""), "entry 3: expected"),
             (
                 "a list for a token",

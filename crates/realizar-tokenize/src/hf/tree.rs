@@ -2,7 +2,7 @@
 //! and the long lists of a model without an allocation for each row.
 
 use std::borrow::Cow;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
@@ -38,22 +38,40 @@ pub(super) enum Row<'a> {
     Other,
 }
 
-/// Parses a file, which may be neither too large nor too deep.
-pub(super) fn parse(bytes: &[u8]) -> Result<Json<'_>, TokenizeError> {
+/// What is noticed on the way.
+#[derive(Default)]
+struct Notes {
+    too_deep: Cell<bool>,
+    repeated: RefCell<Vec<String>>,
+}
+
+/// Fields that are given again further on, in the order of their names.
+pub(super) fn repeated<'f>(fields: &'f [(Cow<'_, str>, Json<'_>)]) -> impl Iterator<Item = &'f str> {
+    let mut names: Vec<&str> = fields.iter().map(|(name, _)| &**name).collect();
+    names.sort_unstable();
+    let mut before = None;
+    names.into_iter().filter(move |name| before.replace(*name) == Some(*name))
+}
+
+/// Parses a file, which may be neither too large nor too deep. With the value come names of fields that are given twice,
+/// those of a vocabulary left out.
+pub(super) fn parse(bytes: &[u8]) -> Result<(Json<'_>, Vec<String>), TokenizeError> {
     let too_many = |what, found, limit| Err(TokenizeError::TooMany { what, found, limit });
     if bytes.len() > MAX_FILE {
         return too_many("bytes of tokenizer.json", bytes.len(), MAX_FILE);
     }
-    let too_deep = Cell::new(false);
+    let notes = Notes::default();
     let text = std::str::from_utf8(bytes).map_err(|error| TokenizeError::BadJson {
         path: "$".to_owned(),
         what: format!("no UTF-8 at byte {}", error.valid_up_to()),
     })?;
     let mut reader = serde_json::Deserializer::from_str(text);
-    let value = Place { depth: 0, rows: false, too_deep: &too_deep }.deserialize(&mut reader);
+    let value = Place { depth: 0, rows: false, notes: &notes }.deserialize(&mut reader);
     match value.and_then(|value| reader.end().map(|()| value)) {
-        Ok(value) => Ok(value),
-        Err(_) if too_deep.get() => too_many("nested levels of tokenizer.json", MAX_DEPTH + 1, MAX_DEPTH),
+        Ok(value) => Ok((value, notes.repeated.into_inner())),
+        Err(_) if notes.too_deep.get() => {
+            too_many("nested levels of tokenizer.json", MAX_DEPTH + 1, MAX_DEPTH)
+        }
         Err(error) => Err(TokenizeError::BadJson { path: "$".to_owned(), what: error.to_string() }),
     }
 }
@@ -63,13 +81,13 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Json<'_>, TokenizeError> {
 struct Place<'c> {
     depth: usize,
     rows: bool,
-    too_deep: &'c Cell<bool>,
+    notes: &'c Notes,
 }
 
 impl Place<'_> {
     fn below<E: Error>(self, rows: bool) -> Result<Self, E> {
         if self.depth >= MAX_DEPTH {
-            self.too_deep.set(true);
+            self.notes.too_deep.set(true);
             return Err(E::custom("nested too deep"));
         }
         Ok(Self { depth: self.depth + 1, rows, ..self })
@@ -140,6 +158,9 @@ impl<'de> Visitor<'de> for Place<'_> {
         while let Some(key) = fields.next_key_seed(Text)? {
             let place = self.below(ROW_FIELDS.contains(&&*key))?;
             object.push((key, fields.next_value_seed(place)?));
+        }
+        if !self.rows {
+            self.notes.repeated.borrow_mut().extend(repeated(&object).map(str::to_owned));
         }
         Ok(Json::Object(object))
     }
@@ -276,11 +297,11 @@ mod tests {
             (r#"["a"]"#, Json::List(vec![text("a")])),
             (r#"{"\u0061": 1}"#, Json::Object(vec![("a".into(), Json::Whole(1))])),
         ] {
-            assert_eq!(parse(json.as_bytes()).unwrap(), expected, "{json}");
+            assert_eq!(parse(json.as_bytes()).unwrap().0, expected, "{json}");
         }
         let rows = r#"{"vocab": ["a", "\u0061", ["a", "b"], ["a", -1.5], ["a", 2], ["a"], ["a", "b", "c"],
             null, true, 1, -1, 1.5, {"a": 1}, [1, 2], {"rank": 7, "x": {}, "token_bytes": "YQ=="}]}"#;
-        let Json::Object(fields) = parse(rows.as_bytes()).unwrap() else { panic!() };
+        let Json::Object(fields) = parse(rows.as_bytes()).unwrap().0 else { panic!() };
         let mut expected = vec![
             Row::Text("a".into()),
             Row::Text("a".into()),

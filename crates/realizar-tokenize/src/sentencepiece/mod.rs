@@ -15,7 +15,7 @@ use crate::text::{Prepared, Relocate};
 use crate::trie::Trie;
 use crate::unigram::{Precision, Unigram, user_defined_score};
 use crate::wanted::Wanted;
-use crate::{TokenId, TokenizeError, unicode};
+use crate::{TokenId, TokenizeError, Warning, unicode};
 use proto::{Kind, ModelFile, ModelKind, Piece};
 
 /// A file, ready to use.
@@ -37,6 +37,7 @@ pub(crate) struct SentencePiece {
     steady: Box<[bool; 256]>,
     pub(crate) bos: Option<TokenId>,
     pub(crate) eos: Option<TokenId>,
+    pub(crate) warnings: Vec<Warning>,
 }
 
 #[derive(Debug)]
@@ -74,6 +75,7 @@ impl SentencePiece {
         if let Some((id, piece)) = (0u32..).zip(&file.pieces).find(|(_, piece)| !piece.score.is_finite()) {
             return Err(TokenizeError::BadScore { id, score: f64::from(piece.score) });
         }
+        check_pieces(&file)?;
         let bytes = file.pieces.iter().map(|piece| piece.text.len()).sum();
         let mut texts = match file.kind {
             ModelKind::Unigram => Lexicon::unindexed(file.pieces.len(), bytes),
@@ -81,6 +83,10 @@ impl SentencePiece {
         };
         for piece in &file.pieces {
             texts.push(piece.text.as_bytes());
+        }
+        if let Some(id) = texts.duplicates().first() {
+            let text = file.pieces.get(*id as usize).map_or("", |piece| piece.text).to_owned();
+            return Err(TokenizeError::BadPiece { id: *id, text, what: "there is one before it" });
         }
         let texts = Arc::new(texts);
         let numbered = || (0u32..).zip(&file.pieces);
@@ -101,8 +107,9 @@ impl SentencePiece {
                 .filter(|id| file.pieces.get(*id as usize).is_some_and(|piece| piece.kind == Kind::Control))
         };
         Ok(Self {
-            bos: control_id(b"<s>"),
-            eos: control_id(b"</s>"),
+            bos: control_id(file.bos.as_bytes()),
+            eos: control_id(file.eos.as_bytes()),
+            warnings: trainer_warnings(&file),
             model: model(&file, &texts, unknown, &user_defined),
             kinds: file.pieces.iter().map(|piece| piece.kind).collect(),
             map: CharsMap::parse(file.charsmap)?,
@@ -434,6 +441,43 @@ fn flush_bytes(bytes: &mut Vec<u8>, out: &mut Vec<u8>) {
         chunk.invalid().iter().for_each(|_| out.extend_from_slice("\u{FFFD}".as_bytes()));
     }
     bytes.clear();
+}
+
+/// Refuses what the reference library refuses to load.
+fn check_pieces(file: &ModelFile<'_>) -> Result<(), TokenizeError> {
+    let (mut unknown, mut seen) = (false, [false; 256]);
+    for (id, piece) in (0u32..).zip(&file.pieces) {
+        let bad = |what| Err(TokenizeError::BadPiece { id, text: piece.text.to_owned(), what });
+        match piece.kind {
+            _ if piece.text.is_empty() => return bad("it is empty"),
+            Kind::Unknown if unknown => return bad("it is a second unknown piece"),
+            Kind::Unknown => unknown = true,
+            Kind::Byte if !file.byte_fallback => return bad("it is a byte, and `byte_fallback` is off"),
+            Kind::Byte => match byte_token(piece.text.as_bytes()) {
+                Some(byte) => {
+                    if let Some(slot) = seen.get_mut(byte as usize) {
+                        *slot = true;
+                    }
+                }
+                None => return Err(TokenizeError::BadByteToken { id, text: piece.text.to_owned() }),
+            },
+            _ => {}
+        }
+    }
+    match seen.iter().position(|seen| !seen).filter(|_| file.byte_fallback) {
+        Some(byte) => Err(TokenizeError::MissingByte { byte: byte as u8 }),
+        None => Ok(()),
+    }
+}
+
+/// Ids outside the vocabulary; -1 says that there is none.
+fn trainer_warnings(file: &ModelFile<'_>) -> Vec<Warning> {
+    let vocab = file.pieces.len();
+    let outside = |(key, id): &(&'static str, u64)| {
+        let id = *id as u32;
+        (id as i32 >= 0 && id as usize >= vocab).then_some(Warning::SpecialIdIgnored { key, id, vocab })
+    };
+    file.trainer_ids.iter().filter_map(outside).collect()
 }
 
 fn model(file: &ModelFile<'_>, texts: &Arc<Lexicon>, unknown: TokenId, user_defined: &Trie) -> Model {

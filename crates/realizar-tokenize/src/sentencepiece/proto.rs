@@ -42,7 +42,15 @@ pub(super) struct ModelFile<'a> {
     pub(super) whitespace_as_suffix: bool,
     pub(super) unk_surface: &'a str,
     pub(super) byte_fallback: bool,
+    /// The pieces that begin and end a text.
+    pub(super) bos: &'a str,
+    pub(super) eos: &'a str,
+    /// Ids with a meaning that the trainer was given; nothing looks at them, but they say whether the file fits together.
+    pub(super) trainer_ids: Vec<(&'static str, u64)>,
 }
+
+const BOS: &str = "<s>";
+const EOS: &str = "</s>";
 
 struct Reader<'a> {
     bytes: &'a [u8],
@@ -157,6 +165,9 @@ pub(super) fn read(bytes: &[u8]) -> Result<ModelFile<'_>, TokenizeError> {
         whitespace_as_suffix: false,
         unk_surface: " \u{2047} ",
         byte_fallback: false,
+        bos: BOS,
+        eos: EOS,
+        trainer_ids: Vec::new(),
     };
     while let Some((number, field)) = reader.next()? {
         match (number, field) {
@@ -180,6 +191,10 @@ pub(super) fn read(bytes: &[u8]) -> Result<ModelFile<'_>, TokenizeError> {
     Ok(file)
 }
 
+fn some_or<'a>(text: &'a str, default: &'a str) -> &'a str {
+    if text.is_empty() { default } else { text }
+}
+
 fn trainer<'a>(bytes: &'a [u8], base: usize, file: &mut ModelFile<'a>) -> Result<(), TokenizeError> {
     let mut reader = Reader::new(bytes, base);
     while let Some((number, field)) = reader.next()? {
@@ -195,7 +210,13 @@ fn trainer<'a>(bytes: &'a [u8], base: usize, file: &mut ModelFile<'a>) -> Result
             }
             (24, Field::Number(on)) => file.whitespace_as_suffix = on != 0,
             (35, Field::Number(on)) => file.byte_fallback = on != 0,
+            (40, Field::Number(id)) => file.trainer_ids.push(("trainer_spec.unk_id", id)),
+            (41, Field::Number(id)) => file.trainer_ids.push(("trainer_spec.bos_id", id)),
+            (42, Field::Number(id)) => file.trainer_ids.push(("trainer_spec.eos_id", id)),
+            (43, Field::Number(id)) => file.trainer_ids.push(("trainer_spec.pad_id", id)),
             (44, Field::Bytes(text, _)) => file.unk_surface = reader.text(text)?,
+            (46, Field::Bytes(text, _)) => file.bos = some_or(reader.text(text)?, BOS),
+            (47, Field::Bytes(text, _)) => file.eos = some_or(reader.text(text)?, EOS),
             _ => {}
         }
     }

@@ -1,13 +1,11 @@
 //! Files that load but are not as files mostly are, against what the reference libraries answer for them.
 
-use realizar_tokenize::{Compat, DecodeOptions, EncodeOptions, GgufVocab, TokenizeError, Tokenizer, Warning};
-use serde_json::{Value, json};
+use realizar_tokenize::{Compat, EncodeOptions, GgufVocab, TokenizeError, Tokenizer, Warning};
 
-const PLAIN: EncodeOptions = EncodeOptions { add_special: false, parse_special: false };
-const SHOWN: DecodeOptions = DecodeOptions { keep_special: true, clean_spaces: false, strip_ends: false };
+use crate::support::PLAIN;
 
 /// Ids, the same with places, and as many as are counted; a second time from memory.
-fn ids(name: &str, tokenizer: &Tokenizer, text: &str, options: EncodeOptions) -> Vec<u32> {
+pub(crate) fn ids(name: &str, tokenizer: &Tokenizer, text: &str, options: EncodeOptions) -> Vec<u32> {
     let found = tokenizer.encode_str(text, options).unwrap();
     for _ in 0..2 {
         let placed = tokenizer.encode_with_offsets(text.as_bytes(), options).unwrap();
@@ -22,42 +20,20 @@ fn ids(name: &str, tokenizer: &Tokenizer, text: &str, options: EncodeOptions) ->
     found
 }
 
-/// Name, template, ids with special tokens, ids without.
-type Template<'a> = (&'a str, Vec<&'a Value>, &'a [u32], &'a [u32]);
-
-#[test]
-fn templates_may_leave_out_or_repeat_a_text() {
-    let special = json!({"SpecialToken": {"id": "</s>", "type_id": 0}});
-    let first = json!({"Sequence": {"id": "A", "type_id": 0}});
-    // As `tokenizers` 0.23.3: with special tokens, without.
-    let cases: Vec<Template<'_>> = vec![
-        ("only a special token", vec![&special], &[9], &[]),
-        ("nothing", vec![], &[], &[]),
-        ("before", vec![&special, &first], &[9, 2], &[2]),
-        ("twice", vec![&first, &first], &[2, 2], &[2, 2]),
-        ("between", vec![&first, &special, &first], &[2, 9, 2], &[2, 2]),
-    ];
-    for (name, single, with, without) in cases {
-        let file = json!({
-            "post_processor": {"type": "TemplateProcessing", "single": single, "pair": [first],
-                "special_tokens": {"</s>": {"id": "</s>", "ids": [9], "tokens": ["</s>"]}}},
-            "model": {"type": "BPE", "vocab": {"H": 0, "e": 1, "He": 2, "</s>": 9}, "merges": [["H", "e"]]},
-        });
-        let tokenizer = Tokenizer::from_json(file.to_string().as_bytes()).unwrap();
-        let options = EncodeOptions { add_special: true, ..PLAIN };
-        assert_eq!(ids(name, &tokenizer, "He", options), with, "{name}");
-        assert_eq!(ids(name, &tokenizer, "He", PLAIN), without, "{name}, without special tokens");
-    }
-}
-
 const NORMAL: u8 = 1;
 const UNKNOWN: u8 = 2;
 const CONTROL: u8 = 3;
 const USER_DEFINED: u8 = 4;
 const UNUSED: u8 = 5;
+const BYTE: u8 = 6;
 
 /// A unigram model without any normalising.
 pub(crate) fn unigram(pieces: &[Piece]) -> Vec<u8> {
+    unigram_with(pieces, &[])
+}
+
+/// The same with more fields of its trainer, all of them together shorter than 120 bytes.
+fn unigram_with(pieces: &[Piece], trainer: &[u8]) -> Vec<u8> {
     let mut file = Vec::new();
     for (text, score, kind) in pieces {
         let mut piece = vec![0x0A, text.len() as u8];
@@ -69,7 +45,9 @@ pub(crate) fn unigram(pieces: &[Piece]) -> Vec<u8> {
         file.extend_from_slice(&piece);
     }
     // The kind of model; no dummy prefix, no squeezing of spaces.
-    file.extend_from_slice(&[0x12, 2, 0x18, 1, 0x1A, 4, 0x18, 0, 0x20, 0]);
+    file.extend_from_slice(&[0x12, 2 + trainer.len() as u8, 0x18, 1]);
+    file.extend_from_slice(trainer);
+    file.extend_from_slice(&[0x1A, 4, 0x18, 0, 0x20, 0]);
     file
 }
 
@@ -171,54 +149,6 @@ fn scores_that_are_no_numbers_are_refused() {
     }
 }
 
-/// What is added up in double precision, too.
-#[test]
-fn tokenizer_json_with_absurd_scores() {
-    let vocab = json!([["<unk>", 0.0], ["a", -1.7e308], ["b", -1.7e308], ["c", -1.0]]);
-    let file = json!({"model": {"type": "Unigram", "unk_id": 0, "vocab": vocab}});
-    let tokenizer = Tokenizer::from_json(file.to_string().as_bytes()).unwrap();
-    let found = ids("double", &tokenizer, "aabac", PLAIN);
-    assert_eq!(found, [1, 1, 2, 1, 3]);
-    assert_eq!(tokenizer.decode(&found, SHOWN).unwrap(), b"a a b a c");
-}
-
-#[test]
-fn padding_without_end_is_refused() {
-    for (name, padding) in [
-        ("fixed", json!({"strategy": {"Fixed": 22_222_226}})),
-        ("multiple", json!({"strategy": {"Fixed": 4}, "pad_to_multiple_of": 1_u64 << 40})),
-    ] {
-        let vocab = json!([["<unk>", 0.0], ["a", -1.0]]);
-        let file = json!({"padding": padding, "model": {"type": "Unigram", "unk_id": 0, "vocab": vocab}});
-        let error = Tokenizer::from_json(file.to_string().as_bytes()).map(|_| ()).unwrap_err();
-        assert!(
-            matches!(error, TokenizeError::TooMany { what: "padding", limit: 0x10_0000, .. }),
-            "{name}: {error}"
-        );
-    }
-}
-
-/// The longest at each place, found by one walk; a hundred thousand of them take no time.
-#[test]
-fn many_added_tokens_some_of_which_begin_others() {
-    let added =
-        |id: usize, content: String| json!({"id": id, "content": content, "special": id.is_multiple_of(2)});
-    let begin = (1..=300).map(|len| added(len, "x".repeat(len)));
-    let others = (301..100_001).map(|id| added(id, format!("<{id}>")));
-    let file = json!({
-        "model": {"type": "WordLevel", "vocab": {"<unk>": 0}, "unk_token": "<unk>"},
-        "added_tokens": begin.chain(others).collect::<Vec<_>>(),
-    });
-    let tokenizer = Tokenizer::from_json(file.to_string().as_bytes()).unwrap();
-    let asked = EncodeOptions { add_special: false, parse_special: true };
-    let text = format!("{}<100000>y<1000000>", "x".repeat(750));
-    assert_eq!(ids("many", &tokenizer, &text, asked), [300, 300, 150, 100_000, 0]);
-    let long = "x".repeat(1 << 20);
-    let started = std::time::Instant::now();
-    assert_eq!(ids("long", &tokenizer, &long, asked).len(), (1 << 20) / 300 + 1);
-    assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
-}
-
 /// The sum of the scores decides in its last bit between two ways that are equally good, so what an unknown character costs
 /// must be right to the last bit too. The answers are those of `sentencepiece` 0.2.3.
 #[test]
@@ -288,9 +218,6 @@ fn bytes_without_tokens_are_named_where_nothing_stands_for_them() {
     assert_eq!(theirs.encode(b"ab", PLAIN).unwrap(), [0, 0]);
     let named = GgufVocab { tokens: vec![b"<unk>", b"a"], ..vocab };
     assert_eq!(Tokenizer::from_gguf(&named, Compat::Original).unwrap().encode(b"ab", PLAIN).unwrap(), [1, 0]);
-    let file = json!({"model": {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "?"}});
-    let tokenizer = Tokenizer::from_json(file.to_string().as_bytes()).unwrap();
-    assert_eq!(tokenizer.encode(b"b", PLAIN), Err(TokenizeError::NoToken { byte: b'b', offset: 0 }));
 }
 
 #[test]
@@ -325,4 +252,100 @@ fn rwkv_needs_no_unknown_token_where_each_byte_is_one() {
     assert_eq!(tokenizer.encode(b"ab\xFF", PLAIN).unwrap(), [256, 255]);
     let refused = Tokenizer::from_gguf(&vocab(leaked[1..].to_vec()), Compat::Original).map(|_| ());
     assert_eq!(refused, Err(TokenizeError::SpecialIdMissing { key: "tokenizer.ggml.unknown_token_id" }));
+}
+
+/// Each of these `sentencepiece` 0.2.3 refuses to load.
+#[test]
+fn pieces_that_do_not_fit_together_are_refused() {
+    let byte_fallback: &[u8] = &[0x98, 2, 1];
+    let names: Vec<&'static str> = (0..=254u8).map(|byte| &*format!("<0x{byte:02X}>").leak()).collect();
+    let bytes = names.iter().map(|name| (*name, 0.0, BYTE)).collect();
+    let cases: Vec<(&str, Vec<Piece>, &[u8], &str)> = vec![
+        ("twice", vec![("a", -1.0, NORMAL), ("a", -2.0, NORMAL)], &[], "piece 4 `a`: there is one before it"),
+        ("of two kinds", vec![("a", -1.0, NORMAL), ("a", 0.0, USER_DEFINED)], &[], "piece 4 `a`"),
+        ("control twice", vec![("</s>", 0.0, CONTROL)], &[], "piece 3 `</s>`: there is one before it"),
+        ("two unknown", vec![("<u>", 0.0, UNKNOWN)], &[], "piece 3 `<u>`: it is a second unknown piece"),
+        ("empty", vec![("a", -1.0, NORMAL), ("", -1.0, NORMAL)], &[], "piece 4 ``: it is empty"),
+        ("bytes unasked for", vec![("<0x41>", 0.0, BYTE)], &[], "piece 3 `<0x41>`: it is a byte"),
+        (
+            "no byte",
+            vec![("<0xZZ>", 0.0, BYTE)],
+            byte_fallback,
+            "token 3 is marked as a byte but is named `<0xZZ>`",
+        ),
+        ("no bytes", vec![], byte_fallback, "no piece for byte 0x00"),
+        ("not all bytes", bytes, byte_fallback, "no piece for byte 0xff"),
+    ];
+    for (name, pieces, trainer, expected) in cases {
+        let file = unigram_with(&[&BASE[..], &pieces].concat(), trainer);
+        let error = Tokenizer::from_sentencepiece(&file).map(|_| ()).unwrap_err().to_string();
+        assert!(error.contains(expected), "{name}: {error}");
+    }
+}
+
+/// The numbers are those of the protocol: 40 to 43 are ids, 46 and 47 pieces.
+#[test]
+fn sentencepiece_says_what_begins_and_ends_a_text() {
+    let pieces: Vec<Piece> = vec![
+        ("<unk>", 0.0, UNKNOWN),
+        ("[CLS]", 0.0, CONTROL),
+        ("[SEP]", 0.0, CONTROL),
+        ("a", -1.0, NORMAL),
+        ("<s>", 0.0, CONTROL),
+    ];
+    let named = [&[0xF2, 2, 5][..], b"[CLS]", &[0xFA, 2, 5], b"[SEP]"].concat();
+    let tokenizer = Tokenizer::from_sentencepiece(&unigram_with(&pieces, &named)).unwrap();
+    assert_eq!((tokenizer.bos(), tokenizer.eos()), (Some(1), Some(2)));
+    let unnamed = Tokenizer::from_sentencepiece(&unigram(&pieces)).unwrap();
+    assert_eq!((unnamed.bos(), unnamed.eos()), (Some(4), None));
+    let empty = [0xF2, 2, 0, 0xFA, 2, 0];
+    let unnamed = Tokenizer::from_sentencepiece(&unigram_with(&pieces, &empty)).unwrap();
+    assert_eq!((unnamed.bos(), unnamed.eos()), (Some(4), None));
+    // -1 says that there is none.
+    let none = [&[0xC0u8, 2, 4, 0xD8, 2][..], &[0xFF; 9], &[1]].concat();
+    assert_eq!(Tokenizer::from_sentencepiece(&unigram_with(&pieces, &none)).unwrap().warnings(), []);
+    let ids = [0xC0, 2, 5, 0xC8, 2, 6, 0xD0, 2, 7, 0xD8, 2, 8];
+    let tokenizer = Tokenizer::from_sentencepiece(&unigram_with(&pieces, &ids)).unwrap();
+    let warnings: Vec<String> = tokenizer.warnings().iter().map(ToString::to_string).collect();
+    let expected: Vec<String> = ["unk", "bos", "eos", "pad"]
+        .iter()
+        .zip(5..)
+        .map(|(name, id)| format!("`trainer_spec.{name}_id` is {id}, the vocabulary has 5 tokens: ignored"))
+        .collect();
+    assert_eq!(warnings, expected);
+}
+
+/// A map with one key, `a`, and its replacement.
+fn map_of_a(replacement: &[u8]) -> Vec<u8> {
+    // The root's children lie from 0 on, `a` is unit 0x61 with a leaf, which is unit 0x61 ^ 0x80.
+    let mut units = vec![0u32; 256];
+    units[0x61] = 0x80 << 10 | 1 << 8 | 0x61;
+    units[0xE1] = 1 << 31;
+    let trie: Vec<u8> = units.iter().flat_map(|unit| unit.to_le_bytes()).collect();
+    [&1024u32.to_le_bytes()[..], &trie, replacement, &[0]].concat()
+}
+
+#[test]
+fn maps_that_inflate_a_text_are_refused() {
+    let load = |map: &[u8], compat| {
+        let vocab = GgufVocab {
+            model: "t5",
+            tokens: vec![b"<unk>", b"</s>", b"x", b"b"],
+            scores: Some(vec![0.0, 0.0, -1.0, -1.0]),
+            unk: Some(0),
+            eos: Some(1),
+            add_eos: Some(false),
+            add_space_prefix: Some(false),
+            precompiled_charsmap: Some(map),
+            ..GgufVocab::default()
+        };
+        Tokenizer::from_gguf(&vocab, compat)
+    };
+    for compat in [Compat::Original, Compat::LlamaCpp] {
+        let tokenizer = load(&map_of_a(&[b'x'; 32]), compat).unwrap();
+        assert_eq!(tokenizer.encode(b"ba", PLAIN).unwrap(), [&[3][..], &[2; 32]].concat(), "{compat:?}");
+        let error = load(&map_of_a(&[b'x'; 33]), compat).map(|_| ()).unwrap_err().to_string();
+        let expected = "a replacement is more than 32 times as long as what it replaces at byte 392";
+        assert!(error.ends_with(expected), "{compat:?}: {error}");
+    }
 }

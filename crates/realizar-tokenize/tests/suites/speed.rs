@@ -75,6 +75,7 @@ fn small_vocabularies() -> Vec<(String, Tokenizer)> {
     }
     let ranks = std::fs::read(root.join("tiktoken/small.tiktoken")).unwrap();
     out.push(("tiktoken".to_owned(), Tokenizer::from_tiktoken(&ranks, "cl100k", &[]).unwrap()));
+    #[cfg(feature = "hf")]
     for name in ["bytelevel-llama3", "wordpiece-bert-uncased", "unigram-bytefallback", "bytelevel-qwen"] {
         let bytes = std::fs::read(root.join(format!("hf/{name}.tokenizer.json"))).unwrap();
         out.push((name.to_owned(), Tokenizer::from_json(&bytes).unwrap()));

@@ -33,6 +33,7 @@ fn vocabularies() -> Vec<(String, Tokenizer)> {
             out.push((format!("{file} {pre:?} {compat:?}"), gguf.tokenizer(compat)));
         }
     }
+    #[cfg(feature = "hf")]
     for name in [
         "added-token-zoo",
         "bpe-clip",

@@ -5,8 +5,11 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use base64::Engine as _;
-use realizar_tokenize::{Compat, GgufVocab, Tokenizer};
+use realizar_tokenize::{Compat, EncodeOptions, GgufVocab, Tokenizer};
 use serde_json::Value;
+
+/// Text and nothing else.
+pub(crate) const PLAIN: EncodeOptions = EncodeOptions { add_special: false, parse_special: false };
 
 /// Where test data lie: the crate's own slice, and all of them, where this checkout lies beside them.
 pub(crate) fn roots(suite: &str) -> Vec<PathBuf> {
