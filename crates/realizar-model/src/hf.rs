@@ -106,20 +106,16 @@ impl Family {
 
     /// What GGUF calls the tensors that such checkpoints may have, in a model of so many layers.
     pub(crate) fn candidates(&self, layers: usize) -> Vec<String> {
-        let both = |prefix: &str, list: &[(&str, &str)]| -> Vec<String> {
-            let of =
-                |(ours, _): &(&str, &str)| ["weight", "bias"].map(|kind| format!("{prefix}{ours}.{kind}"));
-            list.iter().flat_map(of).collect()
+        let of = |prefix: &str, list: &[(&str, &str)]| -> Vec<String> {
+            let forms: Vec<String> = self.forms.iter().map(|(ours, _)| format!("{prefix}{ours}")).collect();
+            let plain = list
+                .iter()
+                .flat_map(|(ours, _)| ["weight", "bias"].map(|kind| format!("{prefix}{ours}.{kind}")));
+            plain.filter(|name| !forms.contains(name)).chain(forms.iter().cloned()).collect()
         };
-        let made =
-            |prefix: &str| self.forms.iter().map(|(ours, _)| format!("{prefix}{ours}")).collect::<Vec<_>>();
-        let mut names = both("", self.globals);
-        names.extend(made(""));
+        let mut names = of("", self.globals);
         for layer in 0..layers {
-            let prefix = format!("blk.{layer}.");
-            let forms = made(&prefix);
-            names.extend(both(&prefix, self.parts).into_iter().filter(|name| !forms.contains(name)));
-            names.extend(forms);
+            names.extend(of(&format!("blk.{layer}."), self.parts));
         }
         names
     }

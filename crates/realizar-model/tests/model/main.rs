@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod bad_states;
+mod convert;
 mod denormals;
 mod determinism;
 mod encoders;

@@ -28,15 +28,15 @@ fn top_bytes(name: &str) -> impl Iterator<Item = u8> + use<> {
     })
 }
 
-struct Tensor {
-    name: String,
-    dims: Vec<usize>,
-    dtype: DType,
-    data: Vec<u8>,
+pub(crate) struct Tensor {
+    pub(crate) name: String,
+    pub(crate) dims: Vec<usize>,
+    pub(crate) dtype: DType,
+    pub(crate) data: Vec<u8>,
 }
 
 /// One row of the golden's list: `[name, dims, scale, offset]`, or `[name, dims, "u8 FIRST COUNT"]` for codes.
-fn tensor(row: &Value, dtype: DType) -> Tensor {
+pub(crate) fn tensor(row: &Value, dtype: DType) -> Tensor {
     let name = row[0].as_str().unwrap().to_owned();
     let dims: Vec<usize> = ids(&row[1]).into_iter().map(|dim| dim as usize).collect();
     let bytes = top_bytes(&name).take(dims.iter().product());
@@ -68,7 +68,7 @@ fn write_file(path: &Path, tensors: &[Tensor]) {
 }
 
 /// Writes the folder, in `shards` files.
-fn write_folder(folder: &Path, config: &Value, tensors: &[Tensor], shards: usize) {
+pub(crate) fn write_folder(folder: &Path, config: &Value, tensors: &[Tensor], shards: usize) {
     std::fs::write(folder.join("config.json"), config.to_string()).unwrap();
     if shards == 1 {
         write_file(&folder.join("model.safetensors"), tensors);
@@ -84,7 +84,7 @@ fn write_folder(folder: &Path, config: &Value, tensors: &[Tensor], shards: usize
         .unwrap();
 }
 
-fn rows(model: Model, tokens: &[u32]) -> Vec<Vec<f32>> {
+pub(crate) fn rows(model: Model, tokens: &[u32]) -> Vec<Vec<f32>> {
     let model = Arc::new(model);
     if model.config().arch.role == Role::Encoder {
         let options =
