@@ -10,6 +10,7 @@ use realizar_tokenize::{EncodeOptions, Tokenizer};
 fn load(path: &str) -> Result<Tokenizer, Box<dyn std::error::Error>> {
     let bytes = std::fs::read(path)?;
     Ok(match path.rsplit('.').next() {
+        #[cfg(feature = "hf")]
         Some("json") => Tokenizer::from_json(&bytes)?,
         Some("model") => Tokenizer::from_sentencepiece(&bytes)?,
         _ => Tokenizer::from_tiktoken(&bytes, "cl100k", &[])?,
