@@ -62,9 +62,11 @@ impl State {
         }
     }
 
-    /// Whether taking `found` made room in a channel that was full, so that its answer can go on.
+    /// Whether taking `found` made room in a channel that was full, so that its answer can go on; or room enough for one
+    /// that gave its place up.
     fn made_room(&self, found: &TryNext, capacity: usize) -> bool {
-        matches!(found, TryNext::Event(_)) && self.events.len() + 1 == capacity && !self.ended
+        let left = self.events.len();
+        matches!(found, TryNext::Event(_)) && (left + 1 == capacity || left == capacity / 2) && !self.ended
     }
 }
 
@@ -108,6 +110,11 @@ impl Sink {
     /// Whether the next token must wait until the caller has taken one.
     pub(crate) fn is_full(&self) -> bool {
         self.0.lock().events.len() >= self.0.capacity
+    }
+
+    /// Whether at least half of the channel is free.
+    pub(crate) fn has_room(&self) -> bool {
+        self.0.lock().events.len() <= self.0.capacity / 2
     }
 
     pub(crate) fn send(&self, event: Event) {

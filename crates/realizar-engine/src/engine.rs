@@ -44,6 +44,9 @@ pub struct Times {
     pub first_token: Option<Duration>,
     /// The whole answer, where the request does not say.
     pub answer: Option<Duration>,
+    /// While events wait that nobody takes, until the answer gives its place up to others who wait. It goes on, with the
+    /// same tokens, when half of its events are taken.
+    pub stalled: Option<Duration>,
 }
 
 /// One request.
@@ -86,6 +89,8 @@ pub struct ModelInfo {
     pub memory: usize,
     /// Number of token ids.
     pub vocab: usize,
+    /// Numbers by which it knows a token, and of an embedding.
+    pub hidden: usize,
     /// Number of weights.
     pub parameters: u64,
     /// When it was loaded.
@@ -139,6 +144,7 @@ impl Engine {
             context: session.context.min(blocks),
             memory: if embeddings { 0 } else { all },
             vocab: config.vocab,
+            hidden: config.hidden,
             parameters: model.parameters(),
             created: SystemTime::now(),
             template: loaded.has_template(),

@@ -3,7 +3,9 @@
 //! A step holds the next token of every answer that is being written and, under a budget, pieces of prompts. Nothing that a
 //! request gets depends on the others: the model's rows do not, and random numbers belong to (seed, position).
 
-use std::collections::VecDeque;
+mod places;
+mod running;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -13,14 +15,14 @@ use realizar_tokenize::{TokenId, Tokenizer};
 
 use crate::EngineError;
 use crate::budget::Budget;
-use crate::channel::{Event, Sink};
 use crate::engine::Times;
-use crate::event::{Finish, Timings};
+use crate::event::Finish;
 use crate::queue::{Job, Mode, Queue};
 use crate::runner::{Part, Runner};
-use crate::slot::Slot;
 use crate::stats::Counters;
-use crate::text::TextStream;
+
+use self::places::{Parked, Turn};
+use self::running::{End, Running, Written, gone};
 
 /// Tokens per block of the key/value memory.
 pub(crate) const BLOCK_TOKENS: usize = realizar_model::Session::BLOCK_TOKENS;
@@ -58,26 +60,7 @@ struct Work<'a, R: Runner> {
     limits: Limits,
     budget: Budget,
     running: Vec<Running<'a, R::Seq>>,
-}
-
-/// An answer that is being written.
-#[derive(Debug)]
-struct Running<'a, S> {
-    seq: S,
-    slot: Slot,
-    text: TextStream<'a>,
-    sink: Sink,
-    /// Tokens that the model has seen.
-    fed: usize,
-    /// Blocks that the sequence may come to hold.
-    blocks: usize,
-    owner: u64,
-    deadline: Option<Instant>,
-    submitted: Instant,
-    admitted: Instant,
-    first_token: Option<Instant>,
-    /// How it ended, once it has.
-    end: Option<End>,
+    parked: Vec<Parked<'a>>,
 }
 
 /// What a step does with one request: this many of its tokens, from `fed` on.
@@ -99,9 +82,6 @@ struct Step {
     answers: usize,
 }
 
-/// How a request ended.
-type End = Result<Finish, EngineError>;
-
 impl<R: Runner> Scheduler<R> {
     pub(crate) fn new(
         runner: R,
@@ -110,7 +90,7 @@ impl<R: Runner> Scheduler<R> {
         counters: Arc<Counters>,
         limits: Limits,
     ) -> Self {
-        publish(&runner, 0, &counters);
+        publish(&runner, (0, 0), &counters);
         Self { runner, tokenizer, queue, counters, limits }
     }
 
@@ -119,8 +99,9 @@ impl<R: Runner> Scheduler<R> {
     pub(crate) fn serve(self) {
         let Self { runner, tokenizer, queue, counters, limits } = self;
         let budget = Budget::new(limits.prompt_tokens, limits.short_prompt);
-        let (tokenizer, running) = (tokenizer.as_ref(), Vec::new());
-        let work = Work { runner, tokenizer, queue: Arc::clone(&queue), counters, limits, budget, running };
+        let (tokenizer, running, parked) = (tokenizer.as_ref(), Vec::new(), Vec::new());
+        let own = Arc::clone(&queue);
+        let work = Work { runner, tokenizer, queue: own, counters, limits, budget, running, parked };
         if catch_unwind(AssertUnwindSafe(|| work.run())).is_err() {
             queue.set_mode(Mode::Stopped);
             let waiting = std::mem::take(&mut queue.lock().waiting);
@@ -134,8 +115,9 @@ impl<R: Runner> Work<'_, R> {
     fn run(mut self) {
         loop {
             // In this order: what ends makes room for what comes.
-            self.expire(Instant::now());
-            let stopped = self.admit();
+            let now = Instant::now();
+            self.expire(now);
+            let stopped = self.admit(now);
             if stopped {
                 return self.stop();
             }
@@ -143,16 +125,16 @@ impl<R: Runner> Work<'_, R> {
             self.retire();
             if !stepped {
                 // Nothing can go on: wait for a request, for a caller who takes events, or for a deadline.
-                let end = self.next_deadline();
+                let end = self.next_deadline(now);
                 drop(self.queue.wait(end));
             }
         }
     }
 
     /// Takes requests from the queue while there is room. Tells whether the engine was stopped.
-    fn admit(&mut self) -> bool {
+    fn admit(&mut self, now: Instant) -> bool {
+        self.look_at_readers(now);
         let queue = Arc::clone(&self.queue);
-        let now = Instant::now();
         let (mut ended, mut failed) = (Vec::new(), Vec::new());
         let mut state = queue.lock();
         if state.mode == Mode::Stopped {
@@ -167,38 +149,32 @@ impl<R: Runner> Work<'_, R> {
                 None => state.waiting.push_back(job),
             }
         }
-        while self.running.len() < self.limits.sequences {
-            let Some((at, job)) = self.next(&state.waiting) else { break };
-            let blocks = job.slot.limit().div_ceil(BLOCK_TOKENS);
-            let held: usize = self.running.iter().map(|running| running.blocks).sum();
-            if held + blocks > self.runner.blocks().1 {
+        while let Some(turn) = self.next(&state.waiting) {
+            let blocks = self.blocks_of(turn, &state.waiting);
+            if !self.make_room(blocks, now) {
                 break; // Its turn is its turn: what is smaller does not pass by.
             }
-            let Some(job) = state.waiting.remove(at) else { break };
-            match self.runner.open() {
-                Ok(seq) => self.running.push(Running::new(job, seq, blocks, now, self.tokenizer)),
-                Err(error) => failed.push((job, error)),
+            let opened = self.runner.open();
+            match turn {
+                Turn::Parked(at) => failed.extend(self.resume(at, blocks, opened)),
+                Turn::Waiting(at) => {
+                    let Some(job) = state.waiting.remove(at) else { break };
+                    let answer = Written::new(job, now, self.tokenizer);
+                    failed.extend(self.begin(answer, blocks, opened));
+                }
             }
         }
-        state.running = self.running.len();
+        state.running = self.running.len() + self.parked.len();
         // Callers are told without the lock: their hooks may come back to the queue.
         drop(state);
-        for (job, error) in failed {
-            job.sink.send(Event::Failed(error.into()));
+        for (answer, error) in failed {
+            answer.tell(Err(error.into()));
         }
         for (job, end) in ended {
             job.tell(end);
         }
         self.publish();
-        queue.set_running(self.running.len());
         false
-    }
-
-    /// Whose turn it is: the owner of whom the fewest are being answered, and of those the first who came. So nobody waits
-    /// behind everything that one owner sends.
-    fn next<'a>(&self, waiting: &'a VecDeque<Job>) -> Option<(usize, &'a Job)> {
-        let at_work = |owner| self.running.iter().filter(|running| running.owner == owner).count();
-        waiting.iter().enumerate().min_by_key(|(_, job)| at_work(job.owner))
     }
 
     /// How a request that waits has ended, if it has.
@@ -214,29 +190,29 @@ impl<R: Runner> Work<'_, R> {
     /// Ends requests whose caller went away or whose time ran out.
     fn expire(&mut self, now: Instant) {
         let first_token = self.limits.times.first_token;
-        for running in &mut self.running {
-            let late = |limit: &Duration| {
-                running.first_token.is_none() && now.saturating_duration_since(running.submitted) >= *limit
-            };
-            running.end = gone(&running.sink, running.deadline, now)
-                .map(Ok)
-                .or_else(|| first_token.filter(late).map(|limit| Err(EngineError::FirstTokenTime { limit })));
+        let running = self.running.iter_mut().map(|running| &mut running.answer);
+        for answer in running.chain(self.parked.iter_mut().map(|parked| &mut parked.answer)) {
+            answer.expire(first_token, now);
         }
         self.retire();
     }
 
-    /// When something runs out next.
-    fn next_deadline(&self) -> Option<Instant> {
-        let Times { queue, first_token, .. } = self.limits.times;
+    /// When something runs out next, as seen at `now`.
+    fn next_deadline(&self, now: Instant) -> Option<Instant> {
+        let Times { queue, first_token, stalled, .. } = self.limits.times;
         let state = self.queue.lock();
         let waiting = state.waiting.iter().flat_map(|job| {
             [job.deadline, deadline(job.submitted, queue), deadline(job.submitted, first_token)]
         });
         let running = self.running.iter().flat_map(|running| {
-            let first = deadline(running.submitted, first_token).filter(|_| running.first_token.is_none());
-            [running.deadline, first]
+            let answer = &running.answer;
+            let first = deadline(answer.submitted, first_token).filter(|_| answer.first_token.is_none());
+            // Who has stalled for that long already gives way as soon as somebody comes.
+            let stall = running.stalled.and_then(|since| deadline(since, stalled)).filter(|end| *end > now);
+            [answer.deadline, first, stall]
         });
-        waiting.chain(running).flatten().min()
+        let parked = self.parked.iter().map(|parked| parked.answer.deadline);
+        waiting.chain(running).chain(parked).flatten().min()
     }
 
     /// Runs the model once. Tells whether there was anything to do.
@@ -256,7 +232,7 @@ impl<R: Runner> Work<'_, R> {
                 let (seq, fed) = (self.running[share.index].seq, self.running[share.index].fed);
                 let again = guarded(|| self.runner.cut(seq, fed)).and_then(|()| self.forward(&[*share]));
                 if let Err(error) = again {
-                    self.running[share.index].end = Some(Err(error));
+                    self.running[share.index].answer.end = Some(Err(error));
                 }
             }
         }
@@ -267,8 +243,8 @@ impl<R: Runner> Work<'_, R> {
     fn share(&self) -> Step {
         let mut shares = Vec::new();
         for (index, running) in self.running.iter().enumerate() {
-            if running.first_token.is_some() && !running.sink.is_full() {
-                let end = running.slot.tokens().len();
+            if running.writes() && !running.answer.sink.is_full() {
+                let end = running.answer.slot.tokens().len();
                 shares.push(Share { index, start: running.fed, end, wanted: true });
             }
         }
@@ -276,10 +252,10 @@ impl<R: Runner> Work<'_, R> {
         let mut budget = self.budget.share(answers > 0);
         let mut prompt_tokens = 0;
         for (index, running) in self.running.iter().enumerate() {
-            if running.first_token.is_some() {
+            if running.writes() {
                 continue;
             }
-            let len = running.slot.tokens().len();
+            let len = running.answer.slot.tokens().len();
             let taken = budget.take(len, len - running.fed);
             if taken > 0 {
                 let end = running.fed + taken;
@@ -295,7 +271,9 @@ impl<R: Runner> Work<'_, R> {
         let Self { runner, running, tokenizer, .. } = self;
         let tokens: Vec<TokenId> = shares
             .iter()
-            .flat_map(|share| running[share.index].slot.tokens()[share.start..share.end].iter().copied())
+            .flat_map(|share| {
+                running[share.index].answer.slot.tokens()[share.start..share.end].iter().copied()
+            })
             .collect();
         let mut rest = tokens.as_slice();
         let parts: Vec<Part<'_, R::Seq>> = shares
@@ -307,13 +285,12 @@ impl<R: Runner> Work<'_, R> {
             })
             .collect();
         guarded(|| {
-            runner.forward(&parts, &mut |index, row| running[shares[index].index].pick(row, tokenizer))
+            runner.forward(&parts, &mut |index, row| running[shares[index].index].answer.pick(row, tokenizer))
         })?;
         for share in shares {
             let running = &mut running[share.index];
             running.fed = share.end;
-            let prompt = running.slot.prompt_tokens();
-            let read = share.end.min(prompt) - share.start.min(prompt);
+            let read = running.answer.has_read(share.start, share.end);
             self.counters.prompt_tokens.fetch_add(read as u64, Ordering::Relaxed);
             self.counters.generated_tokens.fetch_add(u64::from(share.wanted), Ordering::Relaxed);
         }
@@ -322,31 +299,33 @@ impl<R: Runner> Work<'_, R> {
 
     /// Lets go of what has ended, and tells the callers.
     fn retire(&mut self) {
-        let mut index = 0;
-        let mut any = false;
-        while index < self.running.len() {
-            let Some(end) = self.running[index].end.take() else {
-                index += 1;
-                continue;
-            };
-            any = true;
-            let running = self.running.remove(index);
+        let mut ended = Vec::new();
+        while let Some(at) = self.running.iter().position(|running| running.answer.end.is_some()) {
+            let running = self.running.remove(at);
             // A sequence that cannot even be closed takes its blocks with it; the engine goes on with the others.
             let _ = guarded(|| self.runner.close(running.seq));
-            self.counters.answered(running.admitted.elapsed());
-            running.tell(end);
+            ended.push(running.answer);
+        }
+        while let Some(at) = self.parked.iter().position(|parked| parked.answer.end.is_some()) {
+            ended.push(self.parked.remove(at).answer);
+        }
+        let any = !ended.is_empty();
+        for mut answer in ended {
+            self.counters.answered(answer.admitted.elapsed());
+            if let Some(end) = answer.end.take() {
+                answer.tell(end);
+            }
         }
         if any {
-            // In this order: who waits for an idle engine finds its blocks free.
             self.publish();
-            self.queue.set_running(self.running.len());
         }
     }
 
     /// Ends everything.
     fn stop(mut self) {
-        for running in &mut self.running {
-            running.end = Some(Ok(Finish::Cancelled));
+        let running = self.running.iter_mut().map(|running| &mut running.answer);
+        for answer in running.chain(self.parked.iter_mut().map(|parked| &mut parked.answer)) {
+            answer.end = Some(Ok(Finish::Cancelled));
         }
         self.retire();
         let waiting = std::mem::take(&mut self.queue.lock().waiting);
@@ -357,80 +336,19 @@ impl<R: Runner> Work<'_, R> {
     }
 
     fn publish(&self) {
-        publish(&self.runner, self.running.len(), &self.counters);
+        let (running, parked) = (self.running.len(), self.parked.len());
+        // In this order: who waits for an idle engine finds its blocks free.
+        publish(&self.runner, (running, parked), &self.counters);
+        self.queue.set_running(running + parked);
     }
 }
 
-fn publish<R: Runner>(runner: &R, running: usize, counters: &Counters) {
+fn publish<R: Runner>(runner: &R, (running, parked): (usize, usize), counters: &Counters) {
     let (free, total) = runner.blocks();
     counters.running.store(running, Ordering::Relaxed);
+    counters.parked.store(parked, Ordering::Relaxed);
     counters.kv_free.store(free, Ordering::Relaxed);
     counters.kv_total.store(total, Ordering::Relaxed);
-}
-
-impl<'a, S> Running<'a, S> {
-    fn new(job: Job, seq: S, blocks: usize, now: Instant, tokenizer: &'a Tokenizer) -> Self {
-        let Job { slot, sink, owner, submitted, deadline } = job;
-        Self {
-            seq,
-            text: TextStream::after(slot.tokens(), tokenizer),
-            slot,
-            sink,
-            fed: 0,
-            blocks,
-            owner,
-            deadline,
-            submitted,
-            admitted: now,
-            first_token: None,
-            end: None,
-        }
-    }
-
-    /// Picks the next token by its scores and sends it off. What goes wrong here is this request's alone.
-    fn pick(&mut self, row: &[f32], tokenizer: &Tokenizer) {
-        match guarded(|| self.slot.pick(row, tokenizer, &mut self.text)) {
-            Ok((token, finish)) => {
-                self.first_token.get_or_insert_with(Instant::now);
-                self.sink.send(Event::Token(token));
-                self.end = finish.map(Ok);
-            }
-            Err(error) => self.end = Some(Err(error)),
-        }
-    }
-
-    fn tell(self, end: End) {
-        let now = Instant::now();
-        let first = self.first_token.unwrap_or(now);
-        let timings = Timings {
-            queued: self.admitted - self.submitted,
-            prefill: first.saturating_duration_since(self.admitted),
-            decode: now.saturating_duration_since(first),
-        };
-        self.sink.send(match end {
-            Ok(finish) => Event::Finished { finish, usage: self.slot.usage(), timings },
-            Err(error) => Event::Failed(error),
-        });
-    }
-}
-
-impl Job {
-    /// Tells the caller of a request that was never begun.
-    fn tell(self, end: End) {
-        let timings = Timings { queued: self.submitted.elapsed(), ..Timings::default() };
-        self.sink.send(match end {
-            Ok(finish) => Event::Finished { finish, usage: self.slot.usage(), timings },
-            Err(error) => Event::Failed(error),
-        });
-    }
-}
-
-/// Why a request need not be gone on with.
-fn gone(sink: &Sink, deadline: Option<Instant>, now: Instant) -> Option<Finish> {
-    if sink.is_cancelled() {
-        return Some(Finish::Cancelled);
-    }
-    deadline.is_some_and(|deadline| deadline <= now).then_some(Finish::Deadline)
 }
 
 /// Runs something that may panic; a panic becomes an error.

@@ -10,6 +10,8 @@ pub struct Stats {
     pub queued: usize,
     /// Requests that are being answered.
     pub running: usize,
+    /// Requests that gave way to others, since their readers did not keep up.
+    pub parked: usize,
     /// Blocks of the key/value memory.
     pub kv_blocks_total: usize,
     /// Those of them that no sequence holds.
@@ -26,6 +28,7 @@ pub struct Stats {
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     pub(crate) running: AtomicUsize,
+    pub(crate) parked: AtomicUsize,
     pub(crate) kv_total: AtomicUsize,
     pub(crate) kv_free: AtomicUsize,
     pub(crate) prompt_tokens: AtomicU64,
@@ -40,6 +43,7 @@ impl Counters {
         Stats {
             queued,
             running: self.running.load(Ordering::Relaxed),
+            parked: self.parked.load(Ordering::Relaxed),
             kv_blocks_total: self.kv_total.load(Ordering::Relaxed),
             kv_blocks_free: self.kv_free.load(Ordering::Relaxed),
             prompt_tokens_total: self.prompt_tokens.load(Ordering::Relaxed),

@@ -128,6 +128,40 @@ fn thirty_two_streams_are_what_each_is_alone() {
     assert!(stats.steps > 0 && stats.prompt_tokens_total > 0 && stats.generated_tokens_total > 0);
 }
 
+#[test]
+fn row_122_answers_that_gave_way_and_went_on_are_what_each_is_alone() {
+    let times = Times { stalled: Some(Duration::ZERO), ..Times::default() };
+    let demo = "../../../realizar-cli/assets/demo-q8_0.gguf";
+    for (file, kv) in [("llama-gqa.gguf", KvType::F32), ("llama-gqa.gguf", KvType::F16), (demo, KvType::Q8_0)]
+    {
+        let one = SessionOptions { kv, ..session(1) };
+        let session = SessionOptions { kv, ..session(2) };
+        let options = EngineOptions { session, max_queue: 64, step_tokens: 24, max_events: 4, times };
+        let engine = Engine::start(loaded(file), options).expect("an engine");
+        let mut solo = Solo::new(loaded(file), one).expect("memory");
+        let readers: Vec<_> = (0..12)
+            .map(|i| {
+                let options = sampled(u64::from(i), 40 + i as usize * 5);
+                let ticket = engine.submit(request(&prompt(i), &options)).expect("room");
+                (i, options, ticket)
+            })
+            .collect();
+        // All of them are begun before the first is read.
+        while engine.stats().parked < 10 {
+            std::thread::yield_now();
+        }
+        let readers = readers
+            .into_iter()
+            .map(|(i, options, ticket)| (i, options, std::thread::spawn(move || collect(ticket))));
+        for (i, options, reader) in readers.collect::<Vec<_>>() {
+            let together = reader.join().expect("a reader");
+            assert_eq!(together, alone(&mut solo, &prompt(i), &options), "stream {i} of {file} with {kv:?}");
+        }
+        assert!(engine.wait_idle(Duration::from_secs(20)));
+        assert_eq!(engine.stats().kv_blocks_free, engine.stats().kv_blocks_total);
+    }
+}
+
 /// The bytes of the tokens whose probabilities were told.
 fn told(tokens: &[Token]) -> Vec<u8> {
     tokens.iter().flat_map(|token| &token.logprobs).flat_map(|logprob| logprob.bytes.clone()).collect()

@@ -141,6 +141,8 @@ pub struct Facts {
     pub memory: usize,
     /// Number of token ids.
     pub vocab: usize,
+    /// Numbers of a vector.
+    pub width: usize,
     /// Number of weights.
     pub parameters: u64,
     /// When it was loaded, in seconds of Unix time.
@@ -158,6 +160,8 @@ pub struct Load {
     pub queue_limit: usize,
     /// Requests that are being answered.
     pub running: usize,
+    /// Requests that gave way to others, since their clients did not read.
+    pub parked: usize,
     /// Blocks of the key/value memory.
     pub kv_blocks: usize,
     /// Those that no sequence uses.

@@ -48,6 +48,8 @@ pub struct Limits {
     pub first_token_time: Duration,
     /// For a whole answer.
     pub answer_time: Duration,
+    /// Without its client reading, until an answer gives its place up to others who wait. The engine keeps it.
+    pub stall_time: Duration,
     /// Whether HTTP/2 with prior knowledge is spoken beside HTTP/1.1.
     pub http2: bool,
 }
@@ -75,6 +77,7 @@ impl Default for Limits {
             queue_time: Duration::from_secs(120),
             first_token_time: Duration::from_secs(600),
             answer_time: Duration::from_secs(3600),
+            stall_time: Duration::from_millis(1500),
             http2: true,
         }
     }
@@ -112,6 +115,7 @@ const ROWS: &[Row] = &[
     ("queue-time",              |l| Slot::Time(&mut l.queue_time)),
     ("first-token-time",        |l| Slot::Time(&mut l.first_token_time)),
     ("answer-time",             |l| Slot::Time(&mut l.answer_time)),
+    ("stall-time",              |l| Slot::Time(&mut l.stall_time)),
 ];
 
 impl Limits {

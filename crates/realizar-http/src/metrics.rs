@@ -125,6 +125,7 @@ impl Metrics {
             ("realizar_steps_total", "counter", "Forward passes.", load.steps),
             ("realizar_requests_active", "gauge", "Requests under way.", active as u64),
             ("realizar_requests_running", "gauge", "Answers that are being written.", load.running as u64),
+            ("realizar_requests_parked", "gauge", "Answers that gave way, since their clients do not read.", load.parked as u64),
             ("realizar_requests_waiting", "gauge", "Answers that wait for a place.", load.queued as u64),
             ("realizar_queue_limit", "gauge", "Answers that may wait.", load.queue_limit as u64),
             ("realizar_kv_blocks_total", "gauge", "Blocks of key/value memory.", load.kv_blocks as u64),

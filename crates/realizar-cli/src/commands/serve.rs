@@ -143,6 +143,7 @@ fn start(model: &Path, args: &ServeArgs, limits: &Limits) -> Result<Engine, CliE
             queue: Some(limits.queue_time),
             first_token: Some(limits.first_token_time),
             answer: Some(limits.answer_time),
+            stalled: Some(limits.stall_time),
         },
     };
     Ok(Engine::start(loaded, options)?)

@@ -8,8 +8,9 @@ use realizar_sample::SampleOptions;
 use realizar_tokenize::{Compat, GgufVocab};
 
 use super::*;
-use crate::channel::{Ticket, TryNext, channel};
+use crate::channel::{Event, Ticket, TryNext, channel};
 use crate::request::AnswerOptions;
+use crate::slot::Slot;
 
 const VOCAB: u32 = 40;
 const CONTEXT: usize = 200;
@@ -374,6 +375,74 @@ fn a_slow_reader_holds_up_nobody_else() {
 }
 
 #[test]
+fn row_122_answers_that_nobody_reads_give_way_to_those_who_wait_and_lose_nothing() {
+    // Places, blocks: first the places are what is short, then the memory is, where each answer may come to three blocks.
+    for (sequences, blocks) in [(4, 64), (64, 12)] {
+        let times = Times { stalled: Some(Duration::from_millis(20)), ..Times::default() };
+        let bench = Bench::with_times(Fake { blocks, ..Fake::default() }, sequences, 64, times);
+        // Twice as many as there is room for: some of them never have a place at all until others have given theirs up.
+        let prompts: Vec<Vec<TokenId>> = (0..8).map(|i| vec![5 + i; 3 + i as usize]).collect();
+        let unread: Vec<Ticket> =
+            prompts.iter().map(|prompt| bench.submit(prompt, &options(150), 4, None)).collect();
+        let reading = bench.submit(&[20], &options(50), 4, None);
+        assert_eq!(finish(reading), (bench.expected(&[20], 50), Ok(Finish::Length)));
+        let stats = bench.counters.read(0);
+        assert!(stats.parked > 0 && stats.running <= 4, "{stats:?}");
+        // Now all of them are read, the last one first.
+        let readers: Vec<_> =
+            unread.into_iter().rev().map(|ticket| std::thread::spawn(move || finish(ticket))).collect();
+        for (prompt, reader) in prompts.iter().rev().zip(readers) {
+            let answer = reader.join().expect("a reader");
+            assert_eq!(answer, (bench.expected(prompt, 150), Ok(Finish::Length)), "{prompt:?}");
+        }
+        assert!(bench.queue.wait_idle(Duration::from_secs(10)));
+        let stats = bench.counters.read(0);
+        assert_eq!((stats.kv_blocks_free, stats.running, stats.parked), (blocks, 0, 0));
+        let read: usize = prompts.iter().map(Vec::len).sum();
+        assert_eq!(stats.prompt_tokens_total, read as u64 + 1, "each prompt counts once");
+        assert_eq!(stats.generated_tokens_total, 8 * 150 + 50);
+    }
+}
+
+#[test]
+fn row_122_answers_that_gave_way_end_with_their_callers_and_their_time() {
+    let times = Times { stalled: Some(Duration::ZERO), ..Times::default() };
+    let bench = Bench::with_times(fake(), 1, 64, times);
+    let gone = bench.submit(&[5], &options(150), 1, None);
+    let late = bench.submit(&[6], &options(150), 1, Some(Duration::from_millis(200)));
+    let mut kept = bench.submit(&[7], &options(150), 1, None);
+    assert!(matches!(kept.next_timeout(Duration::from_secs(20)), TryNext::Event(Event::Token(_))));
+    drop(gone);
+    while bench.counters.read(0).parked > 0 {
+        std::thread::yield_now();
+    }
+    assert_eq!(finish(late).1, Ok(Finish::Deadline));
+    bench.queue.set_mode(Mode::Stopped);
+    assert_eq!(finish(kept).1, Ok(Finish::Cancelled));
+    assert!(bench.queue.wait_idle(Duration::from_secs(10)));
+}
+
+#[test]
+fn row_122_no_more_answers_give_way_than_requests_may_wait() {
+    let times = Times { stalled: Some(Duration::ZERO), ..Times::default() };
+    let bench = Bench::with_times(fake(), 2, 64, times);
+    let unread: Vec<Ticket> = (0..64).map(|_| bench.submit(&[5], &options(150), 1, None)).collect();
+    let all_begun = |bench: &Bench| bench.counters.read(0).parked == 62;
+    while !all_begun(&bench) {
+        std::thread::yield_now();
+    }
+    let more: Vec<Ticket> = (0..6).map(|_| bench.submit(&[6], &options(150), 1, None)).collect();
+    // Two of them find a place to give up; then it is full.
+    while bench.counters.read(0).parked < 64 {
+        std::thread::yield_now();
+    }
+    drop(unread);
+    for ticket in more {
+        assert_eq!(finish(ticket).1, Ok(Finish::Length));
+    }
+}
+
+#[test]
 fn blocks_that_are_not_there_are_waited_for() {
     // Room for one answer of up to 128 tokens at a time.
     let bench = Bench::start(Fake { blocks: 2, ..Fake::default() }, 4, 64);
@@ -439,8 +508,11 @@ fn callers() -> impl Strategy<Value = Vec<Caller>> {
 proptest! {
     #![proptest_config(proptest::prelude::ProptestConfig { cases: 24, ..Default::default() })]
     #[test]
-    fn any_mix_of_requests_ends_with_all_blocks_free(callers in callers(), sequences in 1usize..5, budget in 1usize..40) {
-        let bench = Bench::start(Fake { blocks: 5, ..Fake::default() }, sequences, budget);
+    fn any_mix_of_requests_ends_with_all_blocks_free(
+        callers in callers(), sequences in 1usize..5, budget in 1usize..40, patience in prop::option::of(0u64..3),
+    ) {
+        let times = Times { stalled: patience.map(Duration::from_millis), ..Times::default() };
+        let bench = Bench::with_times(Fake { blocks: 5, ..Fake::default() }, sequences, budget, times);
         let tickets: Vec<Ticket> = callers.iter().map(|(prompt, n, events, _)| bench.submit(prompt, &options(*n), *events, None)).collect();
         let readers: Vec<_> = callers.iter().cloned().zip(tickets).map(|((prompt, n, _, leaves), mut ticket)| {
             let whole = bench.expected(&prompt, n);

@@ -12,7 +12,7 @@ use realizar_tensor::{Kernels, KvType, Pool};
 use realizar_tokenize::Compat;
 use serde_json::{Value, json};
 
-use crate::client::{Kind, Running, post, quick, settings, start_backend};
+use crate::client::{Kind, Running, patient, post, quick, settings, start_backend};
 
 const DEMO: &str = "realizar-cli/assets/demo-q8_0.gguf";
 const ENCODER: &str = "realizar-engine/tests/data/bert-cls.gguf";
@@ -32,8 +32,8 @@ fn session(max_sequences: usize) -> SessionOptions {
 
 fn served(source: &dyn TensorSource, session: SessionOptions, max_queue: usize, name: &str) -> Served {
     let loaded = Loaded::new(source, Compat::Original).unwrap();
-    let options =
-        EngineOptions { session, max_queue, step_tokens: 64, max_events: 16, times: Times::default() };
+    let times = Times { stalled: Some(Duration::from_millis(50)), ..Times::default() };
+    let options = EngineOptions { session, max_queue, step_tokens: 64, max_events: 16, times };
     Served::new(Engine::start(loaded, options).unwrap(), name)
 }
 
@@ -110,6 +110,56 @@ fn row_167_thirty_two_streams_at_once_are_what_each_is_alone() {
             && metric(&server, "realizar_kv_blocks_free") == metric(&server, "realizar_kv_blocks_total")
     });
     assert!(metric(&server, "realizar_generated_tokens_total") > 200);
+}
+
+/// The choices of a stream, without what differs from one request to the next.
+fn choices(stream: &str) -> Vec<Value> {
+    let chunks =
+        stream.lines().filter_map(|line| serde_json::from_str::<Value>(line.strip_prefix("data: ")?).ok());
+    let mut choices: Vec<Value> = chunks.map(|chunk| chunk["choices"][0].clone()).collect();
+    // Several answers of one request come in any order, each by itself in one.
+    choices.sort_by_key(|choice| choice["index"].as_u64());
+    choices
+}
+
+#[test]
+fn row_122_clients_that_do_not_read_hold_up_nobody_and_lose_nothing() {
+    use std::io::Write;
+    // Nobody is given up for not reading while this lasts, and what is told of each token fills every buffer on the way.
+    let body = |seed: u32, n: u32| {
+        json!({
+            "messages": [{ "role": "user", "content": "Once upon a time" }], "stream": true, "ignore_eos": true,
+            "logprobs": true, "top_logprobs": 20, "seed": seed, "temperature": 1.0, "n": n,
+        })
+        .to_string()
+    };
+    let server = start_backend(Kind::Hyper, model(DEMO, 4, 64), settings(patient()));
+    let read = |seed, n| choices(&server.post("/v1/chat/completions", &body(seed, n)).body);
+    for (name, requests) in [("many clients", &[1; 8][..]), ("one client", &[8])] {
+        let numbered = || (0..).zip(requests);
+        let alone: Vec<Vec<Value>> = numbered().map(|(seed, n)| read(seed, *n)).collect();
+        let unread: Vec<_> = numbered()
+            .map(|(seed, n)| {
+                let mut stream = server.connect();
+                stream.write_all(post("/v1/chat/completions", &body(seed, *n)).as_bytes()).unwrap();
+                stream
+            })
+            .collect();
+        crate::client::eventually("answers give way", || metric(&server, "realizar_requests_parked") > 0);
+        let quick = server.post("/v1/completions", r#"{"prompt":"Once","max_tokens":8}"#);
+        assert_eq!((quick.status, metric(&server, "realizar_requests_parked") > 0), (200, true), "{name}");
+        let readers: Vec<_> = unread
+            .into_iter()
+            .map(|mut stream| thread::spawn(move || crate::client::read_reply(&mut stream).body))
+            .collect();
+        for (reader, alone) in readers.into_iter().zip(alone) {
+            assert_eq!(choices(&reader.join().unwrap()), alone, "{name}");
+        }
+        crate::client::eventually("all memory is free", || {
+            metric(&server, "realizar_requests_running") + metric(&server, "realizar_requests_parked") == 0
+                && metric(&server, "realizar_kv_blocks_free") == metric(&server, "realizar_kv_blocks_total")
+        });
+    }
 }
 
 #[test]

@@ -167,7 +167,7 @@ fn metrics_are_prometheus_text() {
         }
         let types = reply.body.lines().filter(|line| line.starts_with("# TYPE")).count();
         let helps = reply.body.lines().filter(|line| line.starts_with("# HELP")).count();
-        assert_eq!((types, helps), (18, 18), "{kind:?}");
+        assert_eq!((types, helps), (19, 19), "{kind:?}");
         assert!(
             reply.body.contains("realizar_time_to_first_token_seconds_bucket{le=\"+Inf\"} 1"),
             "{}",
