@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 
 use crate::app::Shared;
 use crate::backend::{Answer, Job, Next};
-use crate::body::Pen;
+use crate::body::{Pen, Reserved};
 use crate::keys::KeyPlace;
 use crate::lifecycle::Phase;
 use crate::record::Tally;
@@ -27,6 +27,11 @@ const BEAT: Duration = Duration::from_millis(4);
 const FOREVER: Duration = Duration::from_secs(1 << 32);
 /// At so many bytes of events, they go out before more are looked for.
 const PIECE: usize = 16 << 10;
+
+/// What a token takes until its answer is written, beside its text.
+const TOKEN: usize = 128;
+/// The same for a token whose probability is told, as a tree of values.
+const ENTRY: usize = 1 << 10;
 
 /// What comes next, and of which answer.
 #[derive(Debug)]
@@ -87,10 +92,11 @@ impl Pulse {
 }
 
 impl Answers {
-    /// Submits `choices` answers for each prompt, or none at all. An answer of no tokens needs no model.
+    /// Submits `choices` answers for each prompt, or none at all. An answer of no tokens needs no model. The prompts came in
+    /// the field `field`, which is a list if there are several.
     pub(crate) fn submit(
         shared: &Arc<Shared>,
-        prompts: &[Vec<u32>],
+        (field, prompts): (&str, &[Vec<u32>]),
         choices: usize,
         options: &AnswerOptions,
         call: &Call,
@@ -104,7 +110,7 @@ impl Answers {
         let tally = &call.tally;
         let wake = Arc::new(Notify::new());
         let mut live = Vec::with_capacity(prompts.len() * choices);
-        for prompt in prompts {
+        for (at, prompt) in prompts.iter().enumerate() {
             tally.prompt(prompt.len());
             for choice in 0..choices {
                 let mut options = options.clone();
@@ -121,7 +127,11 @@ impl Answers {
                     deadline: shared.settings.limits.answer_time,
                     wake: Arc::new(move || waker.notify_one()),
                 };
-                live.push(Some(shared.backend.submit(job)?));
+                let answer = shared
+                    .backend
+                    .submit(job)
+                    .map_err(|error| Refusal::from(error).of(&item(field, at, prompts.len() > 1)))?;
+                live.push(Some(answer));
             }
         }
         let (shared, tally) = (Arc::clone(shared), tally.clone());
@@ -253,13 +263,17 @@ impl Answers {
         }
     }
 
-    /// Waits for all answers.
-    pub(crate) async fn collect(mut self) -> Result<Vec<Whole>, Refusal> {
+    /// Waits for all answers, which take their part of the memory for all bodies.
+    pub(crate) async fn collect(mut self) -> Result<(Vec<Whole>, Reserved), Refusal> {
+        let (mut held, mut bytes) = (Reserved::default(), 0);
         let mut parts: Vec<(String, Vec<Token>, Option<End>)> =
             self.live.iter().map(|_| (String::new(), Vec::new(), None)).collect();
         while let Some(event) = self.next().await? {
             match event {
                 Event::Token(index, token) => {
+                    let entries: usize = token.logprobs.iter().map(|told| 1 + told.top.len()).sum();
+                    bytes += TOKEN + 2 * token.text.len() + ENTRY * entries;
+                    self.shared.memory.grow(&mut held, bytes)?;
                     parts[index].0.push_str(&token.text);
                     parts[index].1.push(token);
                 }
@@ -269,8 +283,13 @@ impl Answers {
         let whole = |(text, tokens, end): (String, Vec<Token>, Option<End>)| {
             end.map(|end| Whole { text, tokens, end }).ok_or(Refusal::Internal)
         };
-        parts.into_iter().map(whole).collect()
+        Ok((parts.into_iter().map(whole).collect::<Result<_, Refusal>>()?, held))
     }
+}
+
+/// The path of a prompt.
+pub(crate) fn item(field: &str, at: usize, several: bool) -> String {
+    if several { format!("{field}[{at}]") } else { field.to_owned() }
 }
 
 /// The answer of a request that wants to see its prompt and nothing else.

@@ -16,7 +16,7 @@ use http::header::{
     CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, RETRY_AFTER, TRANSFER_ENCODING, VARY,
     WWW_AUTHENTICATE,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use tokio::sync::Semaphore;
 
 use crate::access::{Access, AllowedOrigin};
@@ -32,6 +32,7 @@ use crate::metrics::Metrics;
 use crate::record::{LogSink, Record};
 use crate::refusal::{Refusal, cut};
 use crate::routes::{self, Call, Envelope, Handler, Route};
+use crate::target;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Asks for [`UNKNOWN_FIELDS`].
@@ -145,13 +146,14 @@ impl App {
     {
         let settings = &self.shared.settings;
         let (head, body) = request.into_parts();
-        let path = head.uri.path();
-        let found = routes::find(path);
+        let path = target::path(&head);
+        let found = path.as_ref().ok().and_then(|path| routes::find(path));
         if let Some(route) = found {
             *envelope = route.envelope;
             record.route(route.path);
         }
         check_head(&head, &settings.limits)?;
+        let path = &*path?;
         let host = settings.access.host(&head.uri, head.version, &head.headers)?;
         let public = found.is_some_and(|route| route.public);
         // Following a link to the page is no attack; everything that the page does is checked.
@@ -356,9 +358,6 @@ fn check_head(head: &http::request::Parts, limits: &Limits) -> Result<(), Refusa
     let bytes: usize = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
     if bytes > limits.header_bytes || head.headers.len() > limits.headers {
         return Err(Refusal::HeadersTooLarge { bytes, limit: limits.header_bytes });
-    }
-    if head.version < Version::HTTP_2 && head.uri.scheme().is_some() {
-        return Err(Refusal::Protocol { what: "the target must be a path, this is no proxy" });
     }
     let mut codings = head.headers.get_all(TRANSFER_ENCODING).iter();
     if let Some(coding) = codings.next()

@@ -58,7 +58,8 @@ impl Memory {
         self.grow(held, bytes.saturating_mul(PARSED))
     }
 
-    fn grow(&self, held: &mut Reserved, bytes: usize) -> Result<(), Refusal> {
+    /// Makes `held` a part of so many bytes.
+    pub(crate) fn grow(&self, held: &mut Reserved, bytes: usize) -> Result<(), Refusal> {
         let wanted = bytes.div_ceil(UNIT);
         let more = wanted.saturating_sub(held.units);
         if more == 0 {

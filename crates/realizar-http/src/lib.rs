@@ -42,6 +42,7 @@ mod routes;
 mod served;
 mod server;
 mod sse;
+mod target;
 
 pub use access::Access;
 pub use app::{App, Settings};

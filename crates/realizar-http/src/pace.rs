@@ -79,6 +79,28 @@ impl Deadline {
     }
 }
 
+/// How long the first line of a header is.
+#[derive(Debug, Default)]
+struct RequestLine {
+    bytes: usize,
+    ended: bool,
+}
+
+impl RequestLine {
+    /// Takes what has come of a header. Empty lines before it are no part of it.
+    fn take(&mut self, mut bytes: &[u8]) {
+        if self.bytes == 0 {
+            let first = bytes.iter().position(|byte| !b"\r\n".contains(byte));
+            bytes = &bytes[first.unwrap_or(bytes.len())..];
+        }
+        if !self.ended {
+            let end = bytes.iter().position(|byte| *byte == b'\n');
+            self.bytes += end.unwrap_or(bytes.len());
+            self.ended = end.is_some();
+        }
+    }
+}
+
 /// A transport with deadlines. It takes no list of slices: an answer's head and body go out as one piece, which is cheaper
 /// than telling the system of two.
 #[derive(Debug)]
@@ -92,6 +114,9 @@ pub(crate) struct PacedIo<T, P> {
     reading: Deadline,
     /// Whether the first byte of a header has come.
     in_header: bool,
+    line: RequestLine,
+    /// The longest that a request line should be.
+    uri_bytes: usize,
     /// Requests that had begun when this was last looked at.
     begun: usize,
     /// Set while the other side does not read.
@@ -112,6 +137,8 @@ impl<T, P> PacedIo<T, P> {
             write_time: limits.write_time,
             reading: Deadline::default(),
             in_header: false,
+            line: RequestLine::default(),
+            uri_bytes: limits.uri_bytes,
             begun: 0,
             writing: Deadline::default(),
             instead: Bytes::new(),
@@ -142,9 +169,13 @@ impl<T: AsyncRead + Unpin, P: Unpin> AsyncRead for PacedIo<T, P> {
             return polled;
         }
         match polled {
-            Poll::Ready(Ok(())) if buffer.filled().len() > before && !this.in_header => {
-                this.in_header = true;
-                this.reading.end = Some(Instant::now() + this.header_time);
+            Poll::Ready(Ok(())) if buffer.filled().len() > before => {
+                if !this.in_header {
+                    this.in_header = true;
+                    this.line = RequestLine::default();
+                    this.reading.end = Some(Instant::now() + this.header_time);
+                }
+                this.line.take(&buffer.filled()[before..]);
             }
             Poll::Pending => {
                 this.reading.end.get_or_insert_with(|| Instant::now() + this.idle_time);
@@ -182,7 +213,7 @@ impl<T: AsyncWrite + Unpin, P: Unpin> AsyncWrite for PacedIo<T, P> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         if this.instead.is_empty() {
-            match own_answer::completed(bytes) {
+            match own_answer::completed(bytes, this.line.bytes > this.uri_bytes) {
                 None => return this.timed(cx, |inner, cx| inner.poll_write(cx, bytes)),
                 Some(whole) => this.instead = whole.into(),
             }

@@ -57,7 +57,7 @@ pub enum Refusal {
     #[error("the model `{name}` does not exist")]
     ModelNotFound { name: String },
     #[error("the prompt has {tokens} tokens, the context holds {context}")]
-    ContextLength { tokens: usize, context: usize },
+    ContextLength { param: String, tokens: usize, context: usize },
     #[error("the chat template refuses this conversation: {message}")]
     Conversation { message: String },
     #[error("the chat template needs more than it may: {message}")]
@@ -67,12 +67,12 @@ pub enum Refusal {
     #[error("this model makes text, not embeddings")]
     NoEmbeddings,
     #[error("this model makes embeddings, not text")]
-    NoText,
+    NoText { param: String },
     #[error("{waiting} requests are waiting, the limit is {limit}")]
     QueueFull { waiting: usize, limit: usize, retry_after: Duration },
     #[error("this key has {limit} requests under way already")]
     KeyBusy { limit: usize },
-    #[error("there is no memory left for the body, other requests hold {limit} bytes")]
+    #[error("there is no memory left for this request, all of them may hold {limit} bytes")]
     Memory { limit: usize },
     #[error("the request waited for {} s, there is no room for it", limit.as_secs())]
     QueueTime { limit: Duration },
@@ -131,7 +131,7 @@ impl Refusal {
             Self::Conversation { .. }    => Row(StatusCode::BAD_REQUEST, INVALID, "template_refused"),
             Self::NoTemplate { .. }      => Row(StatusCode::BAD_REQUEST, INVALID, "no_chat_template"),
             Self::TemplateLimit { .. }   => Row(StatusCode::INTERNAL_SERVER_ERROR, SERVER, "template_limit"),
-            Self::NoText                 => Row(StatusCode::BAD_REQUEST, INVALID, "no_text"),
+            Self::NoText { .. }          => Row(StatusCode::BAD_REQUEST, INVALID, "no_text"),
             Self::NoEmbeddings           => Row(StatusCode::BAD_REQUEST, INVALID, "no_embeddings"),
             Self::QueueFull { .. }       => Row(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", "queue_full"),
             Self::KeyBusy { .. }         => Row(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", "key_busy"),
@@ -163,13 +163,27 @@ impl Refusal {
     #[must_use]
     pub fn param(&self) -> Option<&str> {
         match self {
-            Self::Missing { param } | Self::Field { param, .. } | Self::Unsupported { param, .. } => {
-                Some(param)
-            }
+            Self::Missing { param }
+            | Self::Field { param, .. }
+            | Self::Unsupported { param, .. }
+            | Self::ContextLength { param, .. }
+            | Self::NoText { param } => Some(param),
+            Self::NoEmbeddings => Some("input"),
+            Self::Conversation { .. } | Self::NoTemplate { .. } => Some("messages"),
             Self::Json { param, .. } => param.as_deref(),
             Self::ModelNotFound { .. } => Some("model"),
             _ => None,
         }
+    }
+
+    /// The same, of a prompt that came in this field.
+    pub(crate) fn of(mut self, field: &str) -> Self {
+        if let Self::ContextLength { param, .. } | Self::NoText { param } | Self::Field { param, .. } =
+            &mut self
+        {
+            field.clone_into(param);
+        }
+        self
     }
 
     /// When to try again, for `Retry-After`.
@@ -207,7 +221,7 @@ impl Refusal {
         let Row(_, kind, code) = self.row();
         let mut error =
             json!({ "message": self.to_string(), "type": kind, "param": self.param(), "code": code });
-        if let Self::ContextLength { tokens, context } = self {
+        if let Self::ContextLength { tokens, context, .. } = self {
             error["n_prompt_tokens"] = json!(tokens);
             error["n_ctx"] = json!(context);
         }
@@ -242,17 +256,18 @@ impl From<EngineError> for Refusal {
 
 impl From<SubmitError> for Refusal {
     fn from(error: SubmitError) -> Self {
+        let param = "prompt".to_owned();
         match error {
             SubmitError::QueueFull { waiting, limit, retry_after } => {
                 Self::QueueFull { waiting, limit, retry_after }
             }
-            SubmitError::PromptTooLong { tokens, context } => Self::ContextLength { tokens, context },
+            SubmitError::PromptTooLong { tokens, context } => Self::ContextLength { param, tokens, context },
             SubmitError::EmptyPrompt => {
                 let (got, want) = ("without any token".to_owned(), "a text of at least one token".to_owned());
-                Self::Field { param: "prompt".to_owned(), got, want }
+                Self::Field { param, got, want }
             }
             SubmitError::Draining => Self::Draining,
-            SubmitError::NoText { .. } => Self::NoText,
+            SubmitError::NoText { .. } => Self::NoText { param },
             other => Self::Rejected { message: cut(&other.to_string(), 512) },
         }
     }
@@ -298,10 +313,19 @@ mod tests {
                 submit(SubmitError::PromptTooLong { tokens: 9, context: 8 }),
                 400,
                 "context_length_exceeded",
-                None,
+                Some("prompt"),
             ),
-            (EngineError::NoEmbeddings { architecture: "llama" }.into(), 400, "no_embeddings", None),
-            (EngineError::NoTemplate.into(), 400, "no_chat_template", None),
+            (submit(SubmitError::NoText { architecture: "bert" }), 400, "no_text", Some("prompt")),
+            (
+                submit(SubmitError::NoText { architecture: "bert" }).of("messages"),
+                400,
+                "no_text",
+                Some("messages"),
+            ),
+            (submit(SubmitError::EmptyPrompt).of("messages"), 400, "invalid_value", Some("messages")),
+            (submit(SubmitError::Draining).of("messages"), 503, "draining", None),
+            (EngineError::NoEmbeddings { architecture: "llama" }.into(), 400, "no_embeddings", Some("input")),
+            (EngineError::NoTemplate.into(), 400, "no_chat_template", Some("messages")),
             (EngineError::Stopped.into(), 500, "generation_failed", None),
             (EngineError::Torn.into(), 500, "model_changed", None),
             (EngineError::QueueTime { limit: TIME }.into(), 503, "queue_timeout", None),

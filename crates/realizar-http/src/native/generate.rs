@@ -1,6 +1,6 @@
 //! `/generate`, its stream and its batch: a prompt goes in, the prompt with its continuation comes out.
 
-use http::{Response, StatusCode};
+use http::Response;
 use realizar_engine::{AnswerOptions, SampleOptions};
 use serde_json::{Value, json};
 
@@ -23,8 +23,9 @@ pub(crate) async fn generate(app: &App, call: Call) -> Result<Response<Body>, Re
     let fields = Fields::of(&call);
     let prompt = fields.text("prompt")?.ok_or_else(|| fields.missing("prompt"))?.to_owned();
     let (prompts, answers) = start(app, &call, vec![prompt]).await?;
-    let results = results(&prompts, &answers.collect().await?);
-    Ok(routes::json(StatusCode::OK, results.first().unwrap_or(&Value::Null)))
+    let (parts, held) = answers.collect().await?;
+    let results = results(&prompts, &parts);
+    Ok(routes::long(results.first().unwrap_or(&Value::Null).to_string(), held))
 }
 
 /// `{prompts}` gives `{results}` in the same order.
@@ -35,8 +36,9 @@ pub(crate) async fn batch_generate(app: &App, call: Call) -> Result<Response<Bod
         return Err(fields.wrong("prompts", &json!(prompts), format!("a list of 1 to {MAX_BATCH}")));
     }
     let (prompts, answers) = start(app, &call, prompts).await?;
-    let results = results(&prompts, &answers.collect().await?);
-    Ok(routes::json(StatusCode::OK, &json!({ "results": results })))
+    let (parts, held) = answers.collect().await?;
+    let results = results(&prompts, &parts);
+    Ok(routes::long(json!({ "results": results }).to_string(), held))
 }
 
 /// `{prompt}` gives an event `token` for each token, and an event `done`.
@@ -98,7 +100,7 @@ async fn start(app: &App, call: &Call, texts: Vec<String>) -> Result<(Vec<Prompt
         })
         .await?;
     let ids: Vec<Vec<u32>> = prompts.iter().map(|prompt| prompt.ids.clone()).collect();
-    let answers = Answers::submit(&app.shared, &ids, 1, &options, call)?;
+    let answers = Answers::submit(&app.shared, (path, &ids), 1, &options, call)?;
     Ok((prompts, answers))
 }
 

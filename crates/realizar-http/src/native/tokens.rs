@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::app::App;
 use crate::body::Body;
 use crate::fields::Fields;
-use crate::openai::{check_model, conversation, token_ids};
+use crate::openai::{check_model, conversation, refuse_unbuilt, token_ids};
 use crate::refusal::Refusal;
 use crate::routes::{self, Call};
 
@@ -18,11 +18,11 @@ pub(super) const MAX_BATCH: usize = 2048;
 pub(crate) async fn tokenize(app: &App, call: Call) -> Result<Response<Body>, Refusal> {
     let fields = Fields::of(&call);
     check_model(app, fields)?;
-    let foreign = fields.get("text").is_none() && fields.get("content").is_some();
-    let name = if foreign { "content" } else { "text" };
-    let text = fields.text(name)?.ok_or_else(|| fields.missing(name))?.to_owned();
+    let (own, content) = (fields.text("text")?, fields.text("content")?);
+    let foreign = own.is_none() && content.is_some();
+    let text = own.or(content).ok_or_else(|| fields.missing("text"))?.to_owned();
     let options = encode_options(fields, !foreign)?;
-    let pieces = foreign && fields.boolean("with_pieces")?.unwrap_or(false);
+    let pieces = fields.boolean("with_pieces")?.unwrap_or(false) && foreign;
     let each = if pieces { ID + PIECE } else { ID };
     let held = app.shared.memory.take(text.len().saturating_mul(each))?;
     let json = app
@@ -89,9 +89,10 @@ fn piece(bytes: Vec<u8>) -> Value {
 pub(crate) async fn detokenize(app: &App, call: Call) -> Result<Response<Body>, Refusal> {
     let fields = Fields::of(&call);
     check_model(app, fields)?;
-    let foreign = fields.get("token_ids").is_none() && fields.get("tokens").is_some();
+    let (own, tokens) = (fields.list("token_ids", 0..=1 << 20)?, fields.list("tokens", 0..=1 << 20)?);
+    let foreign = own.is_none() && tokens.is_some();
     let name = if foreign { "tokens" } else { "token_ids" };
-    let list = fields.list(name, 0..=1 << 20)?.ok_or_else(|| fields.missing(name))?;
+    let list = own.or(tokens).ok_or_else(|| fields.missing(name))?;
     let ids = token_ids(list, name, app.shared.backend.facts().vocab)?;
     let text = app.blocking(move |backend| Ok(backend.decode(&ids)?)).await?;
     one(app, if foreign { "content" } else { "text" }, text)
@@ -101,6 +102,7 @@ pub(crate) async fn detokenize(app: &App, call: Call) -> Result<Response<Body>, 
 pub(crate) async fn apply_template(app: &App, call: Call) -> Result<Response<Body>, Refusal> {
     let fields = Fields::of(&call);
     check_model(app, fields)?;
+    refuse_unbuilt(fields)?;
     let chat = conversation(fields)?;
     let prompt = app.blocking(move |backend| Ok(backend.render(&chat)?)).await?;
     one(app, "prompt", prompt)

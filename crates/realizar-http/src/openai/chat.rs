@@ -65,7 +65,7 @@ pub(crate) async fn chat(app: &App, call: Call) -> Result<Response<Body>, Refusa
         return Err(full.into());
     }
     let prompt = app.blocking(move |backend| Ok(backend.render_ids(&chat)?)).await?;
-    let answers = Answers::submit(&app.shared, &[prompt], choices, &options, &call)?;
+    let answers = Answers::submit(&app.shared, ("messages", &[prompt]), choices, &options, &call)?;
     let view = View { shape: SHAPE, stream, include_usage, logprobs, choices };
     respond(app, answers, view, Vec::new()).await
 }
@@ -79,7 +79,9 @@ pub(super) fn stream_fields(fields: Fields<'_>) -> Result<(bool, bool), Refusal>
         return Err(fields.wrong("stream_options", &value, "left out unless stream is true"));
     }
     let path = fields.path("stream_options");
-    let include = fields.inside(options, &path).boolean("include_usage")?;
+    let inside = fields.inside(options, &path);
+    inside.boolean("include_obfuscation")?;
+    let include = inside.boolean("include_usage")?;
     Ok((stream, include.unwrap_or(false)))
 }
 
@@ -142,6 +144,13 @@ fn message(fields: Fields<'_>) -> Result<ChatMessage, Refusal> {
             extra.insert(name.to_owned(), Value::from(text));
         }
     }
+    fields.text("refusal")?;
+    for name in ["audio", "function_call"] {
+        if fields.object(name)?.is_some() {
+            let what = "earlier answers are texts and `tool_calls`";
+            return Err(Refusal::Unsupported { param: fields.path(name), what });
+        }
+    }
     if let Some(calls) = fields.list("tool_calls", 0..=512)? {
         let calls: Result<Vec<Value>, Refusal> =
             calls.iter().enumerate().map(|call| tool_call(fields, call)).collect();
@@ -189,6 +198,9 @@ fn tool_call(fields: Fields<'_>, (at, value): (usize, &Value)) -> Result<Value, 
     let path = format!("{}[{at}]", fields.path("tool_calls"));
     let Some(map) = value.as_object() else { return Err(Refusal::field(path, value, "an object")) };
     let call = fields.inside(map, &path);
+    if let Some(kind) = call.text("type")?.filter(|kind| *kind != "function") {
+        return Err(call.wrong("type", &Value::from(kind), "function"));
+    }
     let function = call.object("function")?.ok_or_else(|| call.missing("function"))?;
     let path = call.path("function");
     let function = fields.inside(function, &path);

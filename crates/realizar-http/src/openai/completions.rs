@@ -4,7 +4,7 @@ use http::Response;
 use realizar_engine::TokenLogprob;
 use serde_json::{Map, Value, json};
 
-use crate::answers::Answers;
+use crate::answers::{Answers, item};
 use crate::app::App;
 use crate::body::Body;
 use crate::fields::Fields;
@@ -62,7 +62,8 @@ pub(crate) async fn completions(app: &App, call: Call) -> Result<Response<Body>,
     if let Some(full) = app.shared.backend.load().full() {
         return Err(full.into());
     }
-    let (path, several) = (fields.path("prompt"), prompts.len() > 1);
+    let (field, several) = (fields.path("prompt"), prompts.len() > 1);
+    let path = field.clone();
     let (ids, texts) = app
         .blocking(move |backend| {
             let mut all = (Vec::new(), Vec::new());
@@ -82,15 +83,14 @@ pub(crate) async fn completions(app: &App, call: Call) -> Result<Response<Body>,
             Ok(all)
         })
         .await?;
-    let answers = Answers::submit(&app.shared, &ids, choices, &options, &call)?;
+    let answers = Answers::submit(&app.shared, (&field, &ids), choices, &options, &call)?;
     let view = View { shape: SHAPE, stream, include_usage, logprobs, choices };
     respond(app, answers, view, if echo { texts } else { Vec::new() }).await
 }
 
 /// There is nothing to continue.
 pub(crate) fn empty(path: &str, at: usize, several: bool) -> Refusal {
-    let param = if several { format!("{path}[{at}]") } else { path.to_owned() };
-    Refusal::field(param, &Value::from(""), "a text of at least one token")
+    Refusal::field(item(path, at, several), &Value::from(""), "a text of at least one token")
 }
 
 /// One prompt or several, as text or as ids.
@@ -103,7 +103,7 @@ pub(super) fn prompts(fields: Fields<'_>, name: &str, vocab: usize) -> Result<Ve
             Some(_) if list.len() <= 2048 => list
                 .iter()
                 .enumerate()
-                .map(|(at, value)| item(format!("{path}[{at}]"), value, vocab))
+                .map(|(at, value)| one(format!("{path}[{at}]"), value, vocab))
                 .collect(),
             _ => Err(fields.wrong(name, value, WANT)),
         },
@@ -111,7 +111,7 @@ pub(super) fn prompts(fields: Fields<'_>, name: &str, vocab: usize) -> Result<Ve
     }
 }
 
-fn item(path: String, value: &Value, vocab: usize) -> Result<Prompt, Refusal> {
+fn one(path: String, value: &Value, vocab: usize) -> Result<Prompt, Refusal> {
     match value {
         Value::String(text) => Ok(Prompt::Text(text.clone())),
         Value::Array(list) if !list.is_empty() => Ok(Prompt::Ids(token_ids(list, &path, vocab)?)),

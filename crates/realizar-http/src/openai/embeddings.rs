@@ -1,25 +1,30 @@
 //! `POST /v1/embeddings`.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::{Response, StatusCode};
+use http::Response;
 use serde_json::{Value, json};
 
+use crate::answers::item;
 use crate::app::App;
 use crate::body::Body;
 use crate::fields::Fields;
 use crate::refusal::Refusal;
 use crate::routes::{self, Call};
 
-use super::completions::{Prompt, prompts};
+use super::completions::{Prompt, empty, prompts};
+use super::idle::check_user;
 use super::{PROMPT, check_model};
 
 const MAX_INPUTS: usize = 2048;
 /// Tokens of a request, in contexts.
 const CONTEXTS: usize = 16;
+/// What a number of a vector takes: itself, and its text twice, alone and in the answer.
+const NUMBER: usize = 40;
 
 /// Vectors of texts.
 pub(crate) async fn embeddings(app: &App, call: Call) -> Result<Response<Body>, Refusal> {
@@ -38,10 +43,17 @@ pub(crate) async fn embeddings(app: &App, call: Call) -> Result<Response<Body>, 
     if fields.integer("dimensions", 1..=i64::from(i32::MAX))?.is_some() {
         return Err(Refusal::Unsupported { param: fields.path("dimensions"), what: "vectors are not cut" });
     }
+    check_user(fields)?;
+    if fields.integer("embd_normalize", -1..=i64::from(i32::MAX))?.is_some_and(|norm| norm != 2) {
+        let param = fields.path("embd_normalize");
+        return Err(Refusal::Unsupported { param, what: "vectors have the length 1, which is 2 here" });
+    }
     if !facts.embeddings {
         return Err(Refusal::NoEmbeddings);
     }
-    let context = facts.context;
+    // The vectors and their text, before any of them is computed.
+    let held = app.shared.memory.take(inputs.len().saturating_mul(facts.width).saturating_mul(NUMBER))?;
+    let (context, several) = (facts.context, inputs.len() > 1);
     let (all, tokens) = app
         .blocking(move |backend| {
             // All are known to fit before the first is computed.
@@ -52,14 +64,18 @@ pub(crate) async fn embeddings(app: &App, call: Call) -> Result<Response<Body>, 
                     Prompt::Text(text) => backend.encode(&text, PROMPT)?,
                     Prompt::Ids(ids) => ids,
                 };
+                if ids.is_empty() {
+                    return Err(empty("input", at, several));
+                }
                 if ids.len() > context {
-                    return Err(Refusal::ContextLength { tokens: ids.len(), context });
+                    let param = item("input", at, several);
+                    return Err(Refusal::ContextLength { param, tokens: ids.len(), context });
                 }
                 tokens += ids.len();
                 if tokens > context.saturating_mul(CONTEXTS) {
                     let got = format!("token {tokens} of this request");
                     let want = format!("within {CONTEXTS} times the context of {context}");
-                    return Err(Refusal::Field { param: format!("input[{at}]"), got, want });
+                    return Err(Refusal::Field { param: item("input", at, several), got, want });
                 }
                 all.push(ids);
             }
@@ -78,14 +94,32 @@ pub(crate) async fn embeddings(app: &App, call: Call) -> Result<Response<Body>, 
         })
         .await?;
     call.tally.prompt(tokens);
-    let data = vectors.iter().enumerate().map(|(index, vector)| {
-        let embedding = if packed { json!(pack(vector)) } else { json!(vector) };
-        json!({ "object": "embedding", "index": index, "embedding": embedding })
-    });
-    let data: Vec<Value> = data.collect();
-    let usage = json!({ "prompt_tokens": tokens, "total_tokens": tokens });
-    let answer = json!({ "object": "list", "data": data, "model": facts.id, "usage": usage });
-    Ok(routes::json(StatusCode::OK, &answer))
+    // As text at once: as a tree of values the numbers would take many times their size.
+    let mut data = String::new();
+    for (index, vector) in vectors.iter().enumerate() {
+        let embedding = if packed { json!(pack(vector)).to_string() } else { numbers(vector) };
+        let comma = if index > 0 { "," } else { "" };
+        // Writing to a string cannot fail.
+        let _ =
+            write!(data, "{comma}{{\"embedding\":{embedding},\"index\":{index},\"object\":\"embedding\"}}");
+    }
+    let (model, usage) = (json!(facts.id), json!({ "prompt_tokens": tokens, "total_tokens": tokens }));
+    let answer = format!("{{\"data\":[{data}],\"model\":{model},\"object\":\"list\",\"usage\":{usage}}}");
+    Ok(routes::long(answer, held))
+}
+
+/// A vector as a list; what is no number has no place in JSON and becomes null.
+fn numbers(vector: &[f32]) -> String {
+    let mut out = String::from("[");
+    for (at, number) in vector.iter().enumerate() {
+        let comma = if at > 0 { "," } else { "" };
+        let _ = match number.is_finite() {
+            true => write!(out, "{comma}{number:?}"),
+            false => write!(out, "{comma}null"),
+        };
+    }
+    out.push(']');
+    out
 }
 
 /// Tells the work of a request that nobody waits for it any more.

@@ -1,6 +1,6 @@
 //! Answers of the OpenAI interface, streamed or whole. Chat and completions differ only in how one choice looks.
 
-use http::{Response, StatusCode};
+use http::Response;
 use realizar_engine::{TokenLogprob, TopLogprob, Usage};
 use serde_json::{Value, json};
 
@@ -74,7 +74,7 @@ pub(super) async fn respond(
         });
         return Ok(routes::events(body));
     }
-    let parts = answers.collect().await?;
+    let (parts, held) = answers.collect().await?;
     let choices = parts.iter().enumerate().map(|(index, part)| {
         let told = || part.tokens.iter().flat_map(|token| token.logprobs.iter().cloned()).collect::<Vec<_>>();
         let logprobs = if view.logprobs { (view.shape.logprobs)(&told(), 0) } else { Value::Null };
@@ -87,7 +87,7 @@ pub(super) async fn respond(
         parts.iter().enumerate().map(|(index, part)| (index / view.choices, part.end.usage)).collect();
     let mut answer = head.object(view.shape.objects.0, choices);
     answer["usage"] = usage(&usages);
-    Ok(routes::json(StatusCode::OK, &answer))
+    Ok(routes::long(answer.to_string(), held))
 }
 
 /// What every chunk of an answer repeats.

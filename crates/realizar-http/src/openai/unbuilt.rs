@@ -2,26 +2,32 @@
 //! other is refused by name, since an answer that ignored it would look like one that did not.
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 
 use serde_json::Value;
 
 use crate::fields::Fields;
 use crate::refusal::Refusal;
 
+use super::idle::check_idle;
+
 const MAX_TOOLS: usize = 512;
+const MOST: i64 = i32::MAX as i64;
 const TOOLS: &str = "tools are not built in yet";
 const GRAMMARS: &str = "grammars are not built in yet";
 const SAMPLER: &str = "this sampler is not built in";
 
 /// Which values of a field change nothing.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 enum Off {
     /// None at all.
     Never,
     /// A text, list or object without anything in it.
     Empty,
-    /// Numbers up to 0.
-    Zero,
+    /// Whole numbers in a range, up to this one.
+    Whole(RangeInclusive<i64>, i64),
+    /// Numbers in a range, up to this one.
+    Number(RangeInclusive<f32>, f32),
     /// `false`.
     False,
     /// These words.
@@ -42,25 +48,23 @@ const FIELDS: &[(&str, Off, &str)] = &[
     ("guided_grammar",      Off::Empty,                    GRAMMARS),
     ("audio",               Off::Never,                    "there is no audio output"),
     ("lora",                Off::Empty,                    "there are no adapters"),
-    ("mirostat",            Off::Zero,                     SAMPLER),
-    ("dry_multiplier",      Off::Zero,                     SAMPLER),
-    ("min_keep",            Off::Zero,                     SAMPLER),
-    ("n_probs",             Off::Zero,                     "`logprobs` asks for probabilities"),
+    ("response_fields",     Off::Empty,                    "answers are whole"),
+    ("web_search_options",  Off::Never,                    "nothing is searched for"),
+    ("mirostat",            Off::Whole(0..=2, 0),          SAMPLER),
+    ("dry_multiplier",      Off::Number(0.0..=100.0, 0.0), SAMPLER),
+    ("adaptive_target",     Off::Number(-1.0..=1.0, -1e-9), SAMPLER),
+    ("min_keep",            Off::Whole(0..=MOST, 0),       SAMPLER),
+    ("n_indent",            Off::Whole(0..=MOST, 0),       SAMPLER),
+    ("n_probs",             Off::Whole(0..=MOST, 0),       "`logprobs` asks for probabilities"),
+    ("n_cmpl",              Off::Whole(1..=MOST, 1),       "`n` asks for several answers"),
     ("post_sampling_probs", Off::False,                    "probabilities are those of the model"),
-    ("t_max_predict_ms",    Off::Zero,                     "the time of an answer is the operator's to bound"),
+    ("t_max_predict_ms",    Off::Whole(-1..=MOST, 0),      "the time of an answer is the operator's to bound"),
+    ("reasoning_budget",    Off::Whole(-1..=MOST, -1),     "thinking is not bounded apart from the answer"),
     ("use_beam_search",     Off::False,                    "answers are drawn token by token"),
 ];
 
-/// Numbers that matter only to what is not built: field, least and greatest value.
-const IDLE: &[(&str, f32, f32)] =
-    &[("mirostat_tau", 0.0, 100.0), ("mirostat_eta", 0.0, 1.0), ("dry_base", 0.0, 100.0)];
-
-/// The same for whole numbers, from this on. The context never moves, so nothing is kept or discarded.
-const IDLE_COUNTS: &[(&str, i64)] =
-    &[("dry_allowed_length", 0), ("dry_penalty_last_n", -1), ("n_keep", -1), ("n_discard", 0)];
-
 /// Refuses whatever asks for more than there is.
-pub(super) fn refuse_unbuilt(fields: Fields<'_>) -> Result<(), Refusal> {
+pub(crate) fn refuse_unbuilt(fields: Fields<'_>) -> Result<(), Refusal> {
     for (name, off, what) in FIELDS {
         let Some(value) = fields.get(name) else { continue };
         let neutral = match (off, value) {
@@ -70,20 +74,19 @@ pub(super) fn refuse_unbuilt(fields: Fields<'_>) -> Result<(), Refusal> {
             (Off::Empty, Value::Object(object)) => object.is_empty(),
             (Off::Words(words), Value::String(word)) => words.contains(&word.as_str()),
             (Off::Empty | Off::Words(_), _) => false,
-            (Off::Zero, Value::Number(number)) => number.as_f64().is_some_and(|number| number <= 0.0),
-            (Off::Zero, _) => return Err(fields.wrong(name, value, "a number")),
+            (Off::Whole(range, off), _) => {
+                fields.integer(name, range.clone())?.is_some_and(|number| number <= *off)
+            }
+            (Off::Number(range, off), _) => {
+                fields.number(name, range.clone())?.is_some_and(|number| number <= *off)
+            }
             (Off::False, _) => !fields.boolean(name)?.unwrap_or(false),
         };
         if !neutral {
             return Err(Refusal::Unsupported { param: fields.path(name), what });
         }
     }
-    for (name, least, most) in IDLE {
-        fields.number(name, *least..=*most)?;
-    }
-    for (name, least) in IDLE_COUNTS {
-        fields.integer(name, *least..=i64::from(i32::MAX))?;
-    }
+    check_idle(fields)?;
     tools(fields)?;
     modalities(fields)?;
     response_format(fields)
@@ -118,6 +121,9 @@ fn tools(fields: Fields<'_>) -> Result<(), Refusal> {
             let want = "1 to 64 letters, digits, `_`, `.` or `-`";
             return Err(function.wrong("name", &Value::from(name), want));
         }
+        function.text("description")?;
+        function.object("parameters")?;
+        function.boolean("strict")?;
         if !names.insert(name.to_owned()) {
             return Err(function.wrong("name", &Value::from(name), "a name that no other tool has"));
         }

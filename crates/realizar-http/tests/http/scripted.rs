@@ -50,6 +50,7 @@ impl Scripted {
             context: CONTEXT,
             memory: 4 * CONTEXT,
             vocab: VOCAB,
+            width: 3,
             parameters: 7,
             created: 1_700_000_000,
             embeddings: false,
