@@ -3,8 +3,8 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -23,6 +23,8 @@ pub(crate) struct Pace(Arc<Requests>);
 struct Requests {
     under_way: AtomicUsize,
     begun: AtomicUsize,
+    /// When the last one ended.
+    ended: Mutex<Option<Instant>>,
 }
 
 /// A request under way.
@@ -43,10 +45,15 @@ impl Pace {
     fn begun(&self) -> usize {
         self.0.begun.load(Ordering::Acquire)
     }
+
+    fn ended(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.0.ended.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Drop for Paced {
     fn drop(&mut self) {
+        *self.0.ended() = Some(Instant::now());
         self.0.0.under_way.fetch_sub(1, Ordering::AcqRel);
     }
 }
@@ -147,6 +154,24 @@ impl<T, P> PacedIo<T, P> {
     }
 }
 
+impl<T, P> PacedIo<T, P> {
+    /// A header has come to its end, even if nobody read from here while its request was under way.
+    fn count_requests(&mut self) {
+        let begun = self.pace.begun();
+        if self.begun != begun {
+            (self.begun, self.reading.end, self.in_header) = (begun, None, false);
+        }
+    }
+
+    /// Whether the time for silence, or for the rest of a header, has passed while no request is under way; if not, the
+    /// task is woken then. Silence begins with the end of the last request.
+    fn silent_for_too_long(&mut self, cx: &mut Context<'_>) -> bool {
+        let (pace, idle_time) = (&self.pace, self.idle_time);
+        self.reading.end.get_or_insert_with(|| pace.ended().unwrap_or_else(Instant::now) + idle_time);
+        self.reading.passed(cx)
+    }
+}
+
 fn late(what: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, what)
 }
@@ -160,11 +185,7 @@ impl<T: AsyncRead + Unpin, P: Unpin> AsyncRead for PacedIo<T, P> {
         let this = self.get_mut();
         let before = buffer.filled().len();
         let polled = Pin::new(&mut this.inner).poll_read(cx, buffer);
-        let begun = this.pace.begun();
-        if this.begun != begun {
-            // A header came to its end, even if nobody read from here while its request was under way.
-            (this.begun, this.reading.end, this.in_header) = (begun, None, false);
-        }
+        this.count_requests();
         if this.pace.busy() {
             return polled;
         }
@@ -178,8 +199,7 @@ impl<T: AsyncRead + Unpin, P: Unpin> AsyncRead for PacedIo<T, P> {
                 this.line.take(&buffer.filled()[before..]);
             }
             Poll::Pending => {
-                this.reading.end.get_or_insert_with(|| Instant::now() + this.idle_time);
-                if this.reading.passed(cx) {
+                if this.silent_for_too_long(cx) {
                     return Poll::Ready(Err(late("no request came in time")));
                 }
             }
@@ -229,7 +249,15 @@ impl<T: AsyncWrite + Unpin, P: Unpin> AsyncWrite for PacedIo<T, P> {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.get_mut().timed(cx, T::poll_flush)
+        let this = self.get_mut();
+        let polled = this.timed(cx, T::poll_flush);
+        // An answer has gone out. The library read in vain while it was written, and does not do so again before it is
+        // woken: so the time for silence is told from here.
+        this.count_requests();
+        if !this.pace.busy() && this.silent_for_too_long(cx) {
+            cx.waker().wake_by_ref();
+        }
+        polled
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -103,7 +103,7 @@ const ROUTES: &[Route] = &[
     post("/batch/generate",      Native, |app, call| Box::pin(native::batch_generate(app, call))),
 ];
 
-/// The row of a path, which is compared as it was sent: nothing is decoded, folded or trimmed.
+/// The row of a path, which is compared as it is: nothing is decoded, folded or trimmed.
 pub(crate) fn find(path: &str) -> Option<&'static Route> {
     let fits = |route: &&Route| {
         let below = route.path.len() > 1 && route.path.ends_with('/') && path.len() > route.path.len();

@@ -7,7 +7,7 @@ use realizar_http::Limits;
 use serde_json::{Value, json};
 
 use crate::bad_bodies::{CHAT, COMPLETIONS, HI};
-use crate::client::{KINDS, each, quick, settings, start};
+use crate::client::{KINDS, Running, each, quick, settings, start};
 use crate::scripted::Scripted;
 
 const EMBEDDINGS: &str = "/v1/embeddings";
@@ -98,6 +98,19 @@ const NUMBERS: &[&str] = &[
     "dry_penalty_last_n",
     "n_keep",
     "n_discard",
+    "mirostat_eta",
+    "min_keep",
+    "n_probs",
+    "n_cmpl",
+    "n_indent",
+    "adaptive_target",
+    "adaptive_decay",
+    "t_max_predict_ms",
+    "reasoning_budget",
+    "id_slot",
+    "n_cache_reuse",
+    "speculative.n_max",
+    "speculative.p_min",
 ];
 
 /// Values around every border that a range may have, and what is no number at all.
@@ -155,7 +168,11 @@ fn row_143_every_value_of_every_number_is_followed_or_refused_by_name() {
                 let body = format!(r#"{{"prompt":"a","{name}":{value}}}"#);
                 let reply = server.post(COMPLETIONS, &body);
                 match (reply.status, reply.code().as_str()) {
-                    (200, _) => taken += 1,
+                    (200, _) => {
+                        let number = value.starts_with(|first: char| first == '-' || first.is_ascii_digit());
+                        assert!(number || *value == "null", "{body} over {kind:?}: taken");
+                        taken += 1;
+                    }
                     // No JSON number is that large.
                     (400, "invalid_json") => assert!(value.contains("e309"), "{body}: {reply:?}"),
                     (400, _) => {
@@ -239,27 +256,34 @@ fn row_160_tokenizing_large_texts_keeps_nobody_waiting() {
     for kind in KINDS {
         let limits = Limits { body_bytes: 16 << 20, ..Limits::default() };
         let server = Arc::new(start(*kind, Scripted::new(), settings(limits)));
-        let body = json!({ "text": "a".repeat(1 << 20) }).to_string();
-        let busy: Vec<_> = (0..6)
-            .map(|_| {
-                let (server, body) = (Arc::clone(&server), body.clone());
-                std::thread::spawn(move || server.post("/tokenize", &body).status)
-            })
-            .collect();
-        let mut times: Vec<Duration> = Vec::new();
-        while times.len() < 20 || busy.iter().any(|thread| !thread.is_finished()) {
-            let began = Instant::now();
-            assert_eq!(server.get("/health").status, 200, "{kind:?}");
-            times.push(began.elapsed());
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        for thread in busy {
-            let status = thread.join().unwrap();
-            // Bodies share a memory: whoever finds no place there is told so.
-            assert!(status == 200 || status == 503 || status == 429, "{kind:?}: {status}");
-        }
-        times.sort();
-        let p99 = times[times.len() * 99 / 100 - 1];
-        assert!(p99 < Duration::from_millis(500), "{kind:?}: {p99:?} of {}", times.len());
+        // A loop of events that is blocked is so in every round; a machine that does something else is not.
+        let rounds: Vec<Duration> = (0..5).map(|_| slowest_health_beside_tokenizing(&server)).collect();
+        let best = rounds.iter().min().copied().unwrap_or_default();
+        assert!(best <= Duration::from_millis(50), "{kind:?}: 99th percentiles {rounds:?}");
     }
+}
+
+/// The 99th percentile of the time that `/health` takes while large texts are tokenized.
+fn slowest_health_beside_tokenizing(server: &Arc<Running>) -> Duration {
+    let body = json!({ "text": "a".repeat(1 << 20) }).to_string();
+    let busy: Vec<_> = (0..6)
+        .map(|_| {
+            let (server, body) = (Arc::clone(server), body.clone());
+            std::thread::spawn(move || server.post("/tokenize", &body).status)
+        })
+        .collect();
+    let mut times: Vec<Duration> = Vec::new();
+    while times.len() < 20 || busy.iter().any(|thread| !thread.is_finished()) {
+        let began = Instant::now();
+        assert_eq!(server.get("/health").status, 200);
+        times.push(began.elapsed());
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    for thread in busy {
+        let status = thread.join().unwrap();
+        // Bodies share a memory: whoever finds no place there is told so.
+        assert!(status == 200 || status == 503 || status == 429, "{status}");
+    }
+    times.sort();
+    times[(times.len() * 99).div_ceil(100) - 1]
 }

@@ -136,6 +136,60 @@ fn field_cases() -> Vec<Case> {
     ]
 }
 
+/// Fields that change nothing here, and those of samplers that are off: a bad value is told all the same.
+fn idle_cases() -> Vec<Case> {
+    const BAD: &[(&str, &[&str])] = &[
+        ("mirostat", &["-1", "3", "0.5", "true"]),
+        ("min_keep", &["-1", "0.5", "1e30"]),
+        ("n_probs", &["-1", "0.5", "[]"]),
+        ("n_indent", &["-1", "2147483648"]),
+        ("n_cmpl", &["0", "-1"]),
+        ("dry_multiplier", &["-0.1", "101", "1e30", "{}"]),
+        ("adaptive_target", &["-1.1", "1.1"]),
+        ("adaptive_decay", &["-0.1", "1.1"]),
+        ("t_max_predict_ms", &["-2", "0.5"]),
+        ("reasoning_budget", &["-2"]),
+        ("n_cache_reuse", &["-1"]),
+        ("id_slot", &["-2"]),
+        ("speculative.n_max", &["-1"]),
+        ("speculative.p_min", &["1.5"]),
+        ("user", &["7", "[]", "{}", "\"a\\u0000\""]),
+        ("safety_identifier", &["7", "\"\\u001b\""]),
+        ("prompt_cache_key", &["true"]),
+        ("prompt_cache_retention", &["24", "\"forever\""]),
+        ("service_tier", &["7", "\"gold\"", "\"\""]),
+        ("verbosity", &["1", "\"chatty\""]),
+        ("reasoning_format", &["true", "\"xml\""]),
+        ("store", &["1", "\"yes\"", "[]"]),
+        ("cache_prompt", &["1", "\"true\""]),
+        ("return_tokens", &["0"]),
+        ("prediction", &["7", "[]"]),
+        ("metadata", &["7", "[]", "\"a\""]),
+        ("preserved_tokens", &["7"]),
+    ];
+    let case = |path, base: &str, field: &str, value: &str, param: &'static str| -> Case {
+        (path, format!(r#"{{{base},"{field}":{value}}}"#), 400, "invalid_value", Some(param))
+    };
+    let all = BAD.iter().flat_map(|(field, values)| values.iter().map(move |value| (*field, *value)));
+    let both = [(CHAT, HI), (COMPLETIONS, r#""prompt":"a""#)];
+    let mut cases: Vec<Case> = all
+        .flat_map(|(field, value)| both.map(|(path, base)| case(path, base, field, value, field)))
+        .collect();
+    let pairs = (0..17).map(|at| format!("\"{at}\":\"\"")).collect::<Vec<_>>().join(",");
+    let (long, name) = ("a".repeat(513), "a".repeat(65));
+    let streamed = format!(r#"{HI},"stream":true"#);
+    let hidden = r#"{"include_obfuscation":1}"#;
+    cases.extend([
+        chat("metadata", r#"{"a":7}"#, "metadata.a"),
+        chat("metadata", &format!(r#"{{"a":"{long}"}}"#), "metadata.a"),
+        chat("metadata", &format!(r#"{{"{name}":""}}"#), "metadata"),
+        chat("metadata", &format!("{{{pairs}}}"), "metadata"),
+        chat("dry_sequence_breakers", "[7]", "dry_sequence_breakers[0]"),
+        case(CHAT, &streamed, "stream_options", hidden, "stream_options.include_obfuscation"),
+    ]);
+    cases
+}
+
 fn refused_cases() -> Vec<Case> {
     let unsupported = |field: &'static str, value: &str, param: &'static str| -> Case {
         (CHAT, format!(r#"{{{HI},"{field}":{value}}}"#), 400, "unsupported", Some(param))
@@ -154,6 +208,11 @@ fn refused_cases() -> Vec<Case> {
         unsupported("mirostat", "2", "mirostat"),
         unsupported("dry_multiplier", "0.8", "dry_multiplier"),
         unsupported("n_probs", "3", "n_probs"),
+        unsupported("min_keep", "1", "min_keep"),
+        unsupported("n_cmpl", "2", "n_cmpl"),
+        unsupported("adaptive_target", "0.5", "adaptive_target"),
+        unsupported("response_fields", r#"["content"]"#, "response_fields"),
+        unsupported("web_search_options", "{}", "web_search_options"),
         unsupported("use_beam_search", "true", "use_beam_search"),
         unsupported("chat_template_kwargs", r#"{"range":1}"#, "chat_template_kwargs.range"),
         unsupported("chat_template_kwargs", r#"{"__class__":1}"#, "chat_template_kwargs.__class__"),
@@ -236,6 +295,22 @@ fn message_cases() -> Vec<Case> {
             "messages[1].tool_call_id",
         ),
         message(r#"{"role":"assistant"}"#, "missing_field", "messages[1].content"),
+        message(r#"{"role":"assistant","content":"","refusal":7}"#, "invalid_value", "messages[1].refusal"),
+        message(
+            r#"{"role":"assistant","content":"","audio":{"id":"a"}}"#,
+            "unsupported",
+            "messages[1].audio",
+        ),
+        message(
+            r#"{"role":"assistant","content":"","function_call":7}"#,
+            "invalid_value",
+            "messages[1].function_call",
+        ),
+        message(
+            r#"{"role":"assistant","tool_calls":[{"type":"shell","function":{"name":"f"}}]}"#,
+            "invalid_value",
+            "messages[1].tool_calls[0].type",
+        ),
         message(r#"{"role":"assistant","tool_calls":7}"#, "invalid_value", "messages[1].tool_calls"),
         message(r#"{"role":"assistant","tool_calls":[7]}"#, "invalid_value", "messages[1].tool_calls[0]"),
         message(
@@ -258,7 +333,7 @@ fn message_cases() -> Vec<Case> {
             format!(r#"{{"messages":[{{"role":"user","content":"{}"}}]}}"#, "a ".repeat(600)),
             400,
             "context_length_exceeded",
-            None,
+            Some("messages"),
         ),
     ]
 }
@@ -301,11 +376,26 @@ fn completion_cases() -> Vec<Case> {
             format!(r#"{{"prompt":"{}"}}"#, "a ".repeat(600)),
             400,
             "context_length_exceeded",
-            None,
+            Some("prompt"),
+        ),
+        (
+            COMPLETIONS,
+            format!(r#"{{"prompt":["a","{}"]}}"#, "a ".repeat(600)),
+            400,
+            "context_length_exceeded",
+            Some("prompt[1]"),
         ),
         body("/v1/embeddings", "{}", "missing_field", Some("input")),
         body("/v1/embeddings", r#"{"input":[]}"#, "invalid_value", Some("input")),
-        body("/v1/embeddings", r#"{"input":"a"}"#, "no_embeddings", None),
+        body("/v1/embeddings", r#"{"input":"a"}"#, "no_embeddings", Some("input")),
+        body("/v1/embeddings", r#"{"input":"a","user":7}"#, "invalid_value", Some("user")),
+        body(
+            "/v1/embeddings",
+            r#"{"input":"a","embd_normalize":-2}"#,
+            "invalid_value",
+            Some("embd_normalize"),
+        ),
+        body("/v1/embeddings", r#"{"input":"a","embd_normalize":1}"#, "unsupported", Some("embd_normalize")),
         body(
             "/v1/embeddings",
             r#"{"input":"a","encoding_format":"hex"}"#,
@@ -332,6 +422,37 @@ fn native_cases() -> Vec<Case> {
         body("/detokenize", r#"{"tokens":[1,9000000]}"#, "invalid_value", Some("tokens[1]")),
         body("/detokenize", r#"{"tokens":[null]}"#, "invalid_value", Some("tokens[0]")),
         body("/apply-template", "{}", "missing_field", Some("messages")),
+        (
+            "/apply-template",
+            format!(r#"{{{HI},"tools":[{{"type":"function","function":{{"name":"f"}}}}]}}"#),
+            400,
+            "unsupported",
+            Some("tools"),
+        ),
+        (
+            "/apply-template",
+            format!(r#"{{{HI},"chat_template":"x"}}"#),
+            400,
+            "unsupported",
+            Some("chat_template"),
+        ),
+        body("/tokenize", r#"{"text":"a","content":7}"#, "invalid_value", Some("content")),
+        body("/tokenize", r#"{"text":"a","with_pieces":1}"#, "invalid_value", Some("with_pieces")),
+        body("/detokenize", r#"{"token_ids":[1],"tokens":7}"#, "invalid_value", Some("tokens")),
+        (
+            "/generate",
+            format!(r#"{{"prompt":"{}"}}"#, "a ".repeat(600)),
+            400,
+            "context_length_exceeded",
+            Some("prompt"),
+        ),
+        (
+            "/batch/generate",
+            format!(r#"{{"prompts":["a","{}"]}}"#, "a ".repeat(600)),
+            400,
+            "context_length_exceeded",
+            Some("prompts[1]"),
+        ),
         body("/batch/tokenize", r#"{"texts":[]}"#, "invalid_value", Some("texts")),
         body("/batch/tokenize", r#"{"texts":["a",7]}"#, "invalid_value", Some("texts[1]")),
         body("/batch/tokenize", "{}", "missing_field", Some("texts")),
@@ -351,9 +472,16 @@ fn native_cases() -> Vec<Case> {
 
 /// Sends a server all of them. A context of 256 tokens for each of four sequences is expected of it.
 pub(crate) fn check(server: &str, post: impl Fn(&str, &str) -> Reply) {
-    let cases =
-        [json_cases(), field_cases(), refused_cases(), message_cases(), completion_cases(), native_cases()]
-            .concat();
+    let cases = [
+        json_cases(),
+        field_cases(),
+        idle_cases(),
+        refused_cases(),
+        message_cases(),
+        completion_cases(),
+        native_cases(),
+    ]
+    .concat();
     assert!(cases.len() >= 80, "{} cases", cases.len());
     for (path, body, status, code, param) in &cases {
         let shown: String = body.chars().take(120).collect();

@@ -96,6 +96,13 @@ pub(crate) fn each(test: impl Fn(Kind, Running)) {
     }
 }
 
+/// The median time of something that takes so long on a quiet machine; a busy one disturbs a few of the tries.
+pub(crate) fn median(tries: usize, mut once: impl FnMut() -> Duration) -> Duration {
+    let mut times: Vec<Duration> = (0..tries).map(|_| once()).collect();
+    times.sort();
+    times[tries / 2]
+}
+
 /// Waits until something holds.
 pub(crate) fn eventually(what: &str, holds: impl Fn() -> bool) {
     let start = Instant::now();
