@@ -127,9 +127,9 @@ def errors():
     refused(ask(n=1000), openai.BadRequestError, "invalid_value", "n")
     refused(ask(tools=[{"type": "function", "function": {"name": "f"}}]), openai.BadRequestError, "unsupported", "tools")
     long = [{"role": "user", "content": "word " * 5000}]
-    refused(ask(messages=long), openai.BadRequestError, "context_length_exceeded", None)
+    refused(ask(messages=long), openai.BadRequestError, "context_length_exceeded", "messages")
     embed = lambda: client.embeddings.create(model=MODEL, input="x")
-    refused(embed, openai.BadRequestError, "no_embeddings", None)
+    refused(embed, openai.BadRequestError, "no_embeddings", "input")
 
 
 TOUR = [models, chat, streamed, helper, seeds_and_choices, stops, logprobs, bias, completions, errors]

@@ -171,7 +171,7 @@ fn row_158_connections_beyond_the_open_files_wait_without_spinning() {
     drop(crowd);
     let start = Instant::now();
     assert!(server.ask(&get("/livez")).starts_with("HTTP/1.1 200"));
-    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+    assert!(start.elapsed() <= Duration::from_secs(1), "{:?}", start.elapsed());
 }
 
 #[test]

@@ -14,4 +14,5 @@ mod openai;
 mod protocol;
 mod rows;
 mod scripted;
+mod types;
 mod wire;
