@@ -49,8 +49,8 @@ impl<'a> Binder<'a> {
     }
 
     /// Whether the embedding may serve as the output projection; a checkpoint can say that it does not.
-    pub(crate) fn may_be_tied(&self) -> bool {
-        self.source.metadata("config.tie_word_embeddings").and_then(|tied| tied.as_bool()) != Some(false)
+    pub(crate) fn may_be_tied(&self) -> Result<bool, ModelError> {
+        Ok(!self.dialect.is_json() || self.source.get_bool("config.tie_word_embeddings")? != Some(false))
     }
 
     /// Takes note that a tensor is not needed where it may stand.
@@ -73,7 +73,7 @@ impl<'a> Binder<'a> {
         if self.has(name) {
             return Ok(self.vector(name, lens)?.map(|factors| factors.as_slice().to_vec()));
         }
-        if list.is_empty() || !self.dialect.has_list(self.source, list) {
+        if list.is_empty() || !self.dialect.has_list(self.source, list)? {
             return Ok(None);
         }
         let key = self.dialect.key(self.source, list);
@@ -154,7 +154,15 @@ impl<'a> Binder<'a> {
                 found: format!("{:?}", view.shape),
             });
         }
-        Vector::from_bytes(view.dtype, &view.data).map(Some).map_err(|source| unusable(&view, source))
+        let vector = Vector::from_bytes(view.dtype, &view.data).map_err(|source| unusable(&view, source))?;
+        // They are few: to look at them costs nothing, and one of them spoils every token.
+        match vector.as_slice().iter().position(|value| !value.is_finite()) {
+            None => Ok(Some(vector)),
+            Some(index) => {
+                let found = vector.as_slice()[index];
+                Err(ModelError::TensorValue { tensor: view.name, index, found })
+            }
+        }
     }
 
     /// As [`Self::vector`] where the architecture says whether it is there. The inner `None`: there is none, rightly.

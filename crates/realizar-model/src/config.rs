@@ -294,11 +294,15 @@ fn sight(read: &FactReader<'_>, arch: &ArchFacts) -> Result<(), ModelError> {
 /// A checkpoint that computes something else than its class does as a rule is not taken for it.
 fn activation(read: &FactReader<'_>) -> Result<(), ModelError> {
     let allowed = read.dialect.activations();
-    if let Some((key, must)) = read.dialect.odd(read.source()) {
+    if let Some((key, must)) = read.dialect.odd(read.source())? {
         return Err(out_of_range(key, !must, must.to_string()));
     }
-    for key in ["hidden_act", "hidden_activation", "activation_function", "activation"] {
-        if let Some(found) = read.word(key)?.filter(|found| !allowed.is_empty() && !allowed.contains(found)) {
+    let keys: &[&str] = match allowed {
+        [] => &[],
+        _ => &["hidden_act", "hidden_activation", "activation_function", "activation"],
+    };
+    for key in keys {
+        if let Some(found) = read.word(key)?.filter(|found| !allowed.contains(found)) {
             return Err(out_of_range(read.key(key), format!("{found:?}"), allowed.join(" or ")));
         }
     }
@@ -395,10 +399,11 @@ fn pooling(read: &FactReader<'_>) -> Result<Option<Pooling>, ModelError> {
         ("weightedmean_tokens", None),
     ];
     // A folder for sentence embeddings says it in a file of its own.
-    let key = |how: &str| format!("pooling.pooling_mode_{how}");
-    let says = |how| read.source().metadata(&key(how)).and_then(|value| value.as_bool()) == Some(true);
-    if let Some((how, pooling)) = WAYS.into_iter().find(|(how, _)| says(how)) {
-        return pooling.map(Some).ok_or_else(|| read.unsupported(format!("`{}`", key(how))));
+    for (how, pooling) in WAYS.into_iter().filter(|_| read.dialect.is_json()) {
+        let key = format!("pooling.pooling_mode_{how}");
+        if read.source().get_bool(&key)? == Some(true) {
+            return pooling.map(Some).ok_or_else(|| read.unsupported(format!("`{key}`")));
+        }
     }
     Ok(match read.count(facts::POOLING)? {
         None => None,

@@ -141,9 +141,8 @@ impl Dialect {
         {
             let class = classes.iter().next().and_then(|class| class.as_str()).unwrap_or_default();
             // A class with eyes may have a language part of one of several kinds.
-            let kind = ["config.text_config.model_type", "config.model_type"]
-                .into_iter()
-                .find_map(|key| source.metadata(key)?.as_str());
+            let inner = source.get_str("config.text_config.model_type")?;
+            let kind = inner.or(source.get_str("config.model_type")?);
             let mut of_class = FAMILIES.iter().filter(|family| family.classes.contains(&class));
             let of_kind =
                 of_class.clone().find(|family| kind.is_some_and(|kind| family.model_types.contains(&kind)));
@@ -153,7 +152,7 @@ impl Dialect {
             };
             let stem = family.stem(source).or(family.stems.first().copied()).unwrap_or_default();
             // A model with eyes keeps the numbers of its language part apart.
-            let nested = source.metadata("config.text_config.hidden_size").is_some();
+            let nested = source.get_u32("config.text_config.hidden_size")?.is_some();
             let prefix = if nested { "config.text_config." } else { "config." };
             return Ok(Self {
                 arch: family.facts,
@@ -209,27 +208,27 @@ impl Dialect {
     }
 
     /// A number that the file says in another way than by one key, or that its class implies.
-    pub(crate) fn implied(&self, source: &dyn TensorSource, suffix: &str) -> Option<f64> {
-        let ((family, _), prefix) = self.family.zip(self.keys)?;
-        (family.implied)(&Numbers { source, prefix }, suffix)
+    pub(crate) fn implied(&self, source: &dyn TensorSource, suffix: &str) -> Result<Option<f64>, ModelError> {
+        let Some(((family, _), prefix)) = self.family.zip(self.keys) else { return Ok(None) };
+        Numbers::implied(source, prefix, family, suffix)
     }
 
     /// Whether a checkpoint gives a list of numbers.
-    pub(crate) fn has_list(&self, source: &dyn TensorSource, suffix: &str) -> bool {
-        self.is_json()
-            && source.metadata(&self.key(source, suffix)).is_some_and(|value| value.as_array().is_some())
+    pub(crate) fn has_list(&self, source: &dyn TensorSource, suffix: &str) -> Result<bool, ModelError> {
+        Ok(self.is_json() && source.get_array(&self.key(source, suffix))?.is_some())
     }
 
     /// A truth value of a checkpoint that makes it something else than its class is as a rule: the key, and what it
     /// must be.
-    pub(crate) fn odd(&self, source: &dyn TensorSource) -> Option<(String, bool)> {
-        let ((family, _), prefix) = self.family.zip(self.keys)?;
-        let wrong = |(key, must): &(&str, bool)| {
+    pub(crate) fn odd(&self, source: &dyn TensorSource) -> Result<Option<(String, bool)>, ModelError> {
+        let Some(((family, _), prefix)) = self.family.zip(self.keys) else { return Ok(None) };
+        for &(key, must) in family.only {
             let key = format!("{prefix}{key}");
-            let found = source.metadata(&key).and_then(|value| value.as_bool());
-            found.filter(|found| found != must).map(|_| (key, *must))
-        };
-        family.only.iter().find_map(wrong)
+            if source.get_bool(&key)?.is_some_and(|found| found != must) {
+                return Ok(Some((key, must)));
+            }
+        }
+        Ok(None)
     }
 
     /// The tensor for what GGUF calls `name`; where it must be made, the first that it is made from.

@@ -38,6 +38,10 @@ const fn from_zero(key: &'static str, max: f32) -> Number {
     Number { key, least: 0.0, max }
 }
 
+const fn either_sign(key: &'static str, max: f32) -> Number {
+    Number { key, least: -max, max }
+}
+
 pub(crate) const LAYERS: Count = count("block_count", 1, 1_024);
 pub(crate) const CONTEXT: Count = count("context_length", 1, 1 << 28);
 pub(crate) const HIDDEN: Count = count("embedding_length", 1, 1 << 18);
@@ -112,6 +116,16 @@ pub(crate) const TEMPERATURE: Number = from_zero("attention.temperature_scale", 
 pub(crate) const EXPERT_SCALE: Number = from_zero("expert_weights_scale", 1e6);
 pub(crate) const ROPE_BASE: Number = Number { key: "rope.freq_base", least: 1.0, max: 1e12 };
 pub(crate) const WINDOW_ROPE_BASE: Number = Number { key: "rope.freq_base_swa", least: 1.0, max: 1e12 };
+/// Their keys are whole.
+pub(crate) const XIELU: [Number; 4] = [
+    either_sign("xielu.alpha_p", 1e4),
+    either_sign("xielu.alpha_n", 1e4),
+    either_sign("xielu.beta", 1e4),
+    either_sign("xielu.eps", 1.0),
+];
+/// 0: none.
+pub(crate) const CLAMPS: [Number; 2] =
+    [from_zero("swiglu_clamp_shexp", 1e30), from_zero("swiglu_clamp_exp", 1e30)];
 pub(crate) const ROPE_FACTOR: Number = above_zero("rope.scaling.factor", 1e6);
 pub(crate) const OLD_ROPE_FACTOR: Number = above_zero("rope.scale_linear", 1e6);
 pub(crate) const ROPE_MAGNITUDE: Number = above_zero("rope.scaling.attn_factor", 1e3);
@@ -123,6 +137,17 @@ pub(crate) const YARN_SLOW: Number = above_zero("rope.scaling.yarn_beta_slow", 1
 pub(crate) const YARN_LOG_MULTIPLIER: Number = from_zero("rope.scaling.yarn_log_multiplier", 1e3);
 pub(crate) const LOW_FREQ_FACTOR: Number = above_zero("rope.scaling.low_freq_factor", 1e6);
 pub(crate) const HIGH_FREQ_FACTOR: Number = above_zero("rope.scaling.high_freq_factor", 1e6);
+
+impl Number {
+    /// The values that can be right, in words.
+    fn expected(&self) -> String {
+        let Self { least, max, .. } = *self;
+        match least {
+            least if least > 0.0 && least < 1.0 => format!("a number above 0 to {max}"),
+            least => format!("a number from {least} to {max}"),
+        }
+    }
+}
 
 /// Reads the metadata under one architecture's prefix.
 #[derive(Debug)]
@@ -148,10 +173,11 @@ impl<'a> FactReader<'a> {
 
     /// A whole number inside its range. A list with one value per layer is taken if all are alike.
     pub(crate) fn count(&self, fact: Count) -> Result<Option<usize>, ModelError> {
+        if let Some(implied) = self.implied(fact)? {
+            return Ok(Some(implied));
+        }
         let key = self.key(fact.key);
-        let implied = self.dialect.implied(self.source, fact.key).map(|number| number as u32);
         let found = match self.source.metadata(&key) {
-            _ if implied.is_some() => implied.unwrap_or_default(),
             None => return Ok(None),
             Some(Value::Array(list)) => {
                 let values = list.to_u32s().ok_or_else(|| wrong_type(&key, &list, "whole numbers"))?;
@@ -178,10 +204,11 @@ impl<'a> FactReader<'a> {
         zero: bool,
         layers: usize,
     ) -> Result<Option<Vec<usize>>, ModelError> {
+        if let Some(implied) = self.implied(fact)? {
+            return Ok(Some(vec![implied; layers]));
+        }
         let key = self.key(fact.key);
-        let implied = self.dialect.implied(self.source, fact.key).map(|number| number as u32);
         let mut values = match self.source.metadata(&key) {
-            _ if implied.is_some() => vec![implied.unwrap_or_default(); layers],
             None => return Ok(None),
             Some(Value::Array(list)) => {
                 let values = list.to_u32s().ok_or_else(|| wrong_type(&key, &list, "whole numbers"))?;
@@ -198,44 +225,92 @@ impl<'a> FactReader<'a> {
         }
     }
 
-    /// A truth value per layer, if the key is a list of them.
+    /// A whole number that the file says in another way.
+    fn implied(&self, fact: Count) -> Result<Option<usize>, ModelError> {
+        let Some(number) = self.dialect.implied(self.source, fact.key)? else { return Ok(None) };
+        if number.fract() == 0.0 && (f64::from(fact.min)..=f64::from(fact.max)).contains(&number) {
+            return Ok(Some(number as usize));
+        }
+        Err(out_of_range(self.key(fact.key), number, format!("{}..={}", fact.min, fact.max)))
+    }
+
+    /// A truth value per layer, if the file has the key: a list of them, or of ones and zeros. Draft layers behind the
+    /// model's own are left out.
     pub(crate) fn flags_per_layer(
         &self,
         suffix: &str,
         layers: usize,
     ) -> Result<Option<Vec<bool>>, ModelError> {
         let key = self.key(suffix);
-        let Some(Value::Array(list)) = self.source.metadata(&key) else { return Ok(None) };
+        if !self.has(&key) {
+            return Ok(None);
+        }
+        let list = self.source.require_array(&key)?;
         self.layered(&key, list.len())?;
-        let truth = |value: Value<'_>| value.as_bool().or(value.as_i128().map(|number| number != 0));
-        let values: Option<Vec<bool>> = list.iter().take(layers).map(truth).collect();
-        values.map(Some).ok_or_else(|| wrong_type(&key, &list, "truth values"))
+        let mut flags = Vec::with_capacity(list.len());
+        for value in list.iter() {
+            flags.push(match (value.as_bool(), value.as_i128()) {
+                (Some(truth), _) => truth,
+                (None, Some(number @ (0 | 1))) => number == 1,
+                (None, Some(number)) => return Err(out_of_range(key, number, "0 or 1".to_owned())),
+                (None, None) => return Err(wrong_type(&key, &list, "truth values")),
+            });
+        }
+        flags.truncate(layers);
+        Ok(Some(flags))
     }
 
-    /// The kinds of a checkpoint's layers (`layer_types`): whether each is of this kind.
-    pub(crate) fn layers_of(&self, kind: &str, layers: usize) -> Result<Option<Vec<bool>>, ModelError> {
+    /// Whether a key has a list for its value.
+    pub(crate) fn is_list(&self, suffix: &str) -> bool {
+        self.source.metadata(&self.key(suffix)).is_some_and(|value| value.as_array().is_some())
+    }
+
+    /// The kinds of a checkpoint's layers (`layer_types`): whether each is of this kind, and not of the other.
+    pub(crate) fn layers_of(
+        &self,
+        kind: &str,
+        other: &str,
+        layers: usize,
+    ) -> Result<Option<Vec<bool>>, ModelError> {
         let key = self.key("layer_types");
         if !self.dialect.is_json() || !self.has(&key) {
             return Ok(None);
         }
         let list = self.source.require_array(&key)?;
         self.layered(&key, list.len())?;
-        Ok(Some(list.iter().take(layers).map(|value| value.as_str() == Some(kind)).collect()))
+        let mut flags = Vec::with_capacity(list.len());
+        for value in list.iter() {
+            match value.as_str() {
+                Some(found) if found == kind || found == other => flags.push(found == kind),
+                Some(found) => {
+                    let shown: String = found.chars().take(64).collect();
+                    return Err(out_of_range(key, format!("{shown:?}"), format!("{kind} or {other}")));
+                }
+                None => return Err(wrong_type(&key, &list, "words")),
+            }
+        }
+        flags.truncate(layers);
+        Ok(Some(flags))
     }
 
-    /// A finite float per layer: one for all, or a list. `key` is whole.
-    pub(crate) fn floats_per_layer(&self, key: &str, layers: usize) -> Result<Vec<f32>, ModelError> {
+    /// A float per layer: one for all, or a list. `key` is whole, and the fact's range holds.
+    pub(crate) fn floats_per_layer(
+        &self,
+        key: &str,
+        fact: Number,
+        layers: usize,
+    ) -> Result<Vec<f32>, ModelError> {
         let values = match self.source.metadata(key) {
             Some(Value::Array(list)) => {
                 self.layered(key, list.len())?;
-                let values: Option<Vec<f32>> = list.iter().take(layers).map(|value| value.as_f32()).collect();
+                let values: Option<Vec<f32>> = list.iter().map(|value| value.as_f32()).collect();
                 values.ok_or_else(|| wrong_type(key, &list, "floats"))?
             }
             _ => vec![self.source.require_f32(key)?; layers],
         };
-        match values.iter().find(|value| !value.is_finite()) {
+        match values.iter().find(|value| !(fact.least..=fact.max).contains(*value)) {
             None => Ok(values),
-            Some(found) => Err(out_of_range(key.to_owned(), found, "a finite number".into())),
+            Some(found) => Err(out_of_range(key.to_owned(), found, fact.expected())),
         }
     }
 
@@ -267,26 +342,23 @@ impl<'a> FactReader<'a> {
 
     /// A float inside its range.
     pub(crate) fn number(&self, fact: Number) -> Result<Option<f32>, ModelError> {
-        let key = self.key(fact.key);
         let whole = |value: Value<'_>| value.as_i128().map(|number| number as f32);
-        let implied = self.dialect.implied(self.source, fact.key).map(|number| number as f32);
-        let found = match self.source.metadata(&key) {
-            _ if implied.is_some() => implied,
-            // JSON has one kind of number.
-            Some(value) if self.dialect.is_json() && whole(value).is_some() => whole(value),
-            _ => self.source.get_f32(&key)?,
+        let implied = self.dialect.implied(self.source, fact.key)?.map(|number| number as f32);
+        let found = match implied {
+            Some(_) => implied,
+            None => {
+                let key = self.key(fact.key);
+                match self.source.metadata(&key) {
+                    // JSON has one kind of number.
+                    Some(value) if self.dialect.is_json() && whole(value).is_some() => whole(value),
+                    _ => self.source.get_f32(&key)?,
+                }
+            }
         };
         match found {
             None => Ok(None),
             Some(found) if found >= fact.least && found <= fact.max => Ok(Some(found)),
-            Some(found) => {
-                let low = if fact.least < 1.0 && fact.least > 0.0 {
-                    "above 0".into()
-                } else {
-                    format!("from {}", fact.least)
-                };
-                Err(out_of_range(key, found, format!("a number {low} to {}", fact.max)))
-            }
+            Some(found) => Err(out_of_range(self.key(fact.key), found, fact.expected())),
         }
     }
 

@@ -6,10 +6,14 @@ mod forms;
 mod implied;
 mod one_matrix;
 
-use realizar_format::TensorSource;
+use std::cell::OnceCell;
+
+use realizar_format::{FormatError, TensorSource};
 use realizar_tensor::PairOrder;
 
 use crate::arch::ArchFacts;
+use crate::error::ModelError;
+use crate::facts::out_of_range;
 use crate::names;
 
 pub(crate) use families::FAMILIES;
@@ -47,28 +51,83 @@ pub(crate) struct Family {
 }
 
 /// Numbers of a checkpoint's configuration.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(crate) struct Numbers<'a> {
-    pub(crate) source: &'a dyn TensorSource,
+    source: &'a dyn TensorSource,
     /// What stands before every key.
-    pub(crate) prefix: &'static str,
+    prefix: &'static str,
+    /// The first value that is of another type than was asked for.
+    wrong: OnceCell<ModelError>,
 }
 
-impl Numbers<'_> {
-    /// A number.
-    pub(crate) fn number(&self, key: &str) -> Option<f64> {
-        let value = self.source.metadata(&format!("{}{key}", self.prefix))?;
-        value.as_i128().map(|whole| whole as f64).or(value.as_f32().map(f64::from))
+impl<'a> Numbers<'a> {
+    /// What a class implies of GGUF's key, by these numbers.
+    pub(crate) fn implied(
+        source: &'a dyn TensorSource,
+        prefix: &'static str,
+        family: &Family,
+        suffix: &str,
+    ) -> Result<Option<f64>, ModelError> {
+        let numbers = Self { source, prefix, wrong: OnceCell::new() };
+        let implied = (family.implied)(&numbers, suffix);
+        match numbers.wrong.into_inner() {
+            None => Ok(implied),
+            Some(wrong) => Err(wrong),
+        }
     }
 
-    /// A word.
-    pub(crate) fn word(&self, key: &str) -> Option<&str> {
-        self.source.metadata(&format!("{}{key}", self.prefix)).and_then(|value| value.as_str())
+    /// Whether there is such a key; its value is read elsewhere.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.source.metadata(&self.key(key)).is_some()
+    }
+
+    /// A count.
+    pub(crate) fn number(&self, key: &str) -> Option<f64> {
+        const MOST: u32 = 1 << 28;
+        let key = self.key(key);
+        let found = self.right(self.source.get_u32(&key))?;
+        if found > MOST {
+            return self.refuse(out_of_range(key, found, format!("0..={MOST}")));
+        }
+        Some(f64::from(found))
+    }
+
+    /// A number that need not be whole.
+    pub(crate) fn factor(&self, key: &str) -> Option<f64> {
+        let key = self.key(key);
+        let whole = self.source.metadata(&key)?.as_i128().map(|whole| whole as f64);
+        whole.or_else(|| self.right(self.source.get_f32(&key)).map(f64::from))
+    }
+
+    /// One of some words.
+    pub(crate) fn word(&self, key: &str, words: &[&str]) -> Option<&'a str> {
+        let key = self.key(key);
+        let found = self.right(self.source.get_str(&key))?;
+        if words.contains(&found) {
+            return Some(found);
+        }
+        let shown: String = found.chars().take(64).collect();
+        self.refuse(out_of_range(key, format!("{shown:?}"), words.join(" or ")))
     }
 
     /// A truth value; one that is not there is not true.
     pub(crate) fn is_true(&self, key: &str) -> bool {
-        self.source.metadata(&format!("{}{key}", self.prefix)).and_then(|value| value.as_bool()) == Some(true)
+        self.right(self.source.get_bool(&self.key(key))) == Some(true)
+    }
+
+    fn key(&self, key: &str) -> String {
+        format!("{}{key}", self.prefix)
+    }
+
+    /// What was read; where it is of another type, that is kept for the error.
+    fn right<T>(&self, read: Result<Option<T>, FormatError>) -> Option<T> {
+        read.unwrap_or_else(|wrong| self.refuse(wrong.into()))
+    }
+
+    /// Nothing: the first error counts.
+    fn refuse<T>(&self, wrong: ModelError) -> Option<T> {
+        let _ = self.wrong.set(wrong);
+        None
     }
 }
 

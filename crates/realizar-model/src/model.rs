@@ -44,7 +44,7 @@ impl Model {
         let sizes = source.tensors().map(|view| (view.data.len() as u64, elements(&view.shape)));
         let (weights_bytes, parameters) =
             sizes.fold((0, 0), |(bytes, elems), size| (bytes + size.0, elems + size.1));
-        let warnings = warnings(source, dialect, &config, &surplus);
+        let warnings = warnings(source, dialect, &config, &surplus)?;
         Ok(Self { config, weights, weights_bytes, parameters, warnings })
     }
 
@@ -82,21 +82,20 @@ fn warnings(
     dialect: Dialect,
     config: &Config,
     surplus: &[String],
-) -> Vec<ModelWarning> {
+) -> Result<Vec<ModelWarning>, ModelError> {
     const SHOWN: usize = 20;
     let mut warnings = Vec::new();
     if !surplus.is_empty() {
         let names = surplus.iter().take(SHOWN).cloned().collect();
         warnings.push(ModelWarning::SurplusTensors { count: surplus.len(), names });
     }
-    let window = dialect.key(source, crate::facts::WINDOW.key);
     // A checkpoint that says whether its window is used was refused if it is.
-    let unused = dialect.key(source, "use_sliding_window");
-    if config.arch.windows == Windows::Never
-        && source.metadata(&window).is_some()
-        && source.metadata(&unused).is_none()
-    {
-        warnings.push(ModelWarning::IgnoredKey { key: window });
+    let said = source.get_bool(&dialect.key(source, "use_sliding_window"))?.is_some();
+    if config.arch.windows == Windows::Never && !said {
+        let window = dialect.key(source, crate::facts::WINDOW.key);
+        if source.metadata(&window).is_some() {
+            warnings.push(ModelWarning::IgnoredKey { key: window });
+        }
     }
-    warnings
+    Ok(warnings)
 }

@@ -14,6 +14,9 @@ use crate::names;
 use crate::transformer::Pass;
 use crate::weights::{Bind, Layer, Linear, NormWeights};
 
+/// The table of the tokens' embeddings.
+const TOKENS: &str = "per_layer_token_embd.weight";
+
 /// Widths of embeddings per layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PerLayerConfig {
@@ -58,6 +61,15 @@ impl PerLayerConfig {
             PerLayer::KeyOr(width) => width,
         };
         let width = read.count(facts::PER_LAYER)?.unwrap_or(default);
+        if width == 0 && read.dialect.has(read.source(), TOKENS) {
+            return Err(ModelError::Disagree {
+                key: read.key(facts::PER_LAYER.key),
+                value: "0".to_owned(),
+                other: read.dialect.tensor(TOKENS),
+                other_value: "in the file".to_owned(),
+                rule: "without a width there is no such tensor",
+            });
+        }
         Ok((width > 0).then_some(Self { width }))
     }
 }
@@ -78,7 +90,7 @@ impl Bind<'_> {
     pub(crate) fn per_layer_tables(&mut self) -> Bound<Option<PerLayerTables>> {
         let Config { hidden, vocab, layers, per_layer, .. } = *self.config;
         let Some(PerLayerConfig { width }) = per_layer else { return Ok(Some(None)) };
-        let tokens = self.binder.matrix("per_layer_token_embd.weight", &[vocab, layers * width])?;
+        let tokens = self.binder.matrix(TOKENS, &[vocab, layers * width])?;
         let projection = self.binder.matrix("per_layer_model_proj.weight", &[layers * width, hidden])?;
         let norm = self.binder.vector("per_layer_proj_norm.weight", &[width])?;
         let built = || {

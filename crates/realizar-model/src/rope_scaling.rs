@@ -65,13 +65,12 @@ impl RopeConfig {
         };
         // A GGUF file with a factor and without a type means a linear one.
         let untyped = if read.dialect.is_json() { "none" } else { "linear" };
+        let listed = read.dialect.has_list(read.source(), "rope.scaling.long_factor")?;
         let scaling = match read.word("rope.scaling.type")?.unwrap_or(untyped) {
             // What `longrope` means stands in tensors of factors.
             "none" | "default" => RopeScaling::None,
             "longrope" if !read.dialect.is_json() => RopeScaling::None,
-            "longrope" | "su" if read.dialect.has_list(read.source(), "rope.scaling.long_factor") => {
-                RopeScaling::None
-            }
+            "longrope" | "su" if listed => RopeScaling::None,
             "dynamic" if read.dialect.is_json() => RopeScaling::Dynamic { factor: factor()? },
             "linear" => RopeScaling::Linear { factor: factor()? },
             "yarn" => RopeScaling::Yarn {
@@ -100,7 +99,7 @@ impl RopeConfig {
         let divided = yarn_magnitude(read)?;
         let (magnitude, scores_magnitude) = match (scaling, log_multiplier) {
             _ if stated.is_some() => (stated.unwrap_or(1.0), 1.0),
-            (RopeScaling::None, _) if read.dialect.has_list(read.source(), "rope.scaling.long_factor") => {
+            (RopeScaling::None, _) if listed => {
                 (long_magnitude(original_context.unwrap_or(context), context), 1.0)
             }
             (RopeScaling::Yarn { factor, .. }, Some(multiplier)) => {

@@ -171,10 +171,13 @@ impl Blocks<'_, '_> {
         if self.window.is_none() {
             return Ok(vec![false; layers]);
         }
-        if let Some(listed) = read.flags_per_layer("attention.sliding_window_pattern", layers)? {
+        if let Some(listed) = read.layers_of("sliding_attention", "full_attention", layers)? {
             return Ok(listed);
         }
-        if let Some(listed) = read.layers_of("sliding_attention", layers)? {
+        // One number is a period.
+        if read.is_list(facts::WINDOW_PERIOD.key)
+            && let Some(listed) = read.flags_per_layer(facts::WINDOW_PERIOD.key, layers)?
+        {
             return Ok(listed);
         }
         let stated = read.count(facts::WINDOW_PERIOD)?;
@@ -281,9 +284,10 @@ impl Blocks<'_, '_> {
         match arch.gate_numbers {
             GateNumbers::Never => {}
             GateNumbers::Xielu => {
-                let list = |key: &str| read.floats_per_layer(key, layers);
-                let (alpha_p, alpha_n) = (list("xielu.alpha_p")?, list("xielu.alpha_n")?);
-                let (beta, eps) = (list("xielu.beta")?, list("xielu.eps")?);
+                let list = |number: usize| {
+                    read.floats_per_layer(facts::XIELU[number].key, facts::XIELU[number], layers)
+                };
+                let (alpha_p, alpha_n, beta, eps) = (list(0)?, list(1)?, list(2)?, list(3)?);
                 let softplus = |x: f32| (f64::from(x).exp().ln_1p()) as f32;
                 for (layer, gate) in gates.iter_mut().enumerate() {
                     let (positive, negative) =
@@ -292,12 +296,12 @@ impl Blocks<'_, '_> {
                 }
             }
             GateNumbers::Clamps => {
-                for (at, key) in ["swiglu_clamp_shexp", "swiglu_clamp_exp"].into_iter().enumerate() {
-                    let key = read.key(key);
+                for (at, fact) in facts::CLAMPS.into_iter().enumerate() {
+                    let key = read.key(fact.key);
                     if !read.has(&key) {
                         continue;
                     }
-                    let limits = read.floats_per_layer(&key, layers)?;
+                    let limits = read.floats_per_layer(&key, fact, layers)?;
                     for (gate, limit) in gates.iter_mut().zip(limits) {
                         if limit > 0.0 {
                             gate[at] = Gate::ClampedSilu { limit };

@@ -15,17 +15,19 @@ pub(super) fn gemma3(numbers: &Numbers<'_>, key: &str) -> Option<f64> {
         "attention.key_length" => ("head_dim", 256.0),
         "context_length" => ("max_position_embeddings", 131_072.0),
         "attention.layer_norm_rms_epsilon" => ("rms_norm_eps", 1e-6),
-        "rope.freq_base" if numbers.number("rope_parameters.full_attention.rope_theta").is_none() => {
+        "rope.freq_base"
+            if !numbers.has("rope_theta") && !numbers.has("rope_parameters.full_attention.rope_theta") =>
+        {
             ("rope_theta", 1e6)
         }
         _ => return None,
     };
-    if numbers.number(theirs).is_some() { None } else { Some(number) }
+    if numbers.has(theirs) { None } else { Some(number) }
 }
 
 /// Four times the width, where nothing else is said.
 pub(super) fn gpt2(numbers: &Numbers<'_>, key: &str) -> Option<f64> {
-    let own = |theirs| numbers.number(theirs).is_some();
+    let own = |theirs| numbers.has(theirs);
     match key {
         "feed_forward_length" if !own("n_inner") => Some(4.0 * numbers.number("n_embd")?),
         _ => None,
@@ -43,10 +45,13 @@ pub(super) fn falcon(numbers: &Numbers<'_>, key: &str) -> Option<f64> {
         "feed_forward_length" => {
             numbers.number("ffn_hidden_size").or(numbers.number("hidden_size").map(|hidden| 4.0 * hidden))
         }
-        "context_length" if numbers.number("max_position_embeddings").is_none() => Some(2048.0),
+        "context_length" if !numbers.has("max_position_embeddings") => Some(2048.0),
         _ => None,
     }
 }
+
+/// Ways to choose experts: all of them together, by groups, and by groups with a learned bias.
+const CHOICES: &[&str] = &["greedy", "group_limited_greedy", "noaux_tc"];
 
 /// Widths that are said in parts, and the factor of the rotation in another unit.
 pub(super) fn latent(numbers: &Numbers<'_>, key: &str) -> Option<f64> {
@@ -55,12 +60,12 @@ pub(super) fn latent(numbers: &Numbers<'_>, key: &str) -> Option<f64> {
             Some(numbers.number("qk_nope_head_dim")? + numbers.number("qk_rope_head_dim")?)
         }
         // Whatever the number of groups is.
-        "expert_group_count" if numbers.word("topk_method") == Some("greedy") => Some(1.0),
+        "expert_group_count" if numbers.word("topk_method", CHOICES) == Some("greedy") => Some(1.0),
         // They are one head in the latent space, and their number says nothing.
         "attention.head_count_kv" => Some(1.0),
         "rope.scaling.yarn_log_multiplier" => {
-            let factor = numbers.number("rope_scaling.mscale_all_dim");
-            factor.or(numbers.number("rope_parameters.mscale_all_dim")).map(|factor| factor / 10.0)
+            let factor = numbers.factor("rope_scaling.mscale_all_dim");
+            factor.or(numbers.factor("rope_parameters.mscale_all_dim")).map(|factor| factor / 10.0)
         }
         _ => None,
     }

@@ -63,7 +63,7 @@ impl Bind<'_> {
             });
         }
         let output_norm = self.norm_at(None, arch.norms.output)?;
-        let tied = self.binder.may_be_tied() && !self.binder.has(names::OUTPUT);
+        let tied = self.binder.may_be_tied()? && !self.binder.has(names::OUTPUT);
         let output = match tied {
             true => Some(None),
             false => self.binder.matrix(names::OUTPUT, &[vocab, hidden])?.map(Some),

@@ -75,6 +75,66 @@ const CASES: &[Case] = &[
     ),
     (
         "qwen35",
+        "50 kinds that are no truth values",
+        |f| list(f, "qwen35.attention.recurrent_layers", &[1, 1, 7, 0]),
+        "`qwen35.attention.recurrent_layers` is 7, expected 0 or 1",
+    ),
+    (
+        "qwen35",
+        "27 kinds as a word",
+        |f| {
+            f.set("qwen35.attention.recurrent_layers", Fact::Text("all".into()));
+        },
+        "`qwen35.attention.recurrent_layers`",
+    ),
+    (
+        "qwen35",
+        "27 one kind for all",
+        |f| {
+            f.set("qwen35.attention.recurrent_layers", Fact::Bool(true));
+        },
+        "`qwen35.attention.recurrent_layers`",
+    ),
+    (
+        "qwen35",
+        "62 a rate that is no number",
+        |f| f.tensor("blk.1.ssm_a").data[4..8].copy_from_slice(&f32::NAN.to_le_bytes()),
+        "tensor `blk.1.ssm_a` holds NaN where a finite number is needed (element 1)",
+    ),
+    (
+        "exaone-moe",
+        "50 windows that are no truth values",
+        |f| {
+            let layers = f.number("exaone-moe.block_count");
+            list(f, "exaone-moe.attention.sliding_window_pattern", &vec![2; layers]);
+        },
+        "`exaone-moe.attention.sliding_window_pattern` is 2, expected 0 or 1",
+    ),
+    (
+        "gemma4-ple",
+        "51 no width for embeddings that are there",
+        |f| number(f, "gemma4.embedding_length_per_layer_input", 0),
+        "`gemma4.embedding_length_per_layer_input` is 0, but `per_layer_token_embd.weight` is in the file",
+    ),
+    (
+        "apertus",
+        "53 a function without bounds",
+        |f| {
+            f.set("xielu.alpha_p", Fact::F32s(vec![3e38; 2]));
+        },
+        "`xielu.alpha_p` is 3",
+    ),
+    (
+        "step35",
+        "53 a bound below 0",
+        |f| {
+            let layers = f.number("step35.block_count");
+            f.set("step35.swiglu_clamp_exp", Fact::F32s(vec![-1.0; layers]));
+        },
+        "`step35.swiglu_clamp_exp` is -1",
+    ),
+    (
+        "qwen35",
         "54 another kind of layer",
         |f| {
             f.set("qwen35.attention.recurrent_layers", Fact::Bools(vec![true; 4]));

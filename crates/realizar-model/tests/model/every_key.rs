@@ -38,7 +38,23 @@ const CHANGES: &[(&str, Change)] = &[
         Fact::Bools(list) => Some(Fact::Bools(list[1..].to_vec())),
         _ => None,
     }),
+    ("long", |fact| match fact {
+        Fact::U32s(list) => Some(Fact::U32s([&list[..], &list[..1]].concat())),
+        Fact::F32s(list) => Some(Fact::F32s([&list[..], &list[..1]].concat())),
+        Fact::Bools(list) => Some(Fact::Bools([&list[..], &list[..1]].concat())),
+        _ => None,
+    }),
+    ("sevens", |fact| match fact {
+        Fact::Bools(list) => Some(Fact::U32s(vec![7; list.len()])),
+        _ => None,
+    }),
     ("word", |_| Some(Fact::Text("no such thing".into()))),
+    ("words", |fact| match fact {
+        Fact::U32s(list) => Some(Fact::Texts(vec!["full".into(); list.len()])),
+        Fact::F32s(list) => Some(Fact::Texts(vec!["full".into(); list.len()])),
+        Fact::Bools(list) => Some(Fact::Texts(vec!["full".into(); list.len()])),
+        _ => None,
+    }),
 ];
 
 /// Keys that a change does not make wrong: what stands behind the architecture's name, the changes, why.
@@ -53,7 +69,6 @@ const TAKEN: &[(&str, &[&str], &str)] = &[
         "nemotron_h: norms are of the other kind",
     ),
     ("attention.head_count", &["zero"], "mamba: no attention"),
-    ("embedding_length_per_layer_input", &["zero"], "no embeddings per layer"),
     ("expert_gating_func", &["zero"], "not set: as the architecture does"),
     ("expert_group_count", &["zero"], "no groups"),
     ("expert_weights_scale", &["zero"], "not set"),
@@ -61,7 +76,11 @@ const TAKEN: &[(&str, &[&str], &str)] = &[
     ("feed_forward_length", &["zero"], "all layers have experts"),
     ("leading_dense_block_count", &["zero"], "step35: layers without a router are plain in any case"),
     ("pooling_type", &["zero"], "vectors of all tokens"),
-    ("rope.dimension_sections", &["zero", "huge", "short", "word"], "of images: text has one position"),
+    (
+        "rope.dimension_sections",
+        &["zero", "huge", "short", "long", "word", "words"],
+        "of images: text has one position",
+    ),
     ("rope.freq_base", &["zero", "huge", "NaN", "word"], "granitehybrid-moe: nothing rotates"),
     ("rope.dimension_count", &["zero", "huge", "word"], "granitehybrid-moe: nothing rotates"),
     ("rope.scaling.finetuned", &["word"], "not asked for by architectures that rotate in any case"),

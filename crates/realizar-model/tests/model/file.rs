@@ -73,6 +73,13 @@ impl ModelFile {
         self
     }
 
+    /// A whole number of the metadata.
+    pub(crate) fn number(&self, key: &str) -> usize {
+        let fact = self.facts.iter().find(|(name, _)| name == key);
+        let Some((_, Fact::U32(number))) = fact else { panic!("no number `{key}`") };
+        *number as usize
+    }
+
     pub(crate) fn tensor(&mut self, name: &str) -> &mut Tensor {
         self.tensors.iter_mut().find(|tensor| tensor.name == name).unwrap_or_else(|| panic!("no {name}"))
     }

@@ -122,7 +122,7 @@ fn compare(golden: &Value, found: &[Vec<f32>], limit: f64) -> Result<f64, String
 
 /// The configuration as version 5 of the library writes it: everything about the rotation in one object, or in one
 /// for each kind of layer.
-fn newer(config: &Value) -> Value {
+pub(crate) fn newer(config: &Value) -> Value {
     let mut config = config.clone();
     if !config["rope_parameters"]["rope_theta"].is_null() {
         return config;
