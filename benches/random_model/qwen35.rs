@@ -43,7 +43,7 @@ pub(super) const QWENS: &[Qwen35] = &[
     Qwen35 {
         name: "qwen35-1b",
         hidden: 2048,
-        layers: 24,
+        layers: 16,
         heads: 16,
         kv_heads: 4,
         head_dim: 128,

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use realizar_engine::Loaded;
-use realizar_model::{Session, SessionOptions};
+use realizar_model::{Model, Session, SessionOptions};
 use realizar_tensor::{Kernels, KvType, Pool};
 
 use crate::args::{ComputeArgs, DeviceChoice, KvChoice};
@@ -30,17 +29,17 @@ pub(crate) fn pool(args: &ComputeArgs) -> Result<Arc<Pool>, CliError> {
 
 /// Sets up a session for `sequences` at a time, each of which is known to need `wanted` tokens.
 pub(crate) fn open(
-    loaded: &Loaded,
+    model: &Arc<Model>,
     args: &ComputeArgs,
     sequences: usize,
     wanted: usize,
 ) -> Result<Session, CliError> {
-    Ok(Session::new(Arc::clone(loaded.model()), options(loaded, args, sequences, wanted)?)?)
+    Ok(Session::new(Arc::clone(model), options(model, args, sequences, wanted)?)?)
 }
 
 /// The options of such a session.
 pub(crate) fn options(
-    loaded: &Loaded,
+    model: &Arc<Model>,
     args: &ComputeArgs,
     sequences: usize,
     wanted: usize,
@@ -48,7 +47,7 @@ pub(crate) fn options(
     if args.device == DeviceChoice::Gpu {
         return Err(CliError::Unavailable("--device gpu: this build computes on the CPU only".to_owned()));
     }
-    let unasked = loaded.model().config().context.min(wanted.max(UNASKED_CONTEXT));
+    let unasked = model.config().context.min(wanted.max(UNASKED_CONTEXT));
     Ok(SessionOptions {
         pool: pool(args)?,
         kernels: kernels()?,

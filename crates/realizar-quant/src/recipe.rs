@@ -7,6 +7,7 @@ use crate::dtype::DType;
 use crate::error::QuantError;
 use table::{
     ALIASES, FALLBACKS, KEPT, KEPT_NAMES, KEPT_OF, NEEDS_IMPORTANCE, Q8_0_OF, RECIPES, SEVENTY_BILLION,
+    WIDE_HEADS,
 };
 
 mod table;
@@ -65,8 +66,8 @@ enum If {
     EightExperts,
     /// Importance weights are there, or not.
     Importance(bool),
-    /// The architecture is Falcon, or is not.
-    Falcon(bool),
+    /// The architecture is one of those with a wide head, or is not.
+    WideHead(bool),
 }
 
 /// What a plan must know of the model.
@@ -290,7 +291,7 @@ impl Plan<'_> {
         match self.options.output {
             Some(dtype) => dtype,
             None if matches!(base, DType::Q8_0 | DType::MXFP4)
-                || self.model.architecture == "falcon"
+                || WIDE_HEADS.contains(&self.model.architecture)
                 || !cols.is_multiple_of(base.block_elems()) =>
             {
                 DType::Q8_0
@@ -337,14 +338,16 @@ impl Plan<'_> {
             If::SharedHeadsOrExperts => shared || self.model.experts >= 4,
             If::EightExperts => self.model.experts == 8,
             If::Importance(there) => self.options.importance == there,
-            If::Falcon(is) => (self.model.architecture == "falcon") == is,
+            If::WideHead(is) => WIDE_HEADS.contains(&self.model.architecture) == is,
         }
     }
 
     fn seventy(&self) -> bool {
         let model = self.model;
-        SEVENTY_BILLION.contains(&(model.architecture, model.layers))
-            && (model.architecture != "llama" || model.heads != model.kv_heads)
+        SEVENTY_BILLION.iter().any(|&(architecture, layers, may_not_share)| {
+            (architecture, layers) == (model.architecture, model.layers)
+                && (!may_not_share || model.heads != model.kv_heads)
+        })
     }
 }
 

@@ -147,7 +147,7 @@ fn measure_model(args: &BenchArgs, loaded: &Loaded) -> Result<Vec<Speed>, CliErr
     let Batches(batches) = &args.batch;
     let most = batches.iter().copied().max().unwrap_or(1);
     let wanted = args.prompt.max(args.depth + args.tokens + 1);
-    let mut session = session::open(loaded, &args.compute, most, wanted)?;
+    let mut session = session::open(loaded.model(), &args.compute, most, wanted)?;
     let mut speeds = vec![repeat(args.repeat, || prefill(&mut session, args.prompt))?];
     for &batch in batches {
         speeds.push(repeat(args.repeat, || decode(&mut session, batch, args.depth, args.tokens))?);

@@ -49,7 +49,7 @@ pub(crate) fn run(args: ChatArgs, interrupt: &Interrupt) -> Result<(), CliError>
     load::warn(&loaded, args.compute.quiet);
     // Before anything is typed: whether there is a template at all.
     loaded.template()?;
-    let session = session::options(&loaded, &args.compute, 1, 0)?;
+    let session = session::options(loaded.model(), &args.compute, 1, 0)?;
     let mut solo = Solo::new(loaded, session)?;
     let system = args.system.map(|text| ChatMessage::new("system", text));
     let mut messages: Vec<ChatMessage> = system.iter().cloned().collect();

@@ -83,7 +83,7 @@ pub(crate) fn run(args: EmbedArgs) -> Result<(), CliError> {
         Some(PoolingChoice::Last) => Pooling::Last,
         Some(PoolingChoice::None) => Pooling::None,
     };
-    let session = session::options(&loaded, &args.compute, 1, 0)?;
+    let session = session::options(loaded.model(), &args.compute, 1, 0)?;
     let options =
         EncoderOptions { pool: session.pool, kernels: session.kernels, max_tokens: session.context };
     let encoder = Encoder::new(model, options)?;

@@ -1,10 +1,12 @@
 //! `logits`: the model's scores for given tokens.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args;
-use realizar_model::{Session, Span, Want};
+use realizar_model::{Model, Session, Span, Want};
 use realizar_sample::{argmax, top_logprobs};
+use realizar_tokenize::{Compat, Tokenizer};
 use serde::Serialize;
 
 use crate::args::{ComputeArgs, ModelArg};
@@ -72,11 +74,20 @@ struct Summary {
 
 /// Runs the command.
 pub(crate) fn run(args: LogitsArgs) -> Result<(), CliError> {
-    let loaded = load::model(&args.model.model)?;
-    load::warn(&loaded, args.compute.quiet);
-    let ids = match (args.ids, &args.prompt) {
-        (Some(Ids(ids)), _) => ids,
-        (None, prompt) => loaded.tokenize(prompt.as_deref().unwrap_or_default(), true)?,
+    let (model, tokenizer, ids) = match args.ids {
+        // Tokens need no tokenizer; where there is one, it shows their text.
+        Some(Ids(ids)) => {
+            let source = load::source(&args.model.model)?;
+            let model = Arc::new(Model::load(source.as_ref())?);
+            load::warn_of(model.warnings(), args.compute.quiet);
+            (model, realizar_engine::tokenizer(source.as_ref(), Compat::Original).ok().map(Arc::new), ids)
+        }
+        None => {
+            let loaded = load::model(&args.model.model)?;
+            load::warn(&loaded, args.compute.quiet);
+            let ids = loaded.tokenize(args.prompt.as_deref().unwrap_or_default(), true)?;
+            (Arc::clone(loaded.model()), Some(Arc::clone(loaded.tokenizer())), ids)
+        }
     };
     let last =
         ids.len().checked_sub(1).ok_or_else(|| CliError::Usage("the text has no tokens".to_owned()))?;
@@ -88,15 +99,15 @@ pub(crate) fn run(args: LogitsArgs) -> Result<(), CliError> {
     if let Some(&position) = wanted.iter().find(|&&position| position > last) {
         return Err(CliError::Usage(format!("--positions names {position}, the last position is {last}")));
     }
-    let mut session = session::open(&loaded, &args.compute, 1, ids.len())?;
+    let mut session = session::open(&model, &args.compute, 1, ids.len())?;
     let mut sink = Sink {
-        summary: Summary { vocab: loaded.model().config().vocab, positions: Vec::new(), argmax: Vec::new() },
+        summary: Summary { vocab: model.config().vocab, positions: Vec::new(), argmax: Vec::new() },
         file: args.out.as_deref().map(OutFile::create).transpose()?,
     };
     let show = args.out.is_none() && !args.json;
     rows(&mut session, &ids, &wanted, args.compute.chunk, |position, row| {
         if show {
-            show_best(&loaded, position, row)?;
+            show_best(tokenizer.as_deref(), position, row)?;
         }
         sink.take(position, row)
     })?;
@@ -149,13 +160,15 @@ impl Sink {
 }
 
 /// One line a position for people: the five most probable tokens.
-fn show_best(loaded: &realizar_engine::Loaded, position: usize, row: &[f32]) -> Result<(), CliError> {
+fn show_best(tokenizer: Option<&Tokenizer>, position: usize, row: &[f32]) -> Result<(), CliError> {
     let mut line = format!("{position}:");
     for best in top_logprobs(row, 5)? {
-        let text =
-            String::from_utf8_lossy(&loaded.tokenizer().token_bytes(best.id, true).unwrap_or_default())
-                .into_owned();
-        line.push_str(&format!("  {} {text:?} {:.4}", best.id, best.logprob.exp()));
+        line.push_str(&format!("  {}", best.id));
+        if let Some(tokenizer) = tokenizer {
+            let bytes = tokenizer.token_bytes(best.id, true).unwrap_or_default();
+            line.push_str(&format!(" {:?}", String::from_utf8_lossy(&bytes)));
+        }
+        line.push_str(&format!(" {:.4}", best.logprob.exp()));
     }
     output::print(&(line + "\n"))
 }

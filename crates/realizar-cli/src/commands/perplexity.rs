@@ -59,7 +59,7 @@ pub(crate) fn run(args: PerplexityArgs) -> Result<(), CliError> {
             ids.len()
         )));
     }
-    let mut session = session::open(&loaded, &args.compute, 1, chunk)?;
+    let mut session = session::open(loaded.model(), &args.compute, 1, chunk)?;
     let (mut nll, mut tokens, mut chunks) = (0.0, 0, 0);
     for window in ids.chunks_exact_mut(chunk) {
         if let Some(bos) = bos {

@@ -89,7 +89,7 @@ pub(crate) fn run(args: RerankArgs) -> Result<(), CliError> {
             )));
         }
     };
-    let options = session::options(&loaded, &args.compute, 1, 0)?;
+    let options = session::options(loaded.model(), &args.compute, 1, 0)?;
     let options =
         EncoderOptions { pool: options.pool, kernels: options.kernels, max_tokens: options.context };
     let mut encoder = Encoder::new(Arc::clone(loaded.model()), options)?;

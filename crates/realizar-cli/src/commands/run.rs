@@ -88,7 +88,7 @@ pub(crate) fn run(args: RunArgs) -> Result<(), CliError> {
         (None, None) => prompt_ids(&loaded, &read_stdin()?, &args)?,
     };
     let wanted = prompt.len().saturating_add(args.max_tokens.unwrap_or(0));
-    let session = session::options(&loaded, &args.compute, 1, wanted)?;
+    let session = session::options(loaded.model(), &args.compute, 1, wanted)?;
     let mut solo = Solo::new(loaded, session)?;
     let options = AnswerOptions {
         sampling,

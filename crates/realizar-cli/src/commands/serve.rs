@@ -135,7 +135,7 @@ fn start(model: &Path, args: &ServeArgs, limits: &Limits) -> Result<Engine, CliE
         output::note(args.compute.quiet, &format!("warning: no conversation can be answered: {error}"));
     }
     let options = EngineOptions {
-        session: session::options(&loaded, &args.compute, args.parallel, 0)?,
+        session: session::options(loaded.model(), &args.compute, args.parallel, 0)?,
         max_queue: args.max_queue,
         step_tokens: STEP_TOKENS,
         max_events: MAX_EVENTS,

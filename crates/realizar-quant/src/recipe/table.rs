@@ -6,7 +6,7 @@
 use super::{If, Part, Recipe, Rule};
 use crate::dtype::DType;
 
-const NF: If = If::Falcon(false);
+const NF: If = If::WideHead(false);
 const E8: If = If::EightExperts;
 
 const fn rule(part: Part, when: &'static [If], dtype: DType) -> Rule {
@@ -152,9 +152,9 @@ pub(super) const RECIPES: &[Recipe] = &[
         DType::Q3_K,
         &[
             rule(Part::Value, &[], DType::Q5_K),
-            rule(Part::Down, &[If::Falcon(true)], DType::Q4_K),
+            rule(Part::Down, &[If::WideHead(true)], DType::Q4_K),
             rule(Part::Down, &[], DType::Q5_K),
-            rule(Part::AttentionOutput, &[If::Falcon(true)], DType::Q4_K),
+            rule(Part::AttentionOutput, &[If::WideHead(true)], DType::Q4_K),
             rule(Part::AttentionOutput, &[E8], DType::Q3_K),
             rule(Part::AttentionOutput, &[], DType::Q5_K),
         ],
@@ -180,8 +180,8 @@ pub(super) const RECIPES: &[Recipe] = &[
         DType::Q4_K,
         &[
             rule(Part::Value, &[If::MoreBits], DType::Q6_K),
-            rule(Part::Down, &[If::Falcon(true), If::First(16)], DType::Q6_K),
-            rule(Part::Down, &[If::Falcon(true), If::MoreBits], DType::Q5_K),
+            rule(Part::Down, &[If::WideHead(true), If::First(16)], DType::Q6_K),
+            rule(Part::Down, &[If::WideHead(true), If::MoreBits], DType::Q5_K),
             rule(Part::Down, &[NF, If::MoreBits], DType::Q6_K),
             OUT_E8,
         ],
@@ -229,9 +229,18 @@ pub(super) const FALLBACKS: &[(DType, DType)] = &[
 pub(super) const NEEDS_IMPORTANCE: &[DType] =
     &[DType::IQ1_S, DType::IQ1_M, DType::IQ2_XXS, DType::IQ2_XS, DType::IQ2_S, DType::IQ3_XXS];
 
-/// Architectures whose 70 B models share each value head among eight: architecture, layers.
-pub(super) const SEVENTY_BILLION: &[(&str, u32)] =
-    &[("llama", 80), ("qwen2", 80), ("deci", 80), ("olmo", 80), ("jais2", 68)];
+/// Architectures whose head is Q8_0 in every recipe, and which some recipes treat apart.
+pub(super) const WIDE_HEADS: &[&str] = &["falcon"];
+
+/// Architectures whose 70 B models share each value head among eight: architecture, layers, and whether older models with
+/// as many layers do not share.
+pub(super) const SEVENTY_BILLION: &[(&str, u32, bool)] = &[
+    ("llama", 80, true),
+    ("qwen2", 80, false),
+    ("deci", 80, false),
+    ("olmo", 80, false),
+    ("jais2", 68, false),
+];
 
 /// Weights that keep their type because they are small or fragile: parts of their names.
 pub(super) const KEPT: &[&str] = &[
