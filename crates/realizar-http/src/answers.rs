@@ -116,6 +116,14 @@ impl Answers {
                 let mut options = options.clone();
                 options.sampling.choice = u32::try_from(choice).unwrap_or(u32::MAX);
                 if options.max_tokens == Some(0) {
+                    let (facts, param) = (shared.backend.facts(), item(field, at, prompts.len() > 1));
+                    if facts.embeddings {
+                        return Err(Refusal::NoText { param });
+                    }
+                    if prompt.len() > facts.context {
+                        let (tokens, context) = (prompt.len(), facts.context);
+                        return Err(Refusal::ContextLength { param, tokens, context });
+                    }
                     live.push(Some(Box::new(Nothing { prompt: prompt.len() }) as Box<dyn Answer>));
                     continue;
                 }

@@ -363,6 +363,13 @@ fn completion_cases() -> Vec<Case> {
         c(r#"{"prompt":"a","echo":true,"logprobs":1}"#, "unsupported", Some("echo")),
         c(r#"{"prompt":"a","echo":"x"}"#, "invalid_value", Some("echo")),
         c(r#"{"prompt":"a","max_tokens":0}"#, "invalid_value", Some("max_tokens")),
+        (
+            COMPLETIONS,
+            format!(r#"{{"prompt":"{}","echo":true,"max_tokens":0}}"#, "a ".repeat(600)),
+            400,
+            "context_length_exceeded",
+            Some("prompt"),
+        ),
         c(r#"{"prompt":["a","b"],"n":65}"#, "invalid_value", Some("n")),
         (
             COMPLETIONS,

@@ -215,6 +215,8 @@ fn an_encoder_makes_vectors_and_refuses_to_write() {
     assert_ne!(vectors[0], vectors[1]);
     let text = server.post("/v1/completions", r#"{"prompt":"hello"}"#);
     assert_eq!((text.status, text.code().as_str()), (400, "no_text"), "{text:?}");
+    let none = server.post("/v1/completions", r#"{"prompt":"hello","echo":true,"max_tokens":0}"#);
+    assert_eq!((none.status, none.code().as_str()), (400, "no_text"), "{none:?}");
     let chat = server.post("/v1/chat/completions", r#"{"messages":[{"role":"user","content":"hello"}]}"#);
     assert_eq!((chat.status, chat.code().as_str()), (400, "no_chat_template"), "{chat:?}");
     let long = server.post("/v1/embeddings", &json!({ "input": "hello ".repeat(200) }).to_string());
