@@ -157,13 +157,6 @@ pub(crate) struct BpeScratch {
     spelt: Vec<u8>,
 }
 
-/// What adding a merge came to.
-#[derive(Clone, Copy)]
-struct Added {
-    makes_token: bool,
-    is_new: bool,
-}
-
 /// Merges whose sides are looked up together.
 const CHUNK: usize = 64;
 /// Most merges that are accepted.
@@ -279,7 +272,7 @@ impl Bpe {
         self.merges = Merges::with_capacity(total);
         let (mut unusable, mut example, mut rank, mut expected) = (0, None, 0, 0);
         let (mut repeated, mut first_repeated) = (0, None);
-        let mut chunk = Vec::with_capacity(CHUNK);
+        let (mut chunk, mut resolved) = (Vec::with_capacity(CHUNK), Vec::with_capacity(CHUNK));
         loop {
             chunk.clear();
             for (sides, source) in merges.by_ref().take(CHUNK) {
@@ -290,21 +283,32 @@ impl Bpe {
             if chunk.is_empty() {
                 break;
             }
-            // Each search misses the cache; those of one chunk do not wait for each other.
+            // Each search misses the cache, as does each insertion; those of one chunk do not wait for each other.
             for (_, _, hashes, found) in &mut chunk {
                 *found = hashes.map(|hash| self.texts.find_by_hash(hash));
             }
             for (sides, source, _, found) in chunk.drain(..) {
-                let added = sides.and_then(|sides| self.add_merge(sides, source, found, rank, &mut expected));
-                if !added.is_some_and(|added| added.makes_token) {
-                    unusable += 1;
-                    example.get_or_insert(source);
+                match sides.and_then(|sides| self.resolve(sides, source, found, &mut expected)) {
+                    Some((left, right, merged)) => {
+                        // Parts that are no tokens are fine where longer tokens are made of them, but rarely are.
+                        if merged >= self.tokens {
+                            unusable += 1;
+                            example.get_or_insert(source);
+                        }
+                        resolved.push((left, right, (rank, merged), source));
+                    }
+                    None => {
+                        unusable += 1;
+                        example.get_or_insert(source);
+                    }
                 }
-                if added.is_some_and(|added| !added.is_new) {
+                rank += 1;
+            }
+            for (left, right, made, source) in resolved.drain(..) {
+                if !self.merges.insert(left, right, made, self.last_merge_counts) {
                     repeated += 1;
                     first_repeated.get_or_insert(source);
                 }
-                rank += 1;
             }
         }
         if let Some(example) = example {
@@ -322,15 +326,15 @@ impl Bpe {
         Ok(())
     }
 
-    /// Adds one merge, of whose sides the tokens have been looked for; nothing where a side is outside the alphabet.
-    fn add_merge(
+    /// The sides of one merge, of which the tokens have been looked for, and what it makes; nothing where a side is outside
+    /// the alphabet.
+    fn resolve(
         &mut self,
         (left, right): (&[u8], &[u8]),
         line: &[u8],
         found: [Option<TokenId>; 2],
-        rank: u32,
         expected: &mut u32,
-    ) -> Option<Added> {
+    ) -> Option<(u32, u32, u32)> {
         let (left_id, right_id) = (self.side(left, found[0])?, self.side(right, found[1])?);
         let right = match self.affixes.prefix.as_slice() {
             [] => right,
@@ -347,9 +351,7 @@ impl Bpe {
             self.piece(&whole).unwrap_or_else(|| self.tokens + self.parts.intern(&whole))
         });
         *expected = merged.wrapping_add(1);
-        let is_new = self.merges.insert(left_id, right_id, (rank, merged), self.last_merge_counts);
-        // Parts that are no tokens are fine where longer tokens are made of them, but rarely are.
-        Some(Added { makes_token: merged < self.tokens, is_new })
+        Some((left_id, right_id, merged))
     }
 
     /// The piece of one side of a merge, made if need be.

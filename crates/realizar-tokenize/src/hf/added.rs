@@ -57,25 +57,16 @@ impl AddedTokens {
         if list.len() > MAX_ADDED {
             return Err(TokenizeError::TooMany { what: "added tokens", found: list.len(), limit: MAX_ADDED });
         }
-        let mut tokens = Vec::with_capacity(list.len());
-        let (mut raw, mut normalized) = (Vec::new(), Vec::new());
-        let (mut by_id, mut by_text) = (FxHashMap::default(), FxHashMap::default());
+        let texts = list.iter().map(|at| at.need("content")?.text()).collect::<Result<Vec<_>, _>>()?;
+        let known = model.ids_of(&texts.iter().copied().collect());
+        let mut next = model.entries as TokenId;
+        let mut by_text: FxHashMap<String, TokenId> = FxHashMap::default();
         let mut special = FxHashSet::default();
-        let (mut end, mut next) = (0, model.entries as TokenId);
-        // Of equal texts the last says how it is found; but a control token stays one.
-        let mut last: FxHashMap<&str, (usize, bool)> = FxHashMap::default();
+        // Of those with the same id the last says what is found, and how.
+        let mut last: FxHashMap<TokenId, usize> = FxHashMap::default();
         let (mut repeated, mut shared) = (Vec::new(), Vec::new());
-        for (index, at) in list.iter().enumerate() {
+        for ((index, at), &text) in list.iter().enumerate().zip(&texts) {
             at.distinct()?;
-            let (text, special) = (at.need("content")?.text()?, at.flag("special", false)?);
-            if let Some((_, before)) = last.insert(text, (index, special)) {
-                last.insert(text, (index, special || before));
-                repeated.push(text);
-            }
-        }
-        let known = model.ids_of(&last.keys().copied().collect());
-        for (index, at) in list.iter().enumerate() {
-            let text = at.need("content")?.text()?;
             if text.is_empty() {
                 return Err(at.error("an added token is empty"));
             }
@@ -84,17 +75,31 @@ impl AddedTokens {
                 Some(id) => *id,
                 None => {
                     next += 1;
-                    if !model.texts.text(next - 1).is_empty() {
-                        shared.push((text, next - 1));
-                    }
                     next - 1
                 }
             };
             if id != given {
                 warnings.push(Warning::AddedTokenId { text: text.to_owned(), given, id });
             }
+            let of_model = model.texts.text(id);
+            match last.insert(id, index).and_then(|before| texts.get(before)) {
+                Some(before) if *before == text => repeated.push(text),
+                Some(before) => shared.push((text, before.as_bytes(), id)),
+                None if of_model.is_empty() || of_model == text.as_bytes() => {}
+                // What shares an id in the vocabulary has been named.
+                None if known.contains_key(text) => {}
+                None => shared.push((text, of_model, id)),
+            }
             by_text.insert(text.to_owned(), id);
-            let Some((_, special_flag)) = last.get(text).filter(|last| last.0 == index).copied() else {
+            if at.flag("special", false)? {
+                special.insert(text.to_owned());
+            }
+        }
+        let mut tokens = Vec::with_capacity(list.len());
+        let (mut raw, mut normalized) = (Vec::new(), Vec::new());
+        let (mut by_id, mut end) = (FxHashMap::default(), 0);
+        for ((index, at), &text) in list.iter().enumerate().zip(&texts) {
+            let Some(id) = by_text.get(text).copied().filter(|id| last.get(id) == Some(&index)) else {
                 continue;
             };
             let mut shown = Aligned::new(text, 0, false);
@@ -108,15 +113,13 @@ impl AddedTokens {
                 raw.push((text, place as u32));
             }
             // The reference shows the normalised text.
-            if special_flag {
-                special.insert(text.to_owned());
-            }
             let token = Added {
                 id,
                 text: shown.text.into_owned(),
                 single_word: at.flag("single_word", false)?,
                 strip: (at.flag("lstrip", false)?, at.flag("rstrip", false)?),
-                special: special_flag,
+                // Another entry does not make a control token an ordinary one.
+                special: special.contains(text),
             };
             by_id.insert(id, place);
             end = end.max(id + 1);
@@ -126,11 +129,11 @@ impl AddedTokens {
             let (count, first) = (repeated.len(), (*first).to_owned());
             warnings.push(Warning::RepeatedTokens { count, first });
         }
-        if let Some((first, id)) = shared.first() {
+        if let Some((first, other, id)) = shared.first() {
             warnings.push(Warning::SharedIds {
                 count: shared.len(),
                 first: (*first).to_owned(),
-                other: String::from_utf8_lossy(model.texts.text(*id)).into_owned(),
+                other: String::from_utf8_lossy(other).into_owned(),
                 id: *id,
             });
         }

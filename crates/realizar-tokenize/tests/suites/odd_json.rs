@@ -200,6 +200,17 @@ fn others_twice() -> Vec<Twice> {
             &[("xy", &[6, 7])],
         ),
         (
+            "an added token with the id of one that comes before it",
+            file(
+                "WordLevel",
+                r#"{"a": 0, "u": 1, "b": 3}"#,
+                r#", "unk_token": "u""#,
+                &[added(3, "x", ""), added(3, "b", "")].join(","),
+            ),
+            &["2 tokens have the id of another one and are decoded as that (first: `x` has 3, as `b`)"],
+            &[("b", &[3]), ("x", &[1]), ("ab", &[0, 3])],
+        ),
+        (
             "an added token with a hole's id, and then a token's",
             file(
                 "BPE",
