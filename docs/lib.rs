@@ -220,6 +220,8 @@ mod pages {
     struct TransformerForwardPass;
     #[doc = include_str!("src/transformer/models.md")]
     struct TransformerModels;
+    #[doc = include_str!("src/transformer/families.md")]
+    struct TransformerFamilies;
     #[doc = include_str!("src/transformer/recurrent-states.md")]
     struct TransformerRecurrentStates;
     #[doc = include_str!("src/tokenization/overview.md")]

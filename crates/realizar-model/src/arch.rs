@@ -93,6 +93,7 @@ pub(crate) mod smollm3;
 pub(crate) mod stablelm;
 pub(crate) mod starcoder2;
 pub(crate) mod step35;
+pub(crate) mod xverse;
 
 use realizar_tensor::{Gate, PairOrder};
 
@@ -194,6 +195,7 @@ pub const ARCHITECTURES: &[&ArchFacts] = &[
     &stablelm::FACTS,
     &starcoder2::FACTS,
     &step35::FACTS,
+    &xverse::FACTS,
 ];
 
 /// What distinguishes one architecture from the others.

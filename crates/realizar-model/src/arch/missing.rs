@@ -16,5 +16,4 @@ pub(crate) const MISSING: &[(&str, &str)] = &[
     ("rwkv6qwen2", "RWKV 6's recurrence"),
     ("t5", "an encoder beside the decoder, attention across, and biases by relative position"),
     ("t5encoder", "biases by relative position"),
-    ("xverse", "a reference to be checked by"),
 ];

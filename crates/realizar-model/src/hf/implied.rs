@@ -38,12 +38,15 @@ pub(super) fn gpt2(numbers: &Numbers<'_>, key: &str) -> Option<f64> {
 pub(super) fn falcon(numbers: &Numbers<'_>, key: &str) -> Option<f64> {
     match key {
         "attention.head_count_kv" if numbers.is_true("new_decoder_architecture") => {
-            numbers.number("num_kv_heads").or(numbers.number("n_head_kv"))
+            numbers.number("num_kv_heads").or_else(|| numbers.number("n_head_kv"))
         }
         "attention.head_count_kv" if numbers.is_true("multi_query") => Some(1.0),
-        "attention.head_count_kv" => numbers.number("num_attention_heads").or(numbers.number("n_head")),
+        "attention.head_count_kv" => {
+            numbers.number("num_attention_heads").or_else(|| numbers.number("n_head"))
+        }
         "feed_forward_length" => {
-            numbers.number("ffn_hidden_size").or(numbers.number("hidden_size").map(|hidden| 4.0 * hidden))
+            let four_times = || numbers.number("hidden_size").map(|hidden| 4.0 * hidden);
+            numbers.number("ffn_hidden_size").or_else(four_times)
         }
         "context_length" if !numbers.has("max_position_embeddings") => Some(2048.0),
         _ => None,
@@ -65,7 +68,7 @@ pub(super) fn latent(numbers: &Numbers<'_>, key: &str) -> Option<f64> {
         "attention.head_count_kv" => Some(1.0),
         "rope.scaling.yarn_log_multiplier" => {
             let factor = numbers.factor("rope_scaling.mscale_all_dim");
-            factor.or(numbers.factor("rope_parameters.mscale_all_dim")).map(|factor| factor / 10.0)
+            factor.or_else(|| numbers.factor("rope_parameters.mscale_all_dim")).map(|factor| factor / 10.0)
         }
         _ => None,
     }
