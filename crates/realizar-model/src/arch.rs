@@ -74,6 +74,7 @@ pub(crate) mod nomic_bert;
 pub(crate) mod nomic_bert_moe;
 pub(crate) mod olmo2;
 pub(crate) mod olmoe;
+pub(crate) mod orion;
 pub(crate) mod phi2;
 pub(crate) mod phi3;
 pub(crate) mod qwen2;
@@ -176,6 +177,7 @@ pub const ARCHITECTURES: &[&ArchFacts] = &[
     &nomic_bert_moe::FACTS,
     &olmo2::FACTS,
     &olmoe::FACTS,
+    &orion::FACTS,
     &phi2::FACTS,
     &phi3::FACTS,
     &qwen2::FACTS,

@@ -9,7 +9,6 @@ pub(crate) const MISSING: &[(&str, &str)] = &[
     ("deepseek4", "attention that sees the keys an indexer chooses, and hyper-connections"),
     ("glm-dsa", "attention that sees the keys an indexer chooses"),
     ("hy_v3", "a reference to be checked by"),
-    ("orion", "a reference to be checked by"),
     ("plamo2", "Mamba with a norm on steps, keys and queries per head"),
     ("plamo3", "a reference to be checked by"),
     ("rwkv6", "RWKV 6's recurrence"),

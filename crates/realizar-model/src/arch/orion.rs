@@ -1,0 +1,13 @@
+//! Orion (arXiv:2401.12246): Llama with LayerNorm.
+
+use realizar_tensor::PairOrder;
+
+use super::{ArchFacts, Biases, Norm, PLAIN, Position, Presence};
+
+pub(crate) const FACTS: ArchFacts = ArchFacts {
+    name: "orion",
+    norm: Norm::Layer,
+    biases: Biases { norms: Presence::Always, ..Biases::all(Presence::Never) },
+    position: Position::Rope(PairOrder::Halves),
+    ..PLAIN
+};
