@@ -92,6 +92,7 @@ pub(crate) mod seed_oss;
 pub(crate) mod smallthinker;
 pub(crate) mod smollm3;
 pub(crate) mod stablelm;
+pub(crate) mod starcoder;
 pub(crate) mod starcoder2;
 pub(crate) mod step35;
 pub(crate) mod xverse;
@@ -195,6 +196,7 @@ pub const ARCHITECTURES: &[&ArchFacts] = &[
     &smallthinker::FACTS,
     &smollm3::FACTS,
     &stablelm::FACTS,
+    &starcoder::FACTS,
     &starcoder2::FACTS,
     &step35::FACTS,
     &xverse::FACTS,
