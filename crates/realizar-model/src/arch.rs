@@ -12,6 +12,7 @@ pub(crate) mod bert;
 pub(crate) mod bitnet;
 pub(crate) mod bloom;
 pub(crate) mod chatglm;
+pub(crate) mod codeshell;
 pub(crate) mod cohere2;
 pub(crate) mod cohere2moe;
 pub(crate) mod command_r;
@@ -118,6 +119,7 @@ pub const ARCHITECTURES: &[&ArchFacts] = &[
     &bitnet::FACTS,
     &bloom::FACTS,
     &chatglm::FACTS,
+    &codeshell::FACTS,
     &cohere2::FACTS,
     &cohere2moe::FACTS,
     &command_r::FACTS,
