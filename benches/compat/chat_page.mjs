@@ -55,9 +55,11 @@ try {
   await page.click("#clear");
   await set("tokens", "");
   await set("temperature", "1");
+  let asked = null;
   await page.route("**/v1/chat/completions", async (route) => {
     // Endless as far as the page is concerned: the end-of-text token is banned.
     const body = { ...route.request().postDataJSON(), ignore_eos: true };
+    asked = body.messages;
     await route.continue({ postData: JSON.stringify(body) });
   });
   // And slow: a small model writes all of its context before a button can be pressed.
@@ -69,7 +71,21 @@ try {
   await page.waitForFunction(() => document.querySelector(".assistant")?.textContent.length > 3);
   await page.click("#stop");
   await idle();
+  assert.deepEqual(await texts("facts"), ["stopped"]);
+
+  // A new chat while an answer streams leaves nothing of the old one behind.
+  await page.click("#clear");
+  await send("Once upon a time");
+  await page.waitForFunction(() => document.querySelector(".assistant")?.textContent.length > 3);
+  await page.click("#clear");
+  await idle();
+  assert.deepEqual([await texts("message"), await texts("facts")], [[], []]);
+  await send("The cat");
+  await page.waitForFunction(() => document.querySelector(".assistant")?.textContent.length > 3);
+  await page.click("#stop");
+  await idle();
   await throttle(-1);
+  assert.deepEqual(asked, [{ role: "user", content: "The cat" }]);
   assert.deepEqual(await texts("facts"), ["stopped"]);
   await page.unroute("**/v1/chat/completions");
 
