@@ -100,8 +100,8 @@ impl Block for Q5_1 {
 fn five_bits(fifth: &[u8], low: &[u8], q: &mut [i8; 32]) {
     let fifth = u32::from_le_bytes([fifth[0], fifth[1], fifth[2], fifth[3]]);
     for (i, &byte) in low.iter().enumerate() {
-        q[i] = (byte & 15 | (fifth >> i & 1) as u8 * 16) as i8;
-        q[i + 16] = (byte >> 4 | (fifth >> (i + 16) & 1) as u8 * 16) as i8;
+        q[i] = (byte & 15 | ((fifth >> i & 1) as u8) << 4) as i8;
+        q[i + 16] = (byte >> 4 | ((fifth >> (i + 16) & 1) as u8) << 4) as i8;
     }
 }
 
