@@ -22,7 +22,7 @@ use crate::sse;
 /// time from the thread that computes than a person could notice.
 const FAST: Duration = Duration::from_millis(1);
 /// How long such events are gathered.
-const BEAT: Duration = Duration::from_millis(4);
+const BEAT: Duration = Duration::from_millis(6);
 /// Longer than any connection lasts.
 const FOREVER: Duration = Duration::from_secs(1 << 32);
 /// At so many bytes of events, they go out before more are looked for.

@@ -16,12 +16,11 @@ use http::header::{
     CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, RETRY_AFTER, TRANSFER_ENCODING, VARY,
     WWW_AUTHENTICATE,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
-use tokio::sync::Semaphore;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
 
 use crate::access::{Access, AllowedOrigin};
 use crate::backend::Backend;
-use crate::body::{self, Body, Memory};
+use crate::body::{self, Body, Memory, Reserved};
 use crate::fields::Seen;
 use crate::json;
 use crate::keys::Keys;
@@ -29,6 +28,7 @@ use crate::lifecycle::{Lifecycle, Phase};
 use crate::limits::Limits;
 use crate::listener::Peer;
 use crate::metrics::Metrics;
+use crate::places::Places;
 use crate::record::{LogSink, Record};
 use crate::refusal::{Refusal, cut};
 use crate::routes::{self, Call, Envelope, Handler, Route};
@@ -67,9 +67,9 @@ pub(crate) struct Shared {
     pub(crate) metrics: Metrics,
     pub(crate) life: Lifecycle,
     pub(crate) memory: Memory,
-    blocking: Semaphore,
+    blocking: Places,
     /// Vectors are computed for one request at a time, and nobody who only wants tokens waits for it.
-    vectors: Semaphore,
+    vectors: Places,
     ids: RandomState,
     requests: AtomicU64,
 }
@@ -90,8 +90,8 @@ impl App {
             settings,
             metrics: Metrics::new(),
             life: Lifecycle::new(),
-            blocking: Semaphore::new(BLOCKING),
-            vectors: Semaphore::new(1),
+            blocking: Places::new(BLOCKING),
+            vectors: Places::new(1),
             ids: RandomState::new(),
             requests: AtomicU64::new(0),
         };
@@ -106,6 +106,8 @@ impl App {
         B::Data: Send,
     {
         let id = self.request_id(request.headers());
+        let patience =
+            (request.version() == Version::HTTP_2).then_some(self.shared.settings.limits.write_time);
         let mut record = Record::open(Arc::clone(&self.shared), id.clone(), method_name(request.method()));
         let paced = request.extensions().get::<Peer>().map(|peer| peer.pace.enter());
         let mut envelope = Envelope::OpenAi;
@@ -129,7 +131,7 @@ impl App {
         }
         let code = response.extensions_mut().remove::<Refused>().map(|refused| refused.0);
         record.answered(response.status().as_u16(), code);
-        response.map(|body| body.keep(record, paced))
+        response.map(|body| body.keep(record, paced, patience))
     }
 
     /// Refuses what the gate keeps out, then lets the route answer.
@@ -183,12 +185,19 @@ impl App {
                 check_body(&head.headers, &settings.limits)?;
                 let owner = owner.unwrap_or_default();
                 let place = settings.keys.enter(owner, settings.limits.requests_per_key)?.map(Arc::new);
-                let (bytes, memory) = body::read(body, &settings.limits, &self.shared.memory).await?;
-                let large = bytes.len() > LARGE_BODY;
-                let map = if large {
-                    self.blocking(move |_| json::parse(&bytes)).await?
+                let (bytes, held) = body::read(body, &settings.limits, &self.shared.memory).await?;
+                let shared = Arc::clone(&self.shared);
+                let parse = move |bytes: Vec<u8>, mut held: Reserved| {
+                    // As values it may take many times its bytes.
+                    let map = json::parse(&bytes, &mut |values| {
+                        shared.memory.grow(&mut held, bytes.len() + values)
+                    })?;
+                    Ok::<_, Refusal>((map, held))
+                };
+                let (map, memory) = if bytes.len() > LARGE_BODY {
+                    self.blocking(move |_| parse(bytes, held)).await?
                 } else {
-                    json::parse(&bytes)?
+                    parse(bytes, held)?
                 };
                 let asked = head.headers.get(DEBUG).is_some_and(|value| value == "unknown-fields");
                 let seen = asked.then(Arc::<Seen>::default);
@@ -222,10 +231,11 @@ impl App {
 
     async fn in_place<T: Send + 'static>(
         &self,
-        places: &Semaphore,
+        places: &Places,
         work: impl FnOnce(&dyn Backend) -> Result<T, Refusal> + Send + 'static,
     ) -> Result<T, Refusal> {
-        let _place = places.acquire().await.map_err(|_| Refusal::Internal)?;
+        let limit = self.shared.backend.load().queue_limit;
+        let _place = places.enter(limit, self.shared.settings.limits.queue_time).await?;
         let backend = Arc::clone(&self.shared.backend);
         let done = tokio::task::spawn_blocking(move || work(&*backend)).await;
         done.map_err(|_| Refusal::Internal)?
@@ -288,7 +298,8 @@ impl App {
 #[derive(Debug, Clone, Copy)]
 struct Refused(&'static str);
 
-fn refuse(refusal: &Refusal, envelope: Envelope) -> Response<Body> {
+/// A refusal as a response.
+pub(crate) fn refuse(refusal: &Refusal, envelope: Envelope) -> Response<Body> {
     let body = match envelope {
         Envelope::OpenAi => refusal.to_openai(),
         Envelope::Native => refusal.to_native(),
@@ -365,11 +376,12 @@ fn check_head(head: &http::request::Parts, limits: &Limits) -> Result<(), Refusa
     {
         return Err(Refusal::Protocol { what: "the only transfer coding is one `chunked`" });
     }
-    match head.headers.get(EXPECT) {
-        Some(expectation) if !expectation.as_bytes().eq_ignore_ascii_case(b"100-continue") => {
+    let unknown = |value: &&HeaderValue| !value.as_bytes().eq_ignore_ascii_case(b"100-continue");
+    match head.headers.get_all(EXPECT).iter().find(unknown) {
+        Some(expectation) => {
             Err(Refusal::Expectation { got: cut(&String::from_utf8_lossy(expectation.as_bytes()), 64) })
         }
-        _ => Ok(()),
+        None => Ok(()),
     }
 }
 
@@ -386,8 +398,12 @@ fn check_method(route: &Route, method: &Method, path: &str) -> Result<(), Refusa
 
 fn check_body(headers: &HeaderMap, limits: &Limits) -> Result<(), Refusal> {
     let text = |name: HeaderName| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()));
-    if let Some(coding) = text(CONTENT_ENCODING).filter(|coding| !coding.eq_ignore_ascii_case("identity")) {
-        return Err(Refusal::ContentEncoding { got: cut(&coding, 64) });
+    let coded = |coding: &&HeaderValue| !coding.as_bytes().eq_ignore_ascii_case(b"identity");
+    if let Some(coding) = headers.get_all(CONTENT_ENCODING).iter().find(coded) {
+        return Err(Refusal::ContentEncoding { got: cut(&String::from_utf8_lossy(coding.as_bytes()), 64) });
+    }
+    if headers.get_all(CONTENT_TYPE).iter().nth(1).is_some() {
+        return Err(Refusal::ContentType { got: "several".to_owned() });
     }
     let kind = text(CONTENT_TYPE).unwrap_or_default();
     let media = kind.split(';').next().unwrap_or_default().trim();

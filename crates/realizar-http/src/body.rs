@@ -5,7 +5,7 @@ use std::fmt;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ use crate::pace::Paced;
 use crate::record::Record;
 use crate::refusal::Refusal;
 
-/// A parsed body takes up to this many times its bytes.
+/// A body may take this many times its bytes while it is read: its buffer grows by doubling, and the parser copies texts.
 const PARSED: usize = 4;
 /// Memory is counted in pieces of so many bytes.
 const UNIT: usize = 1 << 10;
@@ -132,7 +132,23 @@ fn too_slow(bytes: usize, elapsed: Duration, limits: &Limits) -> bool {
 
 /// The body of a response. It is whole, or it is written while it is read: then nobody works ahead of a slow reader,
 /// and when the connection goes away, dropping the body ends the work.
-pub struct Body {
+pub struct Body(Holder);
+
+enum Holder {
+    /// Whoever sends it keeps the time for a client that does not read.
+    Own(Inner),
+    /// A clock of its own does.
+    Watched(Arc<Mutex<Watched>>),
+}
+
+/// A body that is given up when nobody asks for the rest of it.
+struct Watched {
+    inner: Option<Inner>,
+    /// Since when the next piece may be asked for.
+    since: Option<Instant>,
+}
+
+struct Inner {
     content: Content,
     /// What the content takes of the memory for all bodies.
     _held: Reserved,
@@ -164,12 +180,18 @@ impl Pen {
 
 impl Body {
     pub(crate) fn whole(bytes: impl Into<Bytes>) -> Self {
-        Self { content: Content::Whole(bytes.into()), _held: Reserved::default(), kept: None }
+        Self::of(Content::Whole(bytes.into()))
+    }
+
+    fn of(content: Content) -> Self {
+        Self(Holder::Own(Inner { content, _held: Reserved::default(), kept: None }))
     }
 
     /// Keeps a part of the memory until all of the body is on its way.
     pub(crate) fn hold(mut self, held: Reserved) -> Self {
-        self._held = held;
+        if let Holder::Own(inner) = &mut self.0 {
+            inner._held = held;
+        }
         self
     }
 
@@ -182,26 +204,53 @@ impl Body {
         let (pen, pieces) = mpsc::channel(1);
         let work: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(work(Pen(pen)));
         let broken = (broken.into(), false);
-        let content = Content::Written { work: Some(work), pieces, broken };
-        Self { content, _held: Reserved::default(), kept: None }
+        Self::of(Content::Written { work: Some(work), pieces, broken })
     }
 
-    pub(crate) fn keep(mut self, mut record: Record, paced: Option<Paced>) -> Self {
-        if matches!(self.content, Content::Whole(_)) {
+    /// Closes the books with the body. With `patience`, it is given up when for so long nobody asks for its next piece:
+    /// on a connection of HTTP/2 one stream may stand still while the others go on.
+    pub(crate) fn keep(self, mut record: Record, paced: Option<Paced>, patience: Option<Duration>) -> Self {
+        let Holder::Own(mut inner) = self.0 else { return self };
+        if matches!(inner.content, Content::Whole(_)) {
             record.complete();
         }
-        self.kept = Some((record, paced));
-        self
+        inner.kept = Some((record, paced));
+        let Some(patience) = patience else { return Self(Holder::Own(inner)) };
+        let watched = Arc::new(Mutex::new(Watched { inner: Some(inner), since: Some(Instant::now()) }));
+        tokio::spawn(give_up(Arc::downgrade(&watched), patience));
+        Self(Holder::Watched(watched))
     }
 
     /// The bytes of a body that is not a stream.
     #[must_use]
     pub fn bytes(&self) -> Option<&Bytes> {
-        match &self.content {
-            Content::Whole(bytes) => Some(bytes),
-            Content::Written { .. } => None,
+        match &self.0 {
+            Holder::Own(Inner { content: Content::Whole(bytes), .. }) => Some(bytes),
+            _ => None,
         }
     }
+}
+
+/// Lets go of a body whose next piece nobody has asked for in time.
+async fn give_up(watched: Weak<Mutex<Watched>>, patience: Duration) {
+    let mut wait = patience;
+    loop {
+        tokio::time::sleep(wait).await;
+        let Some(watched) = watched.upgrade() else { return };
+        let mut state = lock(&watched);
+        let waited = state.since.map_or(Duration::ZERO, |since| since.elapsed());
+        if waited >= patience {
+            let given_up = state.inner.take();
+            drop(state);
+            drop(given_up);
+            return;
+        }
+        wait = patience - waited;
+    }
+}
+
+fn lock(watched: &Mutex<Watched>) -> MutexGuard<'_, Watched> {
+    watched.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl fmt::Debug for Body {
@@ -218,8 +267,37 @@ impl http_body::Body for Body {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let this = self.get_mut();
-        match &mut this.content {
+        match &mut self.get_mut().0 {
+            Holder::Own(inner) => inner.poll(cx),
+            Holder::Watched(watched) => {
+                let mut state = lock(watched);
+                let Some(inner) = &mut state.inner else { return Poll::Ready(None) };
+                let polled = inner.poll(cx);
+                // While the work has nothing to say, nobody is late.
+                state.since = polled.is_ready().then(Instant::now);
+                polled
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.0 {
+            Holder::Own(inner) => inner.is_over(),
+            Holder::Watched(watched) => lock(watched).inner.as_ref().is_none_or(Inner::is_over),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            Holder::Own(inner) => inner.size(),
+            Holder::Watched(watched) => lock(watched).inner.as_ref().map(Inner::size).unwrap_or_default(),
+        }
+    }
+}
+
+impl Inner {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        match &mut self.content {
             Content::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
             // In pieces: the server library copies what it is given, and a client may be slow to take it.
             Content::Whole(bytes) => {
@@ -241,13 +319,13 @@ impl http_body::Body for Body {
                     Poll::Ready(Some(piece)) => Poll::Ready(Some(Ok(Frame::data(piece)))),
                     Poll::Ready(None) if broken.1 => {
                         broken.1 = false;
-                        if let Some((record, _)) = &mut this.kept {
+                        if let Some((record, _)) = &mut self.kept {
                             record.broke();
                         }
                         Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut broken.0)))))
                     }
                     Poll::Ready(None) => {
-                        if let Some((record, _)) = &mut this.kept {
+                        if let Some((record, _)) = &mut self.kept {
                             record.complete();
                         }
                         Poll::Ready(None)
@@ -258,11 +336,11 @@ impl http_body::Body for Body {
         }
     }
 
-    fn is_end_stream(&self) -> bool {
+    fn is_over(&self) -> bool {
         matches!(&self.content, Content::Whole(bytes) if bytes.is_empty())
     }
 
-    fn size_hint(&self) -> SizeHint {
+    fn size(&self) -> SizeHint {
         match &self.content {
             Content::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Content::Written { .. } => SizeHint::default(),

@@ -12,15 +12,36 @@ use crate::refusal::{Refusal, cut};
 /// How many values a body may hold, objects, lists and keys included. The depth ends at 128, where the parser ends it.
 pub(crate) const MAX_VALUES: usize = 1 << 20;
 
-/// Parses a whole body.
-pub(crate) fn parse(body: &[u8]) -> Result<Map<String, Value>, Refusal> {
-    let walk = Walk::default();
+/// What a value takes, beside its text: it has 72 bytes, and the list around it grows by doubling.
+const VALUE: usize = 144;
+/// What an object takes for its first fields, and for each one: four of them have room at once.
+const OBJECT: usize = 512;
+const FIELD: usize = 112;
+/// Memory is asked for in pieces.
+const PIECE: usize = 16 << 10;
+
+/// Parses a whole body. `room` is asked before its values take so many bytes in all.
+pub(crate) fn parse(
+    body: &[u8],
+    room: &mut dyn FnMut(usize) -> Result<(), Refusal>,
+) -> Result<Map<String, Value>, Refusal> {
+    let walk = Walk {
+        values: Cell::new(0),
+        bytes: Cell::new(0),
+        granted: Cell::new(PIECE),
+        steps: RefCell::default(),
+        room: RefCell::new(room),
+        refused: RefCell::default(),
+    };
     let mut parser = serde_json::Deserializer::from_slice(body);
     let value = Strict(&walk).deserialize(&mut parser).and_then(|value| parser.end().map(|()| value));
     match value {
         Ok(Value::Object(map)) => Ok(map),
         Ok(_) => Err(Refusal::NotAnObject),
         Err(error) => {
+            if let Some(refusal) = walk.refused.take() {
+                return Err(refusal);
+            }
             let text = error.to_string();
             let message = text.rsplit_once(" at line ").map_or(text.as_str(), |(message, _)| message);
             let param = walk.path();
@@ -36,10 +57,14 @@ fn offset(body: &[u8], error: &serde_json::Error) -> usize {
 }
 
 /// Where the parser is, and how much it has read.
-#[derive(Debug, Default)]
-struct Walk {
+struct Walk<'a> {
     values: Cell<usize>,
+    /// What the values take, and how much of it is granted.
+    bytes: Cell<usize>,
+    granted: Cell<usize>,
     steps: RefCell<Vec<Step>>,
+    room: RefCell<&'a mut dyn FnMut(usize) -> Result<(), Refusal>>,
+    refused: RefCell<Option<Refusal>>,
 }
 
 #[derive(Debug)]
@@ -48,13 +73,27 @@ enum Step {
     Index(usize),
 }
 
-impl Walk {
+impl Walk<'_> {
     fn count<E: Error>(&self) -> Result<(), E> {
         self.values.set(self.values.get() + 1);
         if self.values.get() > MAX_VALUES {
             return Err(E::custom(format_args!("more than {MAX_VALUES} values")));
         }
         Ok(())
+    }
+
+    /// Before so many bytes are taken.
+    fn take<E: Error>(&self, bytes: usize) -> Result<(), E> {
+        self.bytes.set(self.bytes.get().saturating_add(bytes));
+        if self.bytes.get() <= self.granted.get() {
+            return Ok(());
+        }
+        self.granted.set(self.bytes.get().saturating_add(PIECE));
+        let mut room = self.room.borrow_mut();
+        (*room)(self.granted.get()).map_err(|refusal| {
+            self.refused.replace(Some(refusal));
+            E::custom("no memory")
+        })
     }
 
     fn enter(&self, step: Step) {
@@ -80,18 +119,19 @@ impl Walk {
 }
 
 #[derive(Clone, Copy)]
-struct Strict<'a>(&'a Walk);
+struct Strict<'a, 'b>(&'a Walk<'b>);
 
-impl<'de> DeserializeSeed<'de> for Strict<'_> {
+impl<'de> DeserializeSeed<'de> for Strict<'_, '_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, parser: D) -> Result<Value, D::Error> {
         self.0.count()?;
+        self.0.take(VALUE)?;
         parser.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for Strict<'_> {
+impl<'de> Visitor<'de> for Strict<'_, '_> {
     type Value = Value;
 
     fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -118,7 +158,8 @@ impl<'de> Visitor<'de> for Strict<'_> {
         Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("number out of range"))
     }
 
-    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
+    fn visit_str<E: Error>(self, text: &str) -> Result<Value, E> {
+        self.0.take(text.len())?;
         Ok(Value::from(text))
     }
 
@@ -137,8 +178,10 @@ impl<'de> Visitor<'de> for Strict<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Value, A::Error> {
         let mut map = Map::new();
+        self.0.take(OBJECT)?;
         while let Some(key) = object.next_key::<String>()? {
             self.0.count()?;
+            self.0.take(FIELD + key.len())?;
             self.0.enter(Step::Key(key.clone()));
             if map.contains_key(&key) {
                 return Err(A::Error::custom("the key comes twice"));
@@ -153,8 +196,12 @@ impl<'de> Visitor<'de> for Strict<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{MAX_VALUES, parse};
+    use super::MAX_VALUES;
     use crate::refusal::Refusal;
+
+    fn parse(body: &[u8]) -> Result<super::Map<String, super::Value>, Refusal> {
+        super::parse(body, &mut |_| Ok(()))
+    }
 
     /// Name, body, offset, words of the message, path.
     type Case = (&'static str, &'static [u8], usize, &'static str, Option<&'static str>);
@@ -207,5 +254,26 @@ mod tests {
             assert!(matches!(parse(body.as_bytes()), Err(Refusal::NotAnObject)), "{body}");
         }
         assert!(parse(b" {} ").unwrap().is_empty());
+    }
+
+    #[test]
+    fn row_159_values_ask_for_their_memory_before_they_take_it() {
+        // Objects of three letters take hundreds of bytes each, numbers of one letter tens, and a text its own.
+        for (name, body, least, most) in [
+            ("objects", format!("{{\"a\":[{}0]}}", "{\"\":0},".repeat(1000)), 600_000, 1_200_000),
+            ("numbers", format!("{{\"a\":[{}0]}}", "0,".repeat(1000)), 100_000, 200_000),
+            ("a text", format!("{{\"a\":\"{}\"}}", "x".repeat(100_000)), 100_000, 140_000),
+        ] {
+            let mut asked = 0;
+            let parsed = super::parse(body.as_bytes(), &mut |bytes| {
+                asked = bytes;
+                Ok(())
+            });
+            assert!(parsed.is_ok() && (least..most).contains(&asked), "{name}: {asked}");
+            let refused = super::parse(body.as_bytes(), &mut |bytes| {
+                if bytes > least / 2 { Err(Refusal::Memory { limit: 7 }) } else { Ok(()) }
+            });
+            assert!(matches!(refused, Err(Refusal::Memory { limit: 7 })), "{name}: {refused:?}");
+        }
     }
 }

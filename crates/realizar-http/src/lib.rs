@@ -36,6 +36,7 @@ mod openai;
 mod own_answer;
 mod pace;
 mod page;
+mod places;
 mod record;
 mod refusal;
 mod routes;

@@ -15,8 +15,8 @@ pub struct Limits {
     pub headers: usize,
     /// Bytes of a body.
     pub body_bytes: usize,
-    /// Bytes that the bodies of all requests may take together while they are read and parsed; and lists of tokens, vectors
-    /// and answers that are sent whole, until they are sent.
+    /// Bytes that the bodies of all requests may take together, as bytes while they are read and as values until they are
+    /// answered; and lists of tokens, vectors and answers that are sent whole, until they are sent.
     pub memory_bytes: usize,
     /// Requests under way of one key.
     pub requests_per_key: usize,

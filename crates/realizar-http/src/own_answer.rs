@@ -6,8 +6,18 @@ use serde_json::json;
 /// Begins every answer that the library may give by itself.
 const BEGIN: &[u8] = b"HTTP/1.1 4";
 const TOO_LARGE: &str = "HTTP/1.1 431 Request Header Fields Too Large\r\n";
-const URI_TOO_LONG: &str = "HTTP/1.1 414 URI Too Long\r\n";
 const NO_BODY: &str = "content-length: 0\r\n";
+
+/// What of a header is too large.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TooLarge {
+    /// Its first line.
+    Line,
+    /// All of it, or the number of its fields.
+    Fields,
+    /// None of it, but the length that it gives.
+    Length,
+}
 
 /// Status, code and message.
 const MESSAGES: &[(&str, &str, &str)] = &[
@@ -17,15 +27,18 @@ const MESSAGES: &[(&str, &str, &str)] = &[
 ];
 
 /// The whole answer for `written`, if that is one of the library's own. Ours all carry a request's id. To the library a
-/// request line is a part of the header like any other; whether it was the one that is too long, `long_line` tells.
-pub(crate) fn completed(written: &[u8], long_line: bool) -> Option<Vec<u8>> {
+/// request line is a part of the header like any other, and so is the length of a body; what of it was too large, we tell.
+pub(crate) fn completed(written: &[u8], what: TooLarge) -> Option<Vec<u8>> {
     let head = written.strip_prefix(BEGIN).and(std::str::from_utf8(written).ok())?;
     let ours = head.contains("x-request-id:") || head.find("\r\n\r\n") != Some(head.len() - 4);
     if ours || !head.contains(NO_BODY) {
         return None;
     }
-    let too_large = head.strip_prefix(TOO_LARGE).filter(|_| long_line);
-    let head = too_large.map_or(head.to_owned(), |rest| format!("{URI_TOO_LONG}{rest}"));
+    let head = match (head.strip_prefix(TOO_LARGE), what) {
+        (Some(rest), TooLarge::Line) => format!("HTTP/1.1 414 URI Too Long\r\n{rest}"),
+        (Some(rest), TooLarge::Length) => format!("HTTP/1.1 400 Bad Request\r\n{rest}"),
+        _ => head.to_owned(),
+    };
     let status = head.split(' ').nth(1)?;
     let (_, code, message) = MESSAGES.iter().find(|(known, ..)| status == *known || known.is_empty())?;
     let error = json!({ "message": message, "type": "invalid_request_error", "param": null, "code": code });
@@ -36,20 +49,20 @@ pub(crate) fn completed(written: &[u8], long_line: bool) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use super::completed;
+    use super::{TooLarge, completed};
 
     #[test]
     fn only_answers_of_the_library_are_completed() {
         let own =
             "HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
-        let whole = String::from_utf8(completed(own.as_bytes(), false).unwrap()).unwrap();
+        let whole = String::from_utf8(completed(own.as_bytes(), TooLarge::Fields).unwrap()).unwrap();
         let (head, body) = whole.split_once("\r\n\r\n").unwrap();
         assert!(head.contains(&format!("\r\ncontent-length: {}", body.len())), "{head}");
         assert!(
             head.contains("application/json") && body.contains(r#""code":"headers_too_large""#),
             "{whole}"
         );
-        let line = String::from_utf8(completed(own.as_bytes(), true).unwrap()).unwrap();
+        let line = String::from_utf8(completed(own.as_bytes(), TooLarge::Line).unwrap()).unwrap();
         assert!(line.starts_with("HTTP/1.1 414 URI Too Long\r\n") && line.contains("uri_too_long"), "{line}");
         for ours in [
             "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n",
@@ -59,7 +72,7 @@ mod tests {
             "HTTP/1.1 4",
             "4\r\nHTTP/1.1 400",
         ] {
-            assert_eq!(completed(ours.as_bytes(), true), None, "{ours}");
+            assert_eq!(completed(ours.as_bytes(), TooLarge::Line), None, "{ours}");
         }
     }
 }

@@ -8,12 +8,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::{Buf, Bytes};
+use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
 use crate::limits::Limits;
-use crate::own_answer;
+use crate::own_answer::{self, TooLarge};
+
+/// Bytes that are read of what comes behind a request that is under way.
+const AHEAD: usize = 64 << 10;
 
 /// Counts the requests of one connection, so that the transport knows whether the next byte begins a header.
 #[derive(Debug, Clone, Default)]
@@ -86,25 +89,29 @@ impl Deadline {
     }
 }
 
-/// How long the first line of a header is.
+/// How much of a header has come, and how long its first line is.
 #[derive(Debug, Default)]
-struct RequestLine {
-    bytes: usize,
+struct Head {
+    line: usize,
     ended: bool,
+    bytes: usize,
+    lines: usize,
 }
 
-impl RequestLine {
+impl Head {
     /// Takes what has come of a header. Empty lines before it are no part of it.
     fn take(&mut self, mut bytes: &[u8]) {
-        if self.bytes == 0 {
+        if self.line == 0 {
             let first = bytes.iter().position(|byte| !b"\r\n".contains(byte));
             bytes = &bytes[first.unwrap_or(bytes.len())..];
         }
         if !self.ended {
             let end = bytes.iter().position(|byte| *byte == b'\n');
-            self.bytes += end.unwrap_or(bytes.len());
+            self.line += end.unwrap_or(bytes.len());
             self.ended = end.is_some();
         }
+        self.bytes += bytes.len();
+        self.lines += bytes.iter().filter(|byte| **byte == b'\n').count();
     }
 }
 
@@ -121,13 +128,18 @@ pub(crate) struct PacedIo<T, P> {
     reading: Deadline,
     /// Whether the first byte of a header has come.
     in_header: bool,
-    line: RequestLine,
-    /// The longest that a request line should be.
-    uri_bytes: usize,
+    head: Head,
+    /// What a header may be: its first line, all of it, its fields.
+    most: (usize, usize, usize),
     /// Requests that had begun when this was last looked at.
     begun: usize,
     /// Set while the other side does not read.
     writing: Deadline,
+    /// What has come behind a request that is under way, and whether the end has.
+    ahead: BytesMut,
+    left: bool,
+    /// The library has asked for bytes and got none.
+    starved: bool,
     /// What is left of an answer that is written instead of what was to be written.
     instead: Bytes,
     /// Whatever is to be given back with the connection.
@@ -144,10 +156,13 @@ impl<T, P> PacedIo<T, P> {
             write_time: limits.write_time,
             reading: Deadline::default(),
             in_header: false,
-            line: RequestLine::default(),
-            uri_bytes: limits.uri_bytes,
+            head: Head::default(),
+            most: (limits.uri_bytes, limits.header_bytes, limits.headers),
             begun: 0,
             writing: Deadline::default(),
+            ahead: BytesMut::new(),
+            left: false,
+            starved: false,
             instead: Bytes::new(),
             _place: place,
         }
@@ -155,6 +170,18 @@ impl<T, P> PacedIo<T, P> {
 }
 
 impl<T, P> PacedIo<T, P> {
+    /// What of a header the library can mean when it says that one is too large.
+    fn what_is_too_large(&self) -> TooLarge {
+        let (line, bytes, fields) = self.most;
+        if self.head.line > line {
+            TooLarge::Line
+        } else if self.head.bytes > bytes || self.head.lines > fields {
+            TooLarge::Fields
+        } else {
+            TooLarge::Length
+        }
+    }
+
     /// A header has come to its end, even if nobody read from here while its request was under way.
     fn count_requests(&mut self) {
         let begun = self.pace.begun();
@@ -184,7 +211,15 @@ impl<T: AsyncRead + Unpin, P: Unpin> AsyncRead for PacedIo<T, P> {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buffer.filled().len();
-        let polled = Pin::new(&mut this.inner).poll_read(cx, buffer);
+        let polled = if !this.ahead.is_empty() {
+            buffer.put_slice(&this.ahead.split_to(buffer.remaining().min(this.ahead.len())));
+            Poll::Ready(Ok(()))
+        } else if this.left {
+            Poll::Ready(Ok(()))
+        } else {
+            Pin::new(&mut this.inner).poll_read(cx, buffer)
+        };
+        this.starved = polled.is_pending();
         this.count_requests();
         if this.pace.busy() {
             return polled;
@@ -193,10 +228,10 @@ impl<T: AsyncRead + Unpin, P: Unpin> AsyncRead for PacedIo<T, P> {
             Poll::Ready(Ok(())) if buffer.filled().len() > before => {
                 if !this.in_header {
                     this.in_header = true;
-                    this.line = RequestLine::default();
+                    this.head = Head::default();
                     this.reading.end = Some(Instant::now() + this.header_time);
                 }
-                this.line.take(&buffer.filled()[before..]);
+                this.head.take(&buffer.filled()[before..]);
             }
             Poll::Pending => {
                 if this.silent_for_too_long(cx) {
@@ -206,6 +241,30 @@ impl<T: AsyncRead + Unpin, P: Unpin> AsyncRead for PacedIo<T, P> {
             Poll::Ready(_) => {}
         }
         polled
+    }
+}
+
+impl<T: AsyncRead + Unpin, P> PacedIo<T, P> {
+    /// Looks whether the client is still there while its request is under way. The library does not once it has bytes of a
+    /// further request, be it an empty line.
+    fn look_ahead(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        while self.pace.busy() && !self.left && self.ahead.len() < AHEAD {
+            let mut space = [0; 1 << 10];
+            let mut buffer = ReadBuf::new(&mut space);
+            let Poll::Ready(read) = Pin::new(&mut self.inner).poll_read(cx, &mut buffer) else { break };
+            read?;
+            self.left = buffer.filled().is_empty();
+            self.ahead.extend_from_slice(buffer.filled());
+            if std::mem::take(&mut self.starved) {
+                cx.waker().wake_by_ref();
+            }
+        }
+        let gone = self.left && self.pace.busy();
+        if gone {
+            Err(io::Error::new(io::ErrorKind::ConnectionAborted, "the client has left"))
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -229,12 +288,18 @@ impl<T: AsyncWrite + Unpin, P> PacedIo<T, P> {
     }
 }
 
-impl<T: AsyncWrite + Unpin, P: Unpin> AsyncWrite for PacedIo<T, P> {
+impl<T: AsyncRead + AsyncWrite + Unpin, P: Unpin> AsyncWrite for PacedIo<T, P> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         if this.instead.is_empty() {
-            match own_answer::completed(bytes, this.line.bytes > this.uri_bytes) {
-                None => return this.timed(cx, |inner, cx| inner.poll_write(cx, bytes)),
+            match own_answer::completed(bytes, this.what_is_too_large()) {
+                None => {
+                    let polled = this.timed(cx, |inner, cx| inner.poll_write(cx, bytes));
+                    if polled.is_pending() {
+                        this.look_ahead(cx)?;
+                    }
+                    return polled;
+                }
                 Some(whole) => this.instead = whole.into(),
             }
         }
@@ -254,6 +319,7 @@ impl<T: AsyncWrite + Unpin, P: Unpin> AsyncWrite for PacedIo<T, P> {
         // An answer has gone out. The library read in vain while it was written, and does not do so again before it is
         // woken: so the time for silence is told from here.
         this.count_requests();
+        this.look_ahead(cx)?;
         if !this.pace.busy() && this.silent_for_too_long(cx) {
             cx.waker().wake_by_ref();
         }

@@ -22,7 +22,7 @@ const WORKERS: usize = 2;
 /// Prompt tokens per step beside the answers that are being written.
 const STEP_TOKENS: usize = 512;
 /// Events that a slow client may leave unread before its answer waits for it.
-const MAX_EVENTS: usize = 128;
+const MAX_EVENTS: usize = 256;
 
 /// Connections of an address beyond those whose requests are answered or wait.
 const SPARE: usize = 64;

@@ -101,10 +101,10 @@ pub(crate) async fn embeddings(app: &App, call: Call) -> Result<Response<Body>, 
         let comma = if index > 0 { "," } else { "" };
         // Writing to a string cannot fail.
         let _ =
-            write!(data, "{comma}{{\"embedding\":{embedding},\"index\":{index},\"object\":\"embedding\"}}");
+            write!(data, "{comma}{{\"object\":\"embedding\",\"index\":{index},\"embedding\":{embedding}}}");
     }
     let (model, usage) = (json!(facts.id), json!({ "prompt_tokens": tokens, "total_tokens": tokens }));
-    let answer = format!("{{\"data\":[{data}],\"model\":{model},\"object\":\"list\",\"usage\":{usage}}}");
+    let answer = format!("{{\"object\":\"list\",\"data\":[{data}],\"model\":{model},\"usage\":{usage}}}");
     Ok(routes::long(answer, held))
 }
 

@@ -3,11 +3,11 @@
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
-use crate::app::App;
+use crate::app::{App, refuse};
 use crate::body::Body;
 use crate::fields::Fields;
 use crate::refusal::{Refusal, cut};
-use crate::routes;
+use crate::routes::{self, Envelope};
 
 /// The list of the one model and its other names.
 pub(crate) fn models(app: &App, _: &str) -> Response<Body> {
@@ -19,13 +19,10 @@ pub(crate) fn models(app: &App, _: &str) -> Response<Body> {
 
 /// One model by name.
 pub(crate) fn model(app: &App, path: &str) -> Response<Body> {
-    let name = path.trim_start_matches("/v1/models/");
+    let name = path.strip_prefix("/v1/models/").unwrap_or(path);
     match known(app, name) {
         true => routes::json(StatusCode::OK, &entry(app, name)),
-        false => {
-            let refusal = Refusal::ModelNotFound { name: cut(name, 64) };
-            routes::json(refusal.status(), &refusal.to_openai())
-        }
+        false => refuse(&Refusal::ModelNotFound { name: cut(name, 64) }, Envelope::OpenAi),
     }
 }
 

@@ -52,6 +52,7 @@ fn cases() -> Vec<Case> {
         ("two slashes", line("GET //livez HTTP/1.1"), 404, "unknown_route"),
         ("a slash at the end", line("GET /livez/ HTTP/1.1"), 404, "unknown_route"),
         ("a bad escape", line("GET /livez%zz HTTP/1.1"), 400, "bad_request"),
+        ("a model behind its own path", line("GET /v1/models//v1/models/demo HTTP/1.1"), 404, "model_not_found"),
         ("a backslash", line("GET /\\livez HTTP/1.1"), 404, "unknown_route"),
         ("capitals", line("GET /LIVEZ HTTP/1.1"), 404, "unknown_route"),
         ("target of 9,000 bytes", line(&format!("GET /livez?{} HTTP/1.1", "a".repeat(9_000))), 414, "uri_too_long"),
@@ -80,6 +81,7 @@ fn cases() -> Vec<Case> {
         ("a hexadecimal length", tokenize("content-length: 0xc", body), 400, "bad_request"),
         ("an empty length", tokenize("content-length:", body), 400, "bad_request"),
         ("a length of 2^64", tokenize("content-length: 18446744073709551616", body), 400, "bad_request"),
+        ("a length of 2^64 - 1", tokenize("content-length: 18446744073709551615", body), 400, "bad_request"),
         ("a length of 2^63", tokenize("content-length: 9223372036854775808", body), 413, "body_too_large"),
         ("a length over the limit", tokenize("content-length: 1048577", body), 413, "body_too_large"),
         // Row 115: transfer codings.
@@ -104,6 +106,9 @@ fn cases() -> Vec<Case> {
         ("chunks over the limit", chunked(&"10000\r\n".to_owned().chars().chain("a".repeat(65_536).chars()).chain("\r\n".chars()).collect::<String>().repeat(17)), 413, "body_too_large"),
         ("100,000 trailers", chunked(&format!("2\r\n{{}}\r\n0\r\n{}\r\n", "x: y\r\n".repeat(100_000))), 400, "body_broken"),
         // Row 126: expectations.
+        ("a second expectation", tokenize("expect: 100-continue\r\nexpect: x\r\ncontent-length: 12", body), 417, "expectation_failed"),
+        ("a second encoding", tokenize("content-encoding: identity\r\ncontent-encoding: gzip\r\ncontent-length: 12", body), 415, "content_encoding"),
+        ("a second type", tokenize("content-type: text/plain\r\ncontent-length: 12", body), 415, "content_type"),
         ("an unknown expectation", tokenize("expect: the-best\r\ncontent-length: 12", body), 417, "expectation_failed"),
         ("continue for a body over the limit", tokenize("expect: 100-continue\r\ncontent-length: 2000000", ""), 413, "body_too_large"),
         // Rows 131 and 132.

@@ -31,6 +31,49 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
+/// A request for a stream, its body included.
+fn ask(stream: u32, method: u8, path: &str, body: &str) -> Vec<u8> {
+    let mut head = vec![method, 0x86, 0x04, u8::try_from(path.len()).unwrap()];
+    head.extend_from_slice(path.as_bytes());
+    head.extend_from_slice(&GET[3..]);
+    // A content type, without noting it in the table.
+    head.extend([0x0f, 0x10, 16]);
+    head.extend_from_slice(b"application/json");
+    let data = frame(DATA, END_STREAM, stream, body.as_bytes());
+    [frame(HEADERS, END_HEADERS, stream, &head), data].concat()
+}
+
+#[test]
+fn row_122_a_stream_of_http2_whose_window_is_shut_is_given_up() {
+    const SHUT: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\x06\x04\0\0\0\0\0\0\x04\0\0\0\0";
+    const POST: u8 = 0x83;
+    each(|kind, server| {
+        let forever = r#"{"prompt":"forever","stream":true,"max_tokens":100000000}"#;
+        let mut stream = server.connect();
+        stream.write_all(SHUT).unwrap();
+        for (number, (path, body)) in (0..).zip([
+            ("/v1/completions", forever),
+            ("/v1/completions", r#"{"prompt":"x","stream":true}"#),
+            ("/tokenize", r#"{"text":"x"}"#),
+        ]) {
+            stream.write_all(&ask(2 * number + 1, POST, path, body)).unwrap();
+        }
+        eventually("all are answered", || server.app.active() == 3);
+        assert_eq!(server.live(), 2, "{kind:?}");
+        eventually("all are given up", || server.app.active() == 0 && server.live() == 0);
+        // One that reads is not.
+        let silent = r#"{"prompt":"silent","stream":true}"#;
+        let mut reading = server.connect();
+        reading.write_all(&[PREFACE, &ask(1, POST, "/v1/completions", silent)].concat()).unwrap();
+        eventually("its answer begins", || server.live() == 1);
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_secs(2) {
+            assert!(reading.read(&mut [0; 4096]).unwrap() > 0, "{kind:?}");
+            assert_eq!(server.live(), 1, "{kind:?}");
+        }
+    });
+}
+
 /// What an attacker sends after the preface; whether the connection must be ended for it, in what time.
 fn floods() -> Vec<(&'static str, Vec<u8>, bool)> {
     let many = |count: usize, one: &dyn Fn(u32) -> Vec<u8>| {

@@ -146,7 +146,6 @@ fn row_123_silence_ends_a_connection_in_its_time_whatever_came_before() {
             realizar_http::Limits { header_time: header, idle_time: idle, ..crate::client::patient() };
         let server = start(*kind, Scripted::new(), settings(limits));
         let get = "GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n".to_owned();
-        let kept = |path: &str, body: &str| post(path, body).replace("connection: close\r\n", "");
         let stream = kept("/v1/completions", r#"{"prompt":"x","stream":true}"#);
         for (name, requests) in [
             ("nothing", vec![]),
@@ -263,6 +262,53 @@ fn row_125_a_client_that_closes_its_side_has_left() {
         });
         assert!(time <= Duration::from_millis(200), "{kind:?}: {time:?}");
     });
+}
+
+#[test]
+fn row_125_bytes_behind_a_request_hide_nobody_who_leaves() {
+    let request = kept("/v1/completions", r#"{"prompt":"silent"}"#);
+    let streamed = kept("/v1/completions", r#"{"prompt":"silent","stream":true}"#);
+    each(|kind, server| {
+        for (name, first, behind) in [
+            ("an empty line", &request, "\r\n".to_owned()),
+            ("a request", &request, request.clone()),
+            ("the beginning of one", &streamed, "GET /livez HT".to_owned()),
+            ("many requests", &request, request.repeat(100)),
+        ] {
+            for half in [false, true] {
+                for together in [false, true] {
+                    let mut stream = server.connect();
+                    let all = format!("{first}{behind}");
+                    stream.write_all(if together { &all } else { first }.as_bytes()).unwrap();
+                    eventually("the answer begins", || server.live() == 1);
+                    if !together {
+                        stream.write_all(behind.as_bytes()).unwrap();
+                        sleep(Duration::from_millis(20));
+                    }
+                    if half {
+                        half_close(&stream);
+                    }
+                    let held = half.then_some(stream);
+                    eventually(&format!("{name} over {kind:?}, half {half}"), || server.live() == 0);
+                    drop(held);
+                }
+            }
+        }
+        // Who stays gets an answer to each.
+        let hello = kept("/v1/completions", r#"{"prompt":"x"}"#);
+        let mut stream = server.connect();
+        stream.write_all(hello.as_bytes()).unwrap();
+        stream.write_all(format!("\r\n{hello}").as_bytes()).unwrap();
+        stream.write_all(post("/tokenize", r#"{"text":"x"}"#).as_bytes()).unwrap();
+        let mut all = String::new();
+        stream.read_to_string(&mut all).unwrap();
+        assert_eq!(all.matches("HTTP/1.1 200").count(), 3, "{kind:?}: {all}");
+    });
+}
+
+/// A request on a connection that is kept.
+fn kept(path: &str, body: &str) -> String {
+    post(path, body).replace("connection: close\r\n", "")
 }
 
 #[test]

@@ -23,7 +23,7 @@ const FILES: &[&str] = &[
 #[rustfmt::skip]
 const NOTES: &[(u32, &str)] = &[
     (119, "the absolute form is refused (400), as the row says of all other forms"),
-    (122, "events that wait are counted in tokens, 128 of a request, and what the kernel holds is set by `send_buffer`; after `stall_time` the answer gives way to others"),
+    (122, "events that wait are counted in tokens, 256 of a request, and what the kernel holds is set by `send_buffer`; after `stall_time` the answer gives way to others"),
     (127, "HTTP/2 is on unless `--no-http2` turns it off: then its preface gets 400"),
     (129, "by the CPU time of the attack"),
     (130, "by the CPU time of the attack; `cargo deny` stands for the versions"),
