@@ -264,7 +264,7 @@ impl Serving {
 }
 
 #[test]
-fn rows_113_to_132_bad_protocol_on_the_program_itself() {
+fn rows_113_to_119_bad_protocol_on_the_program_itself() {
     let server = serve_quietly(QUICK);
     bad_protocol::check("the program", |bytes| server.reply(bytes));
     // The form of a request whose body is welcome is the same.
@@ -278,7 +278,7 @@ fn rows_113_to_132_bad_protocol_on_the_program_itself() {
 }
 
 #[test]
-fn rows_131_to_153_bad_bodies_on_the_program_itself() {
+fn rows_133_to_149_bad_bodies_on_the_program_itself() {
     let server = serve_quietly(QUICK);
     bad_bodies::check("the program", |path, body| server.reply(wire::post(path, body).as_bytes()));
     let answer =

@@ -41,6 +41,8 @@ const DEBUG: HeaderName = HeaderName::from_static("x-realizar-debug");
 const UNKNOWN_FIELDS: HeaderName = HeaderName::from_static("x-realizar-unknown-fields");
 /// Tokenizing and templates at a time; more would only take cores from the model.
 const BLOCKING: usize = 4;
+/// Requests that may wait for one of these places.
+const MAX_WAITING: usize = 256;
 /// Bodies over this are parsed away from the threads that serve everybody.
 const LARGE_BODY: usize = 64 << 10;
 
@@ -68,6 +70,8 @@ pub(crate) struct Shared {
     pub(crate) life: Lifecycle,
     pub(crate) memory: Memory,
     blocking: Places,
+    /// Large bodies and their texts take long: they wait for each other, and not the small ones for them.
+    large: Places,
     /// Vectors are computed for one request at a time, and nobody who only wants tokens waits for it.
     vectors: Places,
     ids: RandomState,
@@ -91,6 +95,7 @@ impl App {
             metrics: Metrics::new(),
             life: Lifecycle::new(),
             blocking: Places::new(BLOCKING),
+            large: Places::new(1),
             vectors: Places::new(1),
             ids: RandomState::new(),
             requests: AtomicU64::new(0),
@@ -194,16 +199,24 @@ impl App {
                     })?;
                     Ok::<_, Refusal>((map, held))
                 };
-                let (map, memory) = if bytes.len() > LARGE_BODY {
-                    self.blocking(move |_| parse(bytes, held)).await?
+                let large = bytes.len() > LARGE_BODY;
+                let (map, memory) = if large {
+                    self.in_place(&self.shared.large, MAX_WAITING, move |_| parse(bytes, held)).await?
                 } else {
                     parse(bytes, held)?
                 };
                 let asked = head.headers.get(DEBUG).is_some_and(|value| value == "unknown-fields");
                 let seen = asked.then(Arc::<Seen>::default);
                 let names: Vec<String> = if asked { map.keys().cloned().collect() } else { Vec::new() };
-                let call =
-                    Call { map, seen: seen.clone(), tally: record.tally(), owner, place, _memory: memory };
+                let call = Call {
+                    map,
+                    seen: seen.clone(),
+                    tally: record.tally(),
+                    owner,
+                    place,
+                    large,
+                    _memory: memory,
+                };
                 let mut response = answer(self, call).await?;
                 if let Some(seen) = seen {
                     response.headers_mut().insert(UNKNOWN_FIELDS, value(&seen.others(&names)));
@@ -213,12 +226,14 @@ impl App {
         }
     }
 
-    /// Runs work that takes a while on a thread that nobody waits for.
+    /// Runs work for a call that takes a while on a thread that nobody waits for.
     pub(crate) async fn blocking<T: Send + 'static>(
         &self,
+        call: &Call,
         work: impl FnOnce(&dyn Backend) -> Result<T, Refusal> + Send + 'static,
     ) -> Result<T, Refusal> {
-        self.in_place(&self.shared.blocking, work).await
+        let places = if call.large { &self.shared.large } else { &self.shared.blocking };
+        self.in_place(places, MAX_WAITING, work).await
     }
 
     /// The same for vectors, which take the cores for a while.
@@ -226,15 +241,16 @@ impl App {
         &self,
         work: impl FnOnce(&dyn Backend) -> Result<T, Refusal> + Send + 'static,
     ) -> Result<T, Refusal> {
-        self.in_place(&self.shared.vectors, work).await
+        let limit = self.shared.backend.load().queue_limit;
+        self.in_place(&self.shared.vectors, limit, work).await
     }
 
     async fn in_place<T: Send + 'static>(
         &self,
         places: &Places,
+        limit: usize,
         work: impl FnOnce(&dyn Backend) -> Result<T, Refusal> + Send + 'static,
     ) -> Result<T, Refusal> {
-        let limit = self.shared.backend.load().queue_limit;
         let _place = places.enter(limit, self.shared.settings.limits.queue_time).await?;
         let backend = Arc::clone(&self.shared.backend);
         let done = tokio::task::spawn_blocking(move || work(&*backend)).await;

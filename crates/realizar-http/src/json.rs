@@ -276,4 +276,21 @@ mod tests {
             assert!(matches!(refused, Err(Refusal::Memory { limit: 7 })), "{name}: {refused:?}");
         }
     }
+
+    #[test]
+    fn row_134_a_body_of_sixteen_mebibytes_is_parsed_in_half_a_second() {
+        let numbers = format!("{{\"a\":[{}0]}}", "123456789012345,".repeat((1 << 20) - 8));
+        let text = format!("{{\"a\":\"{}\"}}", "\\n".repeat(8 << 20));
+        for (name, body) in [("numbers", numbers), ("a text", text)] {
+            assert!(body.len() > 15 << 20, "{name}: {}", body.len());
+            let once = || {
+                let began = std::time::Instant::now();
+                assert!(parse(body.as_bytes()).is_ok(), "{name}");
+                began.elapsed()
+            };
+            // The best of a few: a busy machine slows some of them down.
+            let best = (0..5).map(|_| once()).min().unwrap();
+            assert!(best <= std::time::Duration::from_millis(500), "{name}: {best:?}");
+        }
+    }
 }

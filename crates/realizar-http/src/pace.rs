@@ -89,6 +89,33 @@ impl Deadline {
     }
 }
 
+/// Begins every connection of HTTP/2.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0";
+
+/// What the client speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Speech {
+    /// It has said this much of the preface.
+    Unknown(usize),
+    /// Every byte between two requests begins a header.
+    Http1,
+    /// There are frames that belong to no request.
+    Http2,
+}
+
+impl Speech {
+    fn hear(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            let Self::Unknown(heard) = *self else { return };
+            *self = match PREFACE.get(heard) == Some(byte) {
+                true if heard + 1 == PREFACE.len() => Self::Http2,
+                true => Self::Unknown(heard + 1),
+                false => Self::Http1,
+            };
+        }
+    }
+}
+
 /// How much of a header has come, and how long its first line is.
 #[derive(Debug, Default)]
 struct Head {
@@ -128,6 +155,7 @@ pub(crate) struct PacedIo<T, P> {
     reading: Deadline,
     /// Whether the first byte of a header has come.
     in_header: bool,
+    speech: Speech,
     head: Head,
     /// What a header may be: its first line, all of it, its fields.
     most: (usize, usize, usize),
@@ -156,6 +184,7 @@ impl<T, P> PacedIo<T, P> {
             write_time: limits.write_time,
             reading: Deadline::default(),
             in_header: false,
+            speech: Speech::Unknown(0),
             head: Head::default(),
             most: (limits.uri_bytes, limits.header_bytes, limits.headers),
             begun: 0,
@@ -226,6 +255,14 @@ impl<T: AsyncRead + Unpin, P: Unpin> AsyncRead for PacedIo<T, P> {
         }
         match polled {
             Poll::Ready(Ok(())) if buffer.filled().len() > before => {
+                this.speech.hear(&buffer.filled()[before..]);
+                if this.speech == Speech::Http2 {
+                    // Silence goes on, whatever else is said; the preface was taken for a header.
+                    if std::mem::take(&mut this.in_header) {
+                        this.reading.end = None;
+                    }
+                    return polled;
+                }
                 if !this.in_header {
                     this.in_header = true;
                     this.head = Head::default();

@@ -26,6 +26,8 @@ pub(crate) struct Call {
     pub(crate) owner: Owner,
     /// The request's place among those of its key; answers keep it until they have ended.
     pub(crate) place: Option<Arc<KeyPlace>>,
+    /// Whether the body was so large that all work on it takes long.
+    pub(crate) large: bool,
     /// What the body takes of the memory for all bodies.
     pub(crate) _memory: Reserved,
 }

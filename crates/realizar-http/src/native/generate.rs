@@ -91,7 +91,7 @@ async fn start(app: &App, call: &Call, texts: Vec<String>) -> Result<(Vec<Prompt
     }
     let (path, several) = if fields.get("prompts").is_some() { ("prompts", true) } else { ("prompt", false) };
     let prompts = app
-        .blocking(move |backend| {
+        .blocking(call, move |backend| {
             let encode = |(at, text): (usize, String)| {
                 let ids = if text.is_empty() { Vec::new() } else { backend.encode(&text, PROMPT)? };
                 if ids.is_empty() { Err(empty(path, at, several)) } else { Ok(Prompt { text, ids }) }

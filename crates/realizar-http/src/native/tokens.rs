@@ -26,7 +26,7 @@ pub(crate) async fn tokenize(app: &App, call: Call) -> Result<Response<Body>, Re
     let each = if pieces { ID + PIECE } else { ID };
     let held = app.shared.memory.take(text.len().saturating_mul(each))?;
     let json = app
-        .blocking(move |backend| {
+        .blocking(&call, move |backend| {
             let ids = backend.encode(&text, options)?;
             Ok(match (foreign, pieces) {
                 (false, _) => counted(&ids),
@@ -94,7 +94,7 @@ pub(crate) async fn detokenize(app: &App, call: Call) -> Result<Response<Body>, 
     let name = if foreign { "tokens" } else { "token_ids" };
     let list = own.or(tokens).ok_or_else(|| fields.missing(name))?;
     let ids = token_ids(list, name, app.shared.backend.facts().vocab)?;
-    let text = app.blocking(move |backend| Ok(backend.decode(&ids)?)).await?;
+    let text = app.blocking(&call, move |backend| Ok(backend.decode(&ids)?)).await?;
     one(app, if foreign { "content" } else { "text" }, text)
 }
 
@@ -104,7 +104,7 @@ pub(crate) async fn apply_template(app: &App, call: Call) -> Result<Response<Bod
     check_model(app, fields)?;
     refuse_unbuilt(fields)?;
     let chat = conversation(fields)?;
-    let prompt = app.blocking(move |backend| Ok(backend.render(&chat)?)).await?;
+    let prompt = app.blocking(&call, move |backend| Ok(backend.render(&chat)?)).await?;
     one(app, "prompt", prompt)
 }
 
@@ -117,7 +117,7 @@ pub(crate) async fn batch_tokenize(app: &App, call: Call) -> Result<Response<Bod
     let bytes: usize = texts.iter().map(String::len).sum();
     let held = app.shared.memory.take(bytes.saturating_mul(ID))?;
     let results = app
-        .blocking(move |backend| {
+        .blocking(&call, move |backend| {
             let entry = |text: &String| Ok(counted(&backend.encode(text, options)?));
             texts.iter().map(entry).collect::<Result<Vec<String>, Refusal>>()
         })

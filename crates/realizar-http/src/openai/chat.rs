@@ -64,7 +64,7 @@ pub(crate) async fn chat(app: &App, call: Call) -> Result<Response<Body>, Refusa
     if let Some(full) = app.shared.backend.load().full() {
         return Err(full.into());
     }
-    let prompt = app.blocking(move |backend| Ok(backend.render_ids(&chat)?)).await?;
+    let prompt = app.blocking(&call, move |backend| Ok(backend.render_ids(&chat)?)).await?;
     let answers = Answers::submit(&app.shared, ("messages", &[prompt]), choices, &options, &call)?;
     let view = View { shape: SHAPE, stream, include_usage, logprobs, choices };
     respond(app, answers, view, Vec::new()).await

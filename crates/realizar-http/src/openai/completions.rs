@@ -65,7 +65,7 @@ pub(crate) async fn completions(app: &App, call: Call) -> Result<Response<Body>,
     let (field, several) = (fields.path("prompt"), prompts.len() > 1);
     let path = field.clone();
     let (ids, texts) = app
-        .blocking(move |backend| {
+        .blocking(&call, move |backend| {
             let mut all = (Vec::new(), Vec::new());
             for (at, prompt) in prompts.into_iter().enumerate() {
                 let (ids, text) = match prompt {

@@ -55,7 +55,7 @@ pub(crate) async fn embeddings(app: &App, call: Call) -> Result<Response<Body>, 
     let held = app.shared.memory.take(inputs.len().saturating_mul(facts.width).saturating_mul(NUMBER))?;
     let (context, several) = (facts.context, inputs.len() > 1);
     let (all, tokens) = app
-        .blocking(move |backend| {
+        .blocking(&call, move |backend| {
             // All are known to fit before the first is computed.
             let mut tokens = 0;
             let mut all = Vec::with_capacity(inputs.len());

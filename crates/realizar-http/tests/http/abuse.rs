@@ -1,5 +1,6 @@
 //! Requests that ask for far more than anybody needs: each is refused by name, at once, and nobody else notices.
 
+use std::io::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -7,7 +8,7 @@ use realizar_http::Limits;
 use serde_json::{Value, json};
 
 use crate::bad_bodies::{CHAT, COMPLETIONS, HI};
-use crate::client::{KINDS, Running, each, quick, settings, start};
+use crate::client::{KINDS, Running, each, eventually, post, quick, read_reply, settings, start};
 use crate::scripted::Scripted;
 
 const EMBEDDINGS: &str = "/v1/embeddings";
@@ -247,6 +248,32 @@ fn row_153_the_items_of_a_batch_are_counted_and_an_empty_one_is_named() {
             let reply = server.post(EMBEDDINGS, &body);
             assert_eq!(reply.status, 400, "{param} over {kind:?}: {reply:?}");
             assert_eq!(reply.json()["error"]["param"], param, "{kind:?}: {reply:?}");
+        }
+    }
+}
+
+#[test]
+fn row_160_large_texts_hold_up_no_small_ones() {
+    for kind in KINDS {
+        let model = Scripted::new();
+        let released = Arc::clone(&model.released);
+        let limits = Limits { write_time: Duration::from_secs(60), ..quick() };
+        let server = Arc::new(start(*kind, model, settings(limits)));
+        let large = json!({ "text": format!("stuck{}", "a".repeat(100_000)) }).to_string();
+        let stuck: Vec<_> = (0..12)
+            .map(|_| {
+                let mut stream = server.connect();
+                stream.write_all(post("/tokenize", &large).as_bytes()).unwrap();
+                stream
+            })
+            .collect();
+        eventually("all of them wait", || server.app.active() == 12);
+        let small = server.post("/v1/completions", r#"{"prompt":"x"}"#);
+        assert_eq!(small.status, 200, "{kind:?}: {small:?}");
+        assert_eq!(server.app.active(), 12, "{kind:?}");
+        released.store(true, std::sync::atomic::Ordering::SeqCst);
+        for mut stream in stuck {
+            assert_eq!(read_reply(&mut stream).status, 200, "{kind:?}");
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::bad_bodies::{self, CHAT, COMPLETIONS, HI};
 use crate::client::each;
 
 #[test]
-fn rows_131_to_153_bad_bodies_are_refused_by_field() {
+fn rows_133_to_149_bad_bodies_are_refused_by_field() {
     each(|kind, server| {
         bad_bodies::check(&format!("{kind:?}"), |path, body| server.post(path, body));
         assert_eq!(server.live(), 0, "{kind:?}");
@@ -68,4 +68,27 @@ fn null_is_absent_and_whole_floats_are_integers() {
         let broken = format!(r#"{{"text":"{}""#, "a".repeat(500_000));
         assert_eq!(server.post("/tokenize", &broken).code(), "invalid_json", "{kind:?}");
     });
+}
+
+#[test]
+fn row_152_what_is_no_text_is_refused_by_its_path_and_nothing_is_fetched() {
+    let trap = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    trap.set_nonblocking(true).unwrap();
+    let url = format!("http://{}/x.png", trap.local_addr().unwrap());
+    each(|kind, server| {
+        for part in [
+            format!(r#"{{"type":"image_url","image_url":{{"url":"{url}"}}}}"#),
+            r#"{"type":"image_url","image_url":{"url":"data:image/png;base64,iVBORw0KGgo="}}"#.to_owned(),
+            r#"{"type":"input_audio","input_audio":{"data":"AAAA","format":"wav"}}"#.to_owned(),
+            r#"{"type":"file","file":{"file_id":"/etc/passwd"}}"#.to_owned(),
+        ] {
+            let body = format!(
+                r#"{{"messages":[{{"role":"user","content":[{{"type":"text","text":"a"}},{part}]}}]}}"#
+            );
+            let reply = server.post(CHAT, &body);
+            assert_eq!((reply.status, reply.code().as_str()), (400, "unsupported"), "{part} over {kind:?}");
+            assert_eq!(reply.json()["error"]["param"], "messages[0].content[1]", "{part} over {kind:?}");
+        }
+    });
+    assert!(trap.accept().is_err(), "something was fetched");
 }

@@ -44,6 +44,46 @@ fn ask(stream: u32, method: u8, path: &str, body: &str) -> Vec<u8> {
 }
 
 #[test]
+fn row_123_what_belongs_to_no_request_is_silence_over_http2() {
+    let (idle, header) = (Duration::from_millis(1500), Duration::from_millis(300));
+    for kind in crate::client::KINDS {
+        let limits =
+            realizar_http::Limits { header_time: header, idle_time: idle, ..crate::client::patient() };
+        let server =
+            crate::client::start(*kind, crate::scripted::Scripted::new(), crate::client::settings(limits));
+        for request in [Vec::new(), ask(1, 0x83, "/tokenize", r#"{"text":"x"}"#)] {
+            let mut stream = server.connect();
+            stream.write_all(&[PREFACE, &request].concat()).unwrap();
+            let began = Instant::now();
+            stream.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+            // A sign of life every tenth of a second, until the end.
+            let closed = loop {
+                match stream.read(&mut [0; 4096]) {
+                    Ok(0) => break true,
+                    Ok(_) => {}
+                    Err(error)
+                        if matches!(
+                            error.kind(),
+                            std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut
+                        ) =>
+                    {
+                        if stream.write_all(&frame(PING, 0, 0, &[0; 8])).is_err() {
+                            break true;
+                        }
+                    }
+                    Err(_) => break true,
+                }
+                if began.elapsed() > Duration::from_secs(10) {
+                    break false;
+                }
+            };
+            let took = began.elapsed();
+            assert!(closed && took > idle / 2, "{kind:?}, {} bytes: {took:?}", request.len());
+        }
+    }
+}
+
+#[test]
 fn row_122_a_stream_of_http2_whose_window_is_shut_is_given_up() {
     const SHUT: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\x06\x04\0\0\0\0\0\0\x04\0\0\0\0";
     const POST: u8 = 0x83;

@@ -276,15 +276,22 @@ fn row_160_health_answers_while_requests_wait() {
             waiting.push(stream);
         }
         eventually("fifty wait", || server.live() == 50);
-        let mut times: Vec<Duration> = (0..100)
+        // A loop of events that is blocked is so in every round; a machine that does something else is not.
+        let rounds: Vec<Duration> = (0..5)
             .map(|_| {
-                let began = Instant::now();
-                assert_eq!(server.get("/health").status, 200);
-                began.elapsed()
+                let mut times: Vec<Duration> = (0..100)
+                    .map(|_| {
+                        let began = Instant::now();
+                        assert_eq!(server.get("/health").status, 200);
+                        began.elapsed()
+                    })
+                    .collect();
+                times.sort();
+                times[98]
             })
             .collect();
-        times.sort();
-        assert!(times[98] < Duration::from_millis(250), "{kind:?}: {:?}", times[98]);
+        let best = rounds.iter().min().copied().unwrap_or_default();
+        assert!(best <= Duration::from_millis(50), "{kind:?}: 99th percentiles {rounds:?}");
         drop(waiting);
         eventually("nothing is left", || server.live() == 0);
     });

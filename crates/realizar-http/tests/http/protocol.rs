@@ -9,7 +9,7 @@ use crate::client::{Kind, each, eventually, half_close, median, post, read_reply
 use crate::scripted::Scripted;
 
 #[test]
-fn rows_113_to_132_bad_protocol_gets_its_status_or_is_closed() {
+fn rows_113_to_119_bad_protocol_gets_its_status_and_code() {
     each(|kind, server| bad_protocol::check(&format!("{kind:?}"), |bytes| server.raw(bytes)));
 }
 
@@ -309,6 +309,26 @@ fn row_125_bytes_behind_a_request_hide_nobody_who_leaves() {
 /// A request on a connection that is kept.
 fn kept(path: &str, body: &str) -> String {
     post(path, body).replace("connection: close\r\n", "")
+}
+
+#[test]
+fn row_131_a_body_that_is_too_long_or_packed_is_refused_by_its_header() {
+    each(|kind, server| {
+        for (field, status, code) in [
+            ("content-length: 1048577", 413, "body_too_large"),
+            ("content-length: 12\r\ncontent-encoding: gzip", 415, "content_encoding"),
+            ("content-length: 12\r\ncontent-encoding: br, gzip", 415, "content_encoding"),
+            ("transfer-encoding: chunked\r\ncontent-encoding: zstd", 415, "content_encoding"),
+        ] {
+            // Nothing of the body is sent.
+            let reply = server.raw(format!("POST /tokenize HTTP/1.1\r\n{HEAD}{field}\r\n\r\n").as_bytes());
+            assert_eq!(
+                (reply.status, reply.code().as_str()),
+                (status, code),
+                "{field} over {kind:?}: {reply:?}"
+            );
+        }
+    });
 }
 
 #[test]

@@ -22,6 +22,7 @@ const FILES: &[&str] = &[
 /// What a row asks for beyond what its tests show, and why that is not here.
 #[rustfmt::skip]
 const NOTES: &[(u32, &str)] = &[
+    (118, "the library's buffer for a header is bounded, 64 KiB (`max_buf_size`)"),
     (119, "the absolute form is refused (400), as the row says of all other forms"),
     (122, "events that wait are counted in tokens, 256 of a request, and what the kernel holds is set by `send_buffer`; after `stall_time` the answer gives way to others"),
     (127, "HTTP/2 is on unless `--no-http2` turns it off: then its preface gets 400"),
@@ -36,6 +37,7 @@ const NOTES: &[(u32, &str)] = &[
     (155, "blocks are kept for the longest that an answer may get before it begins, so that none runs out of them"),
     (156, "by the steps: each that reads a prompt goes on with every answer; times are in the records of `benches/`"),
     (158, "by the CPU time of the process"),
+    (159, "by what is counted; resident memory under load is in the records of `benches/`"),
 ];
 
 /// The files of this crate's tests and of [`FILES`].
