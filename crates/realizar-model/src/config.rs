@@ -180,12 +180,6 @@ impl Config {
         Ok(config)
     }
 
-    /// Whether a token of this layer sees only the last `window` keys.
-    #[must_use]
-    pub fn has_window(&self, layer: usize) -> bool {
-        self.blocks[layer].windowed
-    }
-
     /// Whether a token sees only itself and what came before it.
     #[must_use]
     pub fn causal(&self) -> bool {

@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on ends")]
 
 #[path = "../tests/model/file.rs"]
-#[allow(dead_code, clippy::allow_attributes, reason = "shared with the other tests")]
+#[expect(dead_code, reason = "made for the other tests")]
 mod file;
 
 use std::sync::Arc;
