@@ -191,7 +191,7 @@ fn row_159_bodies_share_a_memory_that_has_an_end() {
 #[test]
 fn row_159_vectors_and_answers_are_counted_before_they_take_the_memory() {
     for kind in KINDS {
-        let limits = realizar_http::Limits { memory_bytes: 200_000, ..quick() };
+        let limits = realizar_http::Limits { memory_bytes: 400_000, ..quick() };
         let vectors = start(*kind, Scripted::encoder(), settings(limits.clone()));
         let texts = start(*kind, Scripted::new(), settings(limits));
         let batch = |count: usize| format!(r#"{{"input":["a"{}]}}"#, r#","a""#.repeat(count - 1));
@@ -205,7 +205,7 @@ fn row_159_vectors_and_answers_are_counted_before_they_take_the_memory() {
                 &texts,
                 "/v1/completions",
                 letters(r#","max_tokens":20,"logprobs":5"#),
-                letters(r#","max_tokens":60,"logprobs":5"#),
+                letters(r#","max_tokens":80,"logprobs":5"#),
             ),
             (&texts, "/generate", letters(r#","max_tokens":200"#), letters(r#","max_tokens":5000"#)),
             (&texts, "/batch/generate", several(20), several(100)),
@@ -225,6 +225,21 @@ fn row_159_vectors_and_answers_are_counted_before_they_take_the_memory() {
 }
 
 #[test]
+fn row_159_a_body_counts_as_the_values_that_it_becomes() {
+    for kind in KINDS {
+        let limits = realizar_http::Limits { memory_bytes: 20_000_000, ..quick() };
+        let server = start(*kind, Scripted::new(), settings(limits));
+        // 350 kB that become 50,000 objects, in a field that nobody knows.
+        let objects = |count: usize| format!(r#"{{"prompt":"x","x":[{}0]}}"#, r#"{"":0},"#.repeat(count));
+        for _ in 0..3 {
+            let reply = server.post("/v1/completions", &objects(50_000));
+            assert_eq!((reply.status, reply.code().as_str()), (503, "memory_full"), "{kind:?}: {reply:?}");
+            assert_eq!(server.post("/v1/completions", &objects(5_000)).status, 200, "{kind:?}");
+        }
+    }
+}
+
+#[test]
 fn row_159_answers_share_that_memory_until_they_are_read() {
     let long = |letters: usize| {
         let text = "a".repeat(letters);
@@ -238,7 +253,7 @@ fn row_159_answers_share_that_memory_until_they_are_read() {
         ]
     };
     for kind in KINDS {
-        let limits = realizar_http::Limits { memory_bytes: 40_000_000, body_bytes: 16 << 20, ..patient() };
+        let limits = realizar_http::Limits { memory_bytes: 100_000_000, body_bytes: 16 << 20, ..patient() };
         let server = start(*kind, Scripted::new(), settings(limits));
         for (path, body) in long(500_000) {
             let reply = server.post(path, &body);
@@ -253,7 +268,7 @@ fn row_159_answers_share_that_memory_until_they_are_read() {
         };
         let mut readers = Vec::new();
         while !full() {
-            assert!(readers.len() < 40, "{kind:?}: nothing holds the answers of {}", readers.len());
+            assert!(readers.len() < 80, "{kind:?}: nothing holds the answers of {}", readers.len());
             let mut reader = server.connect();
             reader.write_all(post("/tokenize", body).as_bytes()).unwrap();
             // Its answer has begun.
