@@ -25,6 +25,11 @@ const TYPES: &[DType] = &[
     DType::BF16,
     DType::Q8_0,
     DType::Q4_0,
+    DType::Q4_1,
+    DType::Q5_0,
+    DType::Q5_1,
+    DType::Q2_K,
+    DType::Q3_K,
     DType::Q4_K,
     DType::Q5_K,
     DType::Q6_K,
@@ -34,22 +39,6 @@ const TYPES: &[DType] = &[
     DType::NVFP4,
 ];
 
-/// The formats that every table above scalar multiplies on integers.
-const FAST: &[DType] = &[
-    DType::Q4_0,
-    DType::Q8_0,
-    DType::Q4_K,
-    DType::Q5_K,
-    DType::Q6_K,
-    #[cfg(target_arch = "x86_64")]
-    DType::IQ4_NL,
-    #[cfg(target_arch = "x86_64")]
-    DType::IQ4_XS,
-    #[cfg(target_arch = "x86_64")]
-    DType::MXFP4,
-    #[cfg(target_arch = "x86_64")]
-    DType::NVFP4,
-];
 /// How much faster than f32 weights they must be, with one token and with many: an integer kernel is at least twice as
 /// fast on every table, the slow path decodes first and is slower.
 const AT_LEAST: f64 = 1.2;
@@ -113,7 +102,7 @@ fn assert_fast() -> Result<(), Box<dyn Error>> {
         if kernels.isa() == Isa::Scalar {
             continue;
         }
-        for &dtype in FAST {
+        for dtype in DType::ALL.into_iter().filter(|dtype| kernels.multiplies_integers(*dtype)) {
             let weight = matrix(dtype, &values)?;
             for tokens in [1, 64] {
                 let [fast, float] = best_of(&pool, kernels, [&weight, &floats], &values, tokens);

@@ -1,4 +1,4 @@
-//! Rates of the products beside the machine's bounds: `cargo run --release -p realizar-tensor --example bench [threads] [kernels]`.
+//! Rates of the products beside the machine's bounds: `cargo run --release -p realizar-tensor --example bench [threads] [kernels] [types]`.
 //!
 //! Prints, per type, bytes of weights per second with one token (weights from memory) and multiply-adds per second with
 //! more (weights in the cache), each beside the bound measured in the same second. All figures are of the best round: rounds
@@ -12,8 +12,24 @@ use realizar_quant::{DType, encode};
 use realizar_tensor::{Compute, Kernels, Pool, Product, QMatrix, Rows, hardware};
 
 const COLS: usize = 2048;
-const TYPES: &[DType] =
-    &[DType::Q4_0, DType::Q8_0, DType::Q4_K, DType::Q5_K, DType::Q6_K, DType::F16, DType::F32];
+const TYPES: &[DType] = &[
+    DType::Q4_0,
+    DType::Q4_1,
+    DType::Q5_0,
+    DType::Q5_1,
+    DType::Q8_0,
+    DType::Q2_K,
+    DType::Q3_K,
+    DType::Q4_K,
+    DType::Q5_K,
+    DType::Q6_K,
+    DType::IQ4_NL,
+    DType::IQ4_XS,
+    DType::MXFP4,
+    DType::NVFP4,
+    DType::F16,
+    DType::F32,
+];
 /// Bytes of weights that no cache holds, and how many of them one round reads.
 const MEMORY: usize = 256 << 20;
 const ROUND: usize = 8 << 20;
@@ -22,9 +38,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut args = std::env::args().skip(1);
     let threads = args.next().map_or(Ok(Pool::default_threads()), |n| n.parse())?;
     let kernels = args.next().map_or(Ok(Kernels::detect()), |name| Kernels::named(&name))?;
+    let types = args.next().map(|names| names.split(',').map(str::parse).collect::<Result<Vec<DType>, _>>());
+    let types = types.transpose()?.unwrap_or_else(|| TYPES.to_vec());
     let pool = Pool::new(threads)?;
     let mut compute = Compute::new(pool.clone(), kernels);
-    for &dtype in TYPES {
+    for dtype in types {
         let bounds = hardware::measure(&pool, kernels);
         let peak =
             if matches!(dtype, DType::F16 | DType::F32) { bounds.f32_gmac_s } else { bounds.int8_gmac_s };

@@ -153,6 +153,12 @@ impl Kernels {
         self.name
     }
 
+    /// Whether products with weights of this type run on integers; those of the others run on floats.
+    #[must_use]
+    pub fn multiplies_integers(&self, dtype: DType) -> bool {
+        self.integer_format(dtype).is_some()
+    }
+
     /// Tokens per group of quantised activations, when so many meet a matrix.
     pub(crate) fn group_of(&self, tokens: usize) -> usize {
         let (few, group) = self.few;

@@ -40,7 +40,12 @@ mod kv;
 mod matrix;
 #[expect(unsafe_code, reason = "erased lifetimes and disjoint parts of shared buffers")]
 mod pool;
-#[cfg(any(test, target_arch = "aarch64", all(target_arch = "wasm32", target_feature = "simd128")))]
+#[cfg(any(
+    test,
+    target_arch = "x86_64",
+    target_arch = "aarch64",
+    all(target_arch = "wasm32", target_feature = "simd128")
+))]
 mod quads;
 mod rows;
 mod scalar;

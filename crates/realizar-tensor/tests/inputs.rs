@@ -129,6 +129,23 @@ fn the_fast_table_is_picked() {
     }
 }
 
+/// No format falls to the slow path, which multiplies floats, on any table.
+#[test]
+fn integer_formats_are_integer_on_every_table() {
+    kit::each_table(|kernels| {
+        let found: Vec<DType> =
+            DType::ALL.into_iter().filter(|dtype| kernels.multiplies_integers(*dtype)).collect();
+        let expected: Vec<DType> =
+            DType::ALL.into_iter().filter(|dtype| kit::INTEGER.contains(dtype)).collect();
+        assert_eq!(found, expected, "{}", kernels.name());
+    });
+}
+
+#[test]
+fn a_pool_has_a_thread() {
+    assert!(matches!(Pool::new(0), Err(TensorError::NoThreads)));
+}
+
 fn shape(dtype: KvType, dim: usize) -> KvShape {
     KvShape { layers: 2, kv_heads: 3, head_dim_k: dim, head_dim_v: dim, dtype }
 }

@@ -276,6 +276,15 @@ fn widths_must_fit() {
 }
 
 #[test]
+#[should_panic(expected = "a matrix of 4 rows and outputs of 3")]
+fn outputs_must_fit() {
+    let weight = Random::new(1).matrix(DType::F32, 4, 32);
+    let mut out = empty(1, 3);
+    compute(realizar_tensor::Kernels::detect(), 1)
+        .matmul(&empty(1, 32), &mut [Product { weight: &weight, bias: None, out: &mut out }]);
+}
+
+#[test]
 #[should_panic(expected = "a bias for 4 outputs")]
 fn biases_must_fit() {
     let weight = Random::new(1).matrix(DType::F32, 4, 32);

@@ -2,15 +2,16 @@
 
 use std::arch::aarch64::{
     float32x4_t, int8x16_t, int32x4_t, vaddq_f32, vandq_s32, vcvtq_f32_s32, vdupq_n_f32, vdupq_n_s8,
-    vdupq_n_s32, vfmaq_f32, vfmsq_f32, vld1q_f32, vld1q_s32, vld1q_u8, vmlaq_s32, vmovn_u32, vmulq_f32,
-    vorrq_s32, vreinterpretq_s8_s32, vreinterpretq_s32_s8, vreinterpretq_s32_s64, vreinterpretq_s32_u8,
-    vreinterpretq_s32_u32, vreinterpretq_s64_s32, vreinterpretq_u8_s32, vreinterpretq_u32_s32, vshlq_s32,
-    vshlq_u8, vshlq_u32, vst1q_f32, vsubq_s8, vtrn1q_s32, vtrn1q_s64, vtrn2q_s32, vtrn2q_s64,
+    vdupq_n_s32, vfmaq_f32, vfmsq_f32, vld1q_f32, vld1q_s8, vld1q_s32, vld1q_u8, vmlaq_s32, vmovn_u32,
+    vmulq_f32, vorrq_s32, vqtbl1q_s8, vreinterpretq_s8_s32, vreinterpretq_s32_s8, vreinterpretq_s32_s64,
+    vreinterpretq_s32_u8, vreinterpretq_s32_u32, vreinterpretq_s64_s32, vreinterpretq_u8_s32,
+    vreinterpretq_u32_s32, vshlq_s32, vshlq_u8, vshlq_u32, vst1q_f32, vsubq_s8, vtrn1q_s32, vtrn1q_s64,
+    vtrn2q_s32, vtrn2q_s64,
 };
 use std::arch::asm;
 use std::hint::black_box;
 
-use crate::quads::Vector;
+use crate::quads::{Dots, Vector};
 
 /// A register. Its products are only for functions that are compiled for `dotprod`.
 #[derive(Debug, Clone, Copy)]
@@ -18,20 +19,12 @@ pub(super) struct Neon(int32x4_t);
 
 impl Vector for Neon {
     type Floats = float32x4_t;
-    type Bytes = int8x16_t;
-    type Token = int8x16_t;
-    type Sums = int32x4_t;
+    const ROWS: usize = 4;
 
     #[inline(always)]
-    fn load(bytes: &[u8; 16]) -> Self {
+    fn load<'a>(row: impl Fn(usize) -> &'a [u8; 16], first: usize) -> Self {
         // SAFETY: NEON belongs to the architecture; 16 bytes.
-        unsafe { Self(vreinterpretq_s32_u8(vld1q_u8(bytes.as_ptr()))) }
-    }
-
-    #[inline(always)]
-    fn lanes(lanes: [i32; 4]) -> Self {
-        // SAFETY: NEON belongs to the architecture; four lanes.
-        unsafe { Self(vld1q_s32(lanes.as_ptr())) }
+        unsafe { Self(vreinterpretq_s32_u8(vld1q_u8(row(first).as_ptr()))) }
     }
 
     #[inline(always)]
@@ -107,6 +100,14 @@ impl Vector for Neon {
     }
 
     #[inline(always)]
+    fn lookup(self, table: &[i8; 16]) -> Self {
+        // SAFETY: NEON belongs to the architecture; 16 bytes.
+        unsafe {
+            Self(vreinterpretq_s32_s8(vqtbl1q_s8(vld1q_s8(table.as_ptr()), vreinterpretq_u8_s32(self.0))))
+        }
+    }
+
+    #[inline(always)]
     fn transpose(rows: [Self; 4]) -> [Self; 4] {
         // SAFETY: NEON belongs to the architecture.
         unsafe {
@@ -132,6 +133,35 @@ impl Vector for Neon {
     }
 
     #[inline(always)]
+    fn half_of(row: impl Fn(usize) -> u16) -> float32x4_t {
+        // SAFETY: NEON belongs to the architecture; four lanes.
+        unsafe { Self(vld1q_s32(std::array::from_fn::<_, 4, _>(|i| i32::from(row(i))).as_ptr())) }.halves()
+    }
+
+    #[inline(always)]
+    fn float_of(row: impl Fn(usize) -> f32) -> float32x4_t {
+        Self::load_floats(&std::array::from_fn(row))
+    }
+
+    #[inline(always)]
+    fn splat(float: f32) -> float32x4_t {
+        // SAFETY: NEON belongs to the architecture.
+        unsafe { vdupq_n_f32(float) }
+    }
+
+    #[inline(always)]
+    fn mul(a: float32x4_t, b: float32x4_t) -> float32x4_t {
+        // SAFETY: NEON belongs to the architecture.
+        unsafe { vmulq_f32(a, b) }
+    }
+}
+
+impl Dots for Neon {
+    type Bytes = int8x16_t;
+    type Token = int8x16_t;
+    type Sums = int32x4_t;
+
+    #[inline(always)]
     fn load_floats(floats: &[f32; 4]) -> float32x4_t {
         // SAFETY: NEON belongs to the architecture; four floats.
         unsafe { vld1q_f32(floats.as_ptr()) }
@@ -144,21 +174,9 @@ impl Vector for Neon {
     }
 
     #[inline(always)]
-    fn splat(float: f32) -> float32x4_t {
-        // SAFETY: NEON belongs to the architecture.
-        unsafe { vdupq_n_f32(float) }
-    }
-
-    #[inline(always)]
     fn add(a: float32x4_t, b: float32x4_t) -> float32x4_t {
         // SAFETY: NEON belongs to the architecture.
         unsafe { vaddq_f32(a, b) }
-    }
-
-    #[inline(always)]
-    fn mul(a: float32x4_t, b: float32x4_t) -> float32x4_t {
-        // SAFETY: NEON belongs to the architecture.
-        unsafe { vmulq_f32(a, b) }
     }
 
     #[inline(always)]

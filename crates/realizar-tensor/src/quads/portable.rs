@@ -1,19 +1,13 @@
 //! The vectors as plain arrays: the products of this module on any machine, for its tests.
 
-use super::vector::Vector;
+use super::vector::{Dots, Vector};
 
 impl Vector for [i32; 4] {
     type Floats = [f32; 4];
-    type Bytes = [i32; 4];
-    type Token = i32;
-    type Sums = [i32; 4];
+    const ROWS: usize = 4;
 
-    fn load(bytes: &[u8; 16]) -> Self {
-        bytemuck::cast(*bytes)
-    }
-
-    fn lanes(lanes: [i32; 4]) -> Self {
-        lanes
+    fn load<'a>(row: impl Fn(usize) -> &'a [u8; 16], first: usize) -> Self {
+        bytemuck::cast(*row(first))
     }
 
     fn splat8(byte: i8) -> Self {
@@ -61,6 +55,10 @@ impl Vector for [i32; 4] {
         std::array::from_fn(|i| self[i].wrapping_add(a[i].wrapping_mul(b[i])))
     }
 
+    fn lookup(self, table: &[i8; 16]) -> Self {
+        bytemuck::cast(bytemuck::cast::<_, [u8; 16]>(self).map(|byte| table[usize::from(byte)]))
+    }
+
     fn transpose(rows: [Self; 4]) -> [Self; 4] {
         std::array::from_fn(|j| std::array::from_fn(|i| rows[i][j]))
     }
@@ -73,6 +71,28 @@ impl Vector for [i32; 4] {
         self.map(|lane| lane as f32)
     }
 
+    fn half_of(row: impl Fn(usize) -> u16) -> [f32; 4] {
+        std::array::from_fn(|i| realizar_quant::f16_to_f32(row(i)))
+    }
+
+    fn float_of(row: impl Fn(usize) -> f32) -> [f32; 4] {
+        Self::load_floats(&std::array::from_fn(row))
+    }
+
+    fn splat(float: f32) -> [f32; 4] {
+        [float; 4]
+    }
+
+    fn mul(a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
+        std::array::from_fn(|i| a[i] * b[i])
+    }
+}
+
+impl Dots for [i32; 4] {
+    type Bytes = [i32; 4];
+    type Token = i32;
+    type Sums = [i32; 4];
+
     fn load_floats(floats: &[f32; 4]) -> [f32; 4] {
         *floats
     }
@@ -81,16 +101,8 @@ impl Vector for [i32; 4] {
         *out = floats;
     }
 
-    fn splat(float: f32) -> [f32; 4] {
-        [float; 4]
-    }
-
     fn add(a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
         std::array::from_fn(|i| a[i] + b[i])
-    }
-
-    fn mul(a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
-        std::array::from_fn(|i| a[i] * b[i])
     }
 
     fn mul_add(a: [f32; 4], b: [f32; 4], c: [f32; 4]) -> [f32; 4] {

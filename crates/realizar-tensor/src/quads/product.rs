@@ -1,19 +1,20 @@
 //! One tile of an integer product: unpack eight rows, meet the tokens, fold the blocks' sums to floats.
 
-use super::unpack::{Format, Head, Panel, QUADS, Quad, ROWS};
-use super::vector::Vector;
-use crate::acts::{ActKind, Acts, MOST_SUMS, SUPER, groups, word};
+use super::meet::Meet;
+use super::unpack::{Format, Quad, ROWS};
+use crate::acts::{Acts, MOST_SUMS, SUPER, groups};
 use crate::matrix::Weights;
 use crate::pool::Tile;
-use crate::scalar::formats::Minima;
 use crate::scratch::Scratch;
 
+/// Bytes beyond the next eight rows at which weights are asked for.
+const LEAD: usize = 8 << 10;
 /// Bytes of the largest 256-block of eight rows.
 const TAIL: usize = ROWS * 272;
 
 /// See [`IntegerFormat::product`](crate::kernels::IntegerFormat). Tokens come in groups of up to four.
 #[inline(always)]
-pub(crate) fn product<V: Vector, F: Format>(
+pub(crate) fn product<V: Meet<F>, F: Format>(
     weights: &Weights<'_>,
     acts: &Acts<'_>,
     scratch: &mut Scratch,
@@ -34,7 +35,7 @@ pub(crate) fn product<V: Vector, F: Format>(
 
 /// Eight rows at a time, of which the first `used` are wanted.
 #[inline(always)]
-fn tile<V: Vector, F: Format>(
+fn tile<V: Meet<F>, F: Format>(
     weights: &Weights<'_>,
     used: usize,
     acts: &Acts<'_>,
@@ -47,20 +48,27 @@ fn tile<V: Vector, F: Format>(
         let tokens = stretch.min(acts.tokens - from);
         let (_, sums) = scratch.buffers(0, tokens * ROWS);
         let sums = sums.as_chunks_mut::<ROWS>().0;
+        let (mut panel, mut heads) = (V::panel(), V::heads());
+        // While eight rows are computed, the next are fetched in the order in which they lie, a share with each part of a block:
+        // memory serves one long stream far better than eight short ones.
+        let blocks = weights.cols.div_ceil(SUPER);
+        let share = (ROWS * weights.row_bytes).div_ceil(blocks * 4).next_multiple_of(64);
         let mut first = 0;
         while first < weights.rows {
             // The last rows may overlap those before: what is computed twice comes out the same.
             first = first.min(weights.rows - ROWS);
             sums.fill([0.0; ROWS]);
-            for block in 0..weights.cols.div_ceil(SUPER) {
-                let (panel, heads) = unpack::<V, F>(weights, first, block);
+            let next = weights.data.as_ptr().wrapping_add((first + ROWS) * weights.row_bytes + LEAD);
+            for block in 0..blocks {
+                let ahead = (next.wrapping_add(block * 4 * share), share);
+                unpack::<V, F>(weights, first, block, ahead, &mut panel, &mut heads);
                 for (at, count) in groups(tokens, acts.group) {
                     let (words, sums) = (acts.group(block, from + at, count), &mut sums[at..at + count]);
                     match count {
-                        1 => meet::<V, F, 1>(&panel, &heads, words, sums),
-                        2 => meet::<V, F, 2>(&panel, &heads, words, sums),
-                        3 => meet::<V, F, 3>(&panel, &heads, words, sums),
-                        _ => meet::<V, F, 4>(&panel, &heads, words, sums),
+                        1 => V::meet::<1>(&panel, &heads, words, sums),
+                        2 => V::meet::<2>(&panel, &heads, words, sums),
+                        3 => V::meet::<3>(&panel, &heads, words, sums),
+                        _ => V::meet::<4>(&panel, &heads, words, sums),
                     }
                 }
             }
@@ -74,114 +82,46 @@ fn tile<V: Vector, F: Format>(
 
 /// 256-block number `block` of eight rows: in place, or copied with zeros behind it when the rows end inside it.
 #[inline(always)]
-fn unpack<V: Vector, F: Format>(
+fn unpack<V: Meet<F>, F: Format>(
     weights: &Weights<'_>,
     first: usize,
     block: usize,
-) -> (Panel<V>, [Head<V>; QUADS]) {
+    ahead: (*const u8, usize),
+    panel: &mut V::Panel,
+    heads: &mut V::Heads,
+) {
     let at = block * F::BYTES;
     if (block + 1) * SUPER <= weights.cols {
-        return unpack_at::<V, F>(&weights.data[first * weights.row_bytes + at..], weights.row_bytes);
+        let rows = &weights.data[first * weights.row_bytes + at..];
+        return unpack_at::<V, F>(rows, weights.row_bytes, ahead, panel, heads);
     }
     let mut tail = [0; TAIL];
     for (row, tail) in tail.chunks_exact_mut(F::BYTES).take(ROWS).enumerate() {
         let rest = &weights.row(first + row)[at..];
         tail[..rest.len()].copy_from_slice(rest);
     }
-    unpack_at::<V, F>(&tail, F::BYTES)
+    unpack_at::<V, F>(&tail, F::BYTES, ahead, panel, heads);
 }
 
 #[inline(always)]
-fn unpack_at<V: Vector, F: Format>(bytes: &[u8], stride: usize) -> (Panel<V>, [Head<V>; QUADS]) {
-    let mut panel = [[V::splat32(0).bytes(); QUADS]; 64];
-    let mut heads = [Head::zero(); QUADS];
-    for (quad, head) in heads.iter_mut().enumerate() {
-        let rows = Quad { bytes: &bytes[quad * 4 * stride..], stride };
-        F::head(rows, head);
-        for part in 0..4 {
-            F::part::<V>(rows, part, |place, bytes| panel[place][quad] = bytes.bytes());
-        }
-    }
-    (panel, heads)
-}
-
-/// Adds the products of 256 values of eight rows with `T` tokens to their sums.
-#[inline(always)]
-fn meet<V: Vector, F: Format, const T: usize>(
-    panel: &Panel<V>,
-    heads: &[Head<V>; QUADS],
-    words: &[i32],
-    sums: &mut [[f32; ROWS]],
+fn unpack_at<V: Meet<F>, F: Format>(
+    bytes: &[u8],
+    stride: usize,
+    (next, share): (*const u8, usize),
+    panel: &mut V::Panel,
+    heads: &mut V::Heads,
 ) {
-    let (words, sums) = (&words.as_chunks::<T>().0[..F::KIND.words()], &mut sums[..T]);
-    let mut floats = [[V::splat(0.0); T]; QUADS];
-    let mut whole = [[V::splat32(0); T]; QUADS];
-    for (b, panel) in panel.chunks_exact(F::BLOCK / 4).enumerate() {
-        let mut acc = [[V::no_sums(); T]; QUADS];
-        for (weights, tokens) in panel.iter().zip(&words[b * F::BLOCK / 4..]) {
-            for t in 0..T {
-                let token = V::token(tokens[t]);
-                for q in 0..QUADS {
-                    acc[q][t] = V::dot(acc[q][t], weights[q], token);
-                }
+    for (quad, head) in heads.as_mut().iter_mut().enumerate() {
+        let rows = Quad::new::<V, F>(&bytes[quad * V::ROWS * stride..], stride);
+        F::head(rows, head);
+        V::prepare(head);
+        for part in 0..4 {
+            if quad == 0 {
+                V::fetch(next.wrapping_add(part * share), share);
             }
-        }
-        for q in 0..QUADS {
-            for t in 0..T {
-                let sum = V::total(acc[q][t]);
-                match F::KIND {
-                    ActKind::Super256 => whole[q][t] = whole[q][t].mul_add32(sum, heads[q].scales[b]),
-                    ActKind::Block32 => {
-                        let scale = V::splat(float(words[word::B32_SCALE + b][t]));
-                        let scale = V::mul(heads[q].floats[b], scale);
-                        floats[q][t] = V::mul_add(sum.to_floats(), scale, floats[q][t]);
-                    }
-                }
-            }
+            F::part::<V>(rows, part, |place, x| V::put(panel, place, quad, x));
         }
     }
-    for t in 0..T {
-        for q in 0..QUADS {
-            let Some(out) = sums[t][q * 4..].first_chunk_mut() else { return };
-            let before = V::load_floats(out);
-            let after = match F::KIND {
-                ActKind::Block32 => {
-                    let mut value = floats[q][t];
-                    if F::MINS != Minima::None {
-                        for b in 0..8 {
-                            let eighths = V::splat32(words[word::B32_MINUS_8 + b][t]).to_floats();
-                            let scale = V::splat(float(words[word::B32_SCALE + b][t]));
-                            value = V::mul_add(eighths, V::mul(heads[q].float_mins[b], scale), value);
-                        }
-                    }
-                    V::add(before, value)
-                }
-                ActKind::Super256 => {
-                    let mut value = V::mul(whole[q][t].to_floats(), heads[q].d);
-                    if F::MINS != Minima::None {
-                        let mut mins = V::splat32(0);
-                        // The record has the sums of 32 times -16, and those of 16 times -32.
-                        let (count, first, shift) = match F::MINS {
-                            Minima::Of16 => (16, word::S16_MINUS_32, 5),
-                            _ => (8, word::S32_MINUS_16, 4),
-                        };
-                        for b in 0..count {
-                            let sum = -(words[first + b][t] >> shift);
-                            mins = mins.mul_add32(V::splat32(sum), heads[q].mins[b]);
-                        }
-                        value = V::mul_sub(mins.to_floats(), heads[q].d_min, value);
-                    }
-                    V::mul_add(value, V::splat(float(words[word::S_SCALE][t])), before)
-                }
-            };
-            V::store_floats(after, out);
-        }
-    }
-}
-
-#[inline(always)]
-fn float(word: i32) -> f32 {
-    f32::from_bits(word as u32)
 }
 
 #[cfg(test)]

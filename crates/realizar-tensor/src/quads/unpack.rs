@@ -4,41 +4,38 @@
 //! rows. The bytes are signed: offsets are taken off here.
 
 mod low;
+mod tables;
 
 pub(crate) use self::low::{Q2K, Q3K, Q4_1, Q5_0, Q5_1};
+pub(crate) use self::tables::{Iq4Nl, Iq4Xs, Mxfp4, Nvfp4};
 use super::vector::Vector;
 use crate::acts::ActKind;
 use crate::scalar::formats::Minima;
 
-/// Registers of four rows that advance together.
-pub(super) const QUADS: usize = 2;
 /// Rows that advance together.
-pub(super) const ROWS: usize = 4 * QUADS;
+pub(crate) const ROWS: usize = 8;
 
-/// 256 values of eight rows: four values of k of each quad of rows.
-pub(super) type Panel<V> = [[<V as Vector>::Bytes; QUADS]; 64];
-
-/// Scales and minima of 256 values of four rows.
+/// Scales and minima of 256 values, with a lane per row.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Head<V: Vector> {
-    /// Scales of blocks of 32, as floats.
-    pub(super) floats: [V::Floats; 8],
+    /// Scales of blocks of 32 or 16, as floats.
+    pub(crate) floats: [V::Floats; 16],
     /// Minima of blocks of 32 with such scales, times -1/8.
-    pub(super) float_mins: [V::Floats; 8],
+    pub(crate) float_mins: [V::Floats; 8],
     /// Scales of blocks of 32 or 16, as integers.
-    pub(super) scales: [V; 16],
+    pub(crate) scales: [V; 16],
     /// Minima of blocks of 32 or 16, as integers.
-    pub(super) mins: [V; 16],
-    pub(super) d: V::Floats,
-    pub(super) d_min: V::Floats,
+    pub(crate) mins: [V; 16],
+    pub(crate) d: V::Floats,
+    pub(crate) d_min: V::Floats,
 }
 
 impl<V: Vector> Head<V> {
     #[inline(always)]
-    pub(super) fn zero() -> Self {
+    pub(crate) fn zero() -> Self {
         let (none, zero) = (V::splat32(0), V::splat(0.0));
         Self {
-            floats: [zero; 8],
+            floats: [zero; 16],
             float_mins: [zero; 8],
             scales: [none; 16],
             mins: [none; 16],
@@ -48,30 +45,43 @@ impl<V: Vector> Head<V> {
     }
 }
 
-/// The 256-block of four rows, `stride` bytes apart.
+/// The 256-blocks of the rows that are the lanes of a register; with lanes for four rows, the other four are empty.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Quad<'a> {
-    pub(super) bytes: &'a [u8],
-    pub(super) stride: usize,
-}
+pub(crate) struct Quad<'a>([&'a [u8]; ROWS]);
 
-impl Quad<'_> {
+impl<'a> Quad<'a> {
+    /// Row after row of `bytes`, `stride` apart: blocks of `F`. What is cut here to a length that the compiler knows needs no
+    /// check further on.
+    #[inline(always)]
+    pub(super) fn new<V: Vector, F: Format>(bytes: &'a [u8], stride: usize) -> Self {
+        Self(std::array::from_fn(|row| if row < V::ROWS { &bytes[row * stride..][..F::BYTES] } else { &[] }))
+    }
+
     /// 16 bytes at `at` of each row: register j holds dword j of every row.
     #[inline(always)]
     fn transpose<V: Vector>(self, at: usize) -> [V; 4] {
-        V::transpose(std::array::from_fn(|row| {
-            let bytes = &self.bytes[row * self.stride + at..][..16];
-            bytes.first_chunk().map_or(V::splat32(0), V::load)
-        }))
+        let row = |row: usize| -> &[u8; 16] { self.0[row][at..].first_chunk().unwrap_or(&[0; 16]) };
+        V::transpose(std::array::from_fn(|first| V::load(row, first)))
     }
 
     /// The f16 at `at` of each row.
     #[inline(always)]
     fn half<V: Vector>(self, at: usize) -> V::Floats {
-        V::halves(V::lanes(std::array::from_fn(|row| {
-            let bytes = &self.bytes[row * self.stride + at..][..2];
-            i32::from(bytes[0]) | i32::from(bytes[1]) << 8
-        })))
+        V::half_of(|row| u16::from_le_bytes([self.0[row][at], self.0[row][at + 1]]))
+    }
+
+    /// What the byte at `at` of each row stands for.
+    #[inline(always)]
+    fn byte<V: Vector>(self, at: usize, value: impl Fn(u8) -> f32) -> V::Floats {
+        V::float_of(|row| value(self.0[row][at]))
+    }
+
+    /// The f16 at the head of each of eight blocks of `step` bytes.
+    #[inline(always)]
+    fn block_scales<V: Vector>(self, step: usize, out: &mut Head<V>) {
+        for (b, scale) in out.floats[..8].iter_mut().enumerate() {
+            *scale = self.half::<V>(b * step);
+        }
     }
 }
 
@@ -85,6 +95,8 @@ pub(crate) trait Format {
     const BLOCK: usize;
     /// Which blocks have minima.
     const MINS: Minima;
+    /// Whether blocks of a type of 256 have float scales.
+    const SCALED: bool = false;
     /// Scales and minima of a 256-block.
     fn head<V: Vector>(rows: Quad<'_>, out: &mut Head<V>);
     /// The bytes of part `part` of a 256-block, and where in k/4 order each belongs.
@@ -110,7 +122,7 @@ impl Format for Q4_0 {
 
     #[inline(always)]
     fn head<V: Vector>(rows: Quad<'_>, out: &mut Head<V>) {
-        out.floats = std::array::from_fn(|b| rows.half::<V>(b * 18));
+        rows.block_scales(18, out);
     }
 
     #[inline(always)]
@@ -133,7 +145,7 @@ impl Format for Q8_0 {
 
     #[inline(always)]
     fn head<V: Vector>(rows: Quad<'_>, out: &mut Head<V>) {
-        out.floats = std::array::from_fn(|b| rows.half::<V>(b * 34));
+        rows.block_scales(34, out);
     }
 
     #[inline(always)]

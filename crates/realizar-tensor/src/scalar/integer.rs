@@ -8,72 +8,35 @@
 //! block by block in floats instead.
 //! Every table follows this order.
 
-use super::formats::{Block, KType, Minima, Scaled, Super};
-use super::math::Plain;
-use crate::acts::{Acts, SUPER, word};
+use realizar_quant::DType;
+
+use super::formats::{
+    Block, Iq4Nl, Iq4Xs, KType, Minima, Mxfp4, Nvfp4, Q2K, Q3K, Q4_0, Q4_1, Q4K, Q5_0, Q5_1, Q5K, Q6K, Q8_0,
+    Scaled, Super,
+};
+use crate::acts::{ActKind, Acts, SUPER, word};
 use crate::kernels::IntegerFormat;
 use crate::matrix::Weights;
 use crate::pool::Tile;
 use crate::scratch::Scratch;
 
-/// The formats with an integer product, by the three functions that compute them.
-macro_rules! formats {
-    ($by_block:ident, $by_super:ident, $by_scaled:ident) => {{
-        use realizar_quant::DType;
-        use $crate::acts::ActKind::{Block32, Super256};
-        use $crate::kernels::IntegerFormat as Format;
-        use $crate::scalar::formats::{
-            Iq4Nl, Iq4Xs, Mxfp4, Nvfp4, Q2K, Q3K, Q4_0, Q4_1, Q4K, Q5_0, Q5_1, Q5K, Q6K, Q8_0,
-        };
-        &[
-            Format { dtype: DType::Q4_0, kind: Block32, product: $by_block::<Q4_0> },
-            Format { dtype: DType::Q4_1, kind: Block32, product: $by_block::<Q4_1> },
-            Format { dtype: DType::Q5_0, kind: Block32, product: $by_block::<Q5_0> },
-            Format { dtype: DType::Q5_1, kind: Block32, product: $by_block::<Q5_1> },
-            Format { dtype: DType::Q8_0, kind: Block32, product: $by_block::<Q8_0> },
-            Format { dtype: DType::IQ4_NL, kind: Block32, product: $by_block::<Iq4Nl> },
-            Format { dtype: DType::MXFP4, kind: Block32, product: $by_block::<Mxfp4> },
-            Format { dtype: DType::Q2_K, kind: Super256, product: $by_super::<Q2K> },
-            Format { dtype: DType::Q3_K, kind: Super256, product: $by_super::<Q3K> },
-            Format { dtype: DType::Q4_K, kind: Super256, product: $by_super::<Q4K> },
-            Format { dtype: DType::Q5_K, kind: Super256, product: $by_super::<Q5K> },
-            Format { dtype: DType::Q6_K, kind: Super256, product: $by_super::<Q6K> },
-            Format { dtype: DType::IQ4_XS, kind: Super256, product: $by_scaled::<Iq4Xs> },
-            Format { dtype: DType::NVFP4, kind: Super256, product: $by_scaled::<Nvfp4> },
-        ]
-    }};
-}
-pub(crate) use formats;
-
-/// The formats by plain Rust.
-pub(crate) static FORMATS: &[IntegerFormat] = formats!(plain_by_block, plain_by_super, plain_by_scaled);
-
-fn plain_by_block<F: Block>(
-    weights: &Weights<'_>,
-    acts: &Acts<'_>,
-    _: &mut Scratch,
-    out: &mut Tile<'_, f32>,
-) {
-    by_block::<F, Plain>(weights, acts, out);
-}
-
-fn plain_by_super<F: KType>(
-    weights: &Weights<'_>,
-    acts: &Acts<'_>,
-    _: &mut Scratch,
-    out: &mut Tile<'_, f32>,
-) {
-    by_super::<F, Plain>(weights, acts, out);
-}
-
-fn plain_by_scaled<F: Scaled>(
-    weights: &Weights<'_>,
-    acts: &Acts<'_>,
-    _: &mut Scratch,
-    out: &mut Tile<'_, f32>,
-) {
-    by_scaled::<F, Plain>(weights, acts, out);
-}
+/// The formats with an integer product.
+pub(crate) static FORMATS: &[IntegerFormat] = &[
+    IntegerFormat { dtype: DType::Q4_0, kind: ActKind::Block32, product: by_block::<Q4_0> },
+    IntegerFormat { dtype: DType::Q4_1, kind: ActKind::Block32, product: by_block::<Q4_1> },
+    IntegerFormat { dtype: DType::Q5_0, kind: ActKind::Block32, product: by_block::<Q5_0> },
+    IntegerFormat { dtype: DType::Q5_1, kind: ActKind::Block32, product: by_block::<Q5_1> },
+    IntegerFormat { dtype: DType::Q8_0, kind: ActKind::Block32, product: by_block::<Q8_0> },
+    IntegerFormat { dtype: DType::IQ4_NL, kind: ActKind::Block32, product: by_block::<Iq4Nl> },
+    IntegerFormat { dtype: DType::MXFP4, kind: ActKind::Block32, product: by_block::<Mxfp4> },
+    IntegerFormat { dtype: DType::Q2_K, kind: ActKind::Super256, product: by_super::<Q2K> },
+    IntegerFormat { dtype: DType::Q3_K, kind: ActKind::Super256, product: by_super::<Q3K> },
+    IntegerFormat { dtype: DType::Q4_K, kind: ActKind::Super256, product: by_super::<Q4K> },
+    IntegerFormat { dtype: DType::Q5_K, kind: ActKind::Super256, product: by_super::<Q5K> },
+    IntegerFormat { dtype: DType::Q6_K, kind: ActKind::Super256, product: by_super::<Q6K> },
+    IntegerFormat { dtype: DType::IQ4_XS, kind: ActKind::Super256, product: by_scaled::<Iq4Xs> },
+    IntegerFormat { dtype: DType::NVFP4, kind: ActKind::Super256, product: by_scaled::<Nvfp4> },
+];
 
 /// The records of one 256-block, token by token. This table's groups are of one token, so a record lies in one piece.
 fn records<'a>(acts: &Acts<'a>, block: usize) -> impl Iterator<Item = &'a [i32]> {
@@ -92,26 +55,18 @@ fn float(word: i32) -> f32 {
     f32::from_bits(word as u32)
 }
 
-/// Exact sums of int8 products.
-pub(crate) trait Dots8 {
-    /// `q . a` of 32 values; `a` is 8 words of four.
-    fn dot32(q: &[i8; 32], a: &[i32; 8]) -> i32;
-    /// The sum of `scale * (q . a)` over the sixteen blocks of 256 values.
-    fn dot_super(w: &Super, a: &[i32; 64]) -> i32;
+/// The sum of `scale * (q . a)` over the sixteen blocks of 256 values.
+#[inline(always)]
+fn dot_super(w: &Super, a: &[i32; 64]) -> i32 {
+    let a = bytemuck::cast_ref::<_, [i8; SUPER]>(a).as_chunks::<16>().0;
+    let blocks = w.q.as_chunks::<16>().0.iter().zip(a).zip(&w.scales);
+    blocks.map(|((q, a), scale)| scale * dot(q, a)).sum()
 }
 
-impl Dots8 for Plain {
-    #[inline(always)]
-    fn dot32(q: &[i8; 32], a: &[i32; 8]) -> i32 {
-        dot(q, bytemuck::cast_ref::<_, [i8; 32]>(a))
-    }
-
-    #[inline(always)]
-    fn dot_super(w: &Super, a: &[i32; 64]) -> i32 {
-        let a = bytemuck::cast_ref::<_, [i8; SUPER]>(a).as_chunks::<16>().0;
-        let blocks = w.q.as_chunks::<16>().0.iter().zip(a).zip(&w.scales);
-        blocks.map(|((q, a), scale)| scale * dot(q, a)).sum()
-    }
+/// `q . a` of 32 values; `a` is 8 words of four.
+#[inline(always)]
+fn dot32(q: &[i8; 32], a: &[i32; 8]) -> i32 {
+    dot(q, bytemuck::cast_ref::<_, [i8; 32]>(a))
 }
 
 #[inline(always)]
@@ -119,8 +74,7 @@ fn dot<const N: usize>(q: &[i8; N], a: &[i8; N]) -> i32 {
     q.iter().zip(a).map(|(&q, &a)| i32::from(q) * i32::from(a)).sum()
 }
 
-#[inline(always)]
-pub(crate) fn by_block<F: Block, D: Dots8>(weights: &Weights<'_>, acts: &Acts<'_>, out: &mut Tile<'_, f32>) {
+fn by_block<F: Block>(weights: &Weights<'_>, acts: &Acts<'_>, _: &mut Scratch, out: &mut Tile<'_, f32>) {
     let mut q = [[0; 32]; 8];
     let (mut scales, mut mins) = ([0.0; 8], [0.0; 8]);
     for row in 0..weights.rows {
@@ -135,7 +89,7 @@ pub(crate) fn by_block<F: Block, D: Dots8>(weights: &Weights<'_>, acts: &Acts<'_
             for (token, record) in records(acts, block).enumerate() {
                 let mut partial = 0.0;
                 for b in 0..blocks {
-                    let sum = D::dot32(&q[b], words(record, b * 8)) as f32;
+                    let sum = dot32(&q[b], words(record, b * 8)) as f32;
                     partial = sum.mul_add(scales[b] * float(record[word::B32_SCALE + b]), partial);
                 }
                 if F::MINS {
@@ -151,14 +105,13 @@ pub(crate) fn by_block<F: Block, D: Dots8>(weights: &Weights<'_>, acts: &Acts<'_
     }
 }
 
-#[inline(always)]
-pub(crate) fn by_super<F: KType, D: Dots8>(weights: &Weights<'_>, acts: &Acts<'_>, out: &mut Tile<'_, f32>) {
+fn by_super<F: KType>(weights: &Weights<'_>, acts: &Acts<'_>, _: &mut Scratch, out: &mut Tile<'_, f32>) {
     let mut w = Super::ZERO;
     for row in 0..weights.rows {
         for (block, bytes) in weights.row(row).chunks_exact(F::BYTES).enumerate() {
             F::unpack(bytes, &mut w);
             for (token, record) in records(acts, block).enumerate() {
-                let mut value = D::dot_super(&w, words(record, 0)) as f32 * w.d;
+                let mut value = dot_super(&w, words(record, 0)) as f32 * w.d;
                 let minima = match F::MINS {
                     Minima::None => None,
                     Minima::Of16 => Some((&record[word::S16_MINUS_32..][..16], -32)),
@@ -175,12 +128,7 @@ pub(crate) fn by_super<F: KType, D: Dots8>(weights: &Weights<'_>, acts: &Acts<'_
     }
 }
 
-#[inline(always)]
-pub(crate) fn by_scaled<F: Scaled, D: Dots8>(
-    weights: &Weights<'_>,
-    acts: &Acts<'_>,
-    out: &mut Tile<'_, f32>,
-) {
+fn by_scaled<F: Scaled>(weights: &Weights<'_>, acts: &Acts<'_>, _: &mut Scratch, out: &mut Tile<'_, f32>) {
     let (mut q, mut scales) = ([[0; 32]; 16], [0.0; 16]);
     for row in 0..weights.rows {
         for (block, bytes) in weights.row(row).chunks(F::BYTES).enumerate() {
@@ -188,7 +136,7 @@ pub(crate) fn by_scaled<F: Scaled, D: Dots8>(
             for (token, record) in records(acts, block).enumerate() {
                 let mut value = 0.0;
                 for b in 0..F::PARTS {
-                    let sum = D::dot32(&q[b], words(record, b * 8 / F::PARTS * 8)) as f32;
+                    let sum = dot32(&q[b], words(record, b * 8 / F::PARTS * 8)) as f32;
                     value = sum.mul_add(scales[b], value);
                 }
                 let out = &mut out.row(token)[row];

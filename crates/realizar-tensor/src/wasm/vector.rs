@@ -5,13 +5,13 @@
 
 use std::arch::wasm32::{
     f32x4_add, f32x4_convert_i32x4, f32x4_mul, f32x4_splat, f32x4_sub, i8x16_shl, i8x16_splat, i8x16_sub,
-    i16x8_extend_high_i8x16, i16x8_extend_low_i8x16, i16x8_splat, i32x4_add, i32x4_dot_i16x8, i32x4_eq,
-    i32x4_mul, i32x4_shl, i32x4_shr, i32x4_shuffle, i32x4_splat, u8x16_shr, u32x4_load_extend_u16x4,
-    u32x4_shr, v128, v128_and, v128_load, v128_or, v128_store,
+    i8x16_swizzle, i16x8_extend_high_i8x16, i16x8_extend_low_i8x16, i16x8_splat, i32x4_add, i32x4_dot_i16x8,
+    i32x4_eq, i32x4_mul, i32x4_shl, i32x4_shr, i32x4_shuffle, i32x4_splat, u8x16_shr,
+    u32x4_load_extend_u16x4, u32x4_shr, v128, v128_and, v128_load, v128_or, v128_store,
 };
 use std::hint::black_box;
 
-use crate::quads::Vector;
+use crate::quads::{Dots, Vector};
 
 /// A register.
 #[derive(Debug, Clone, Copy)]
@@ -22,20 +22,12 @@ type Pair = (v128, v128);
 
 impl Vector for Simd128 {
     type Floats = v128;
-    type Bytes = Pair;
-    type Token = v128;
-    type Sums = Pair;
+    const ROWS: usize = 4;
 
     #[inline(always)]
-    fn load(bytes: &[u8; 16]) -> Self {
+    fn load<'a>(row: impl Fn(usize) -> &'a [u8; 16], first: usize) -> Self {
         // SAFETY: 16 bytes, of any alignment.
-        Self(unsafe { v128_load(bytes.as_ptr().cast()) })
-    }
-
-    #[inline(always)]
-    fn lanes(lanes: [i32; 4]) -> Self {
-        // SAFETY: four lanes.
-        Self(unsafe { v128_load(lanes.as_ptr().cast()) })
+        Self(unsafe { v128_load(row(first).as_ptr().cast()) })
     }
 
     #[inline(always)]
@@ -94,6 +86,12 @@ impl Vector for Simd128 {
     }
 
     #[inline(always)]
+    fn lookup(self, table: &[i8; 16]) -> Self {
+        // SAFETY: 16 bytes, of any alignment.
+        Self(i8x16_swizzle(unsafe { v128_load(table.as_ptr().cast()) }, self.0))
+    }
+
+    #[inline(always)]
     fn transpose(rows: [Self; 4]) -> [Self; 4] {
         let [a, b, c, d] = rows.map(|row| row.0);
         let (low_ab, low_cd) = (i32x4_shuffle::<0, 4, 1, 5>(a, b), i32x4_shuffle::<0, 4, 1, 5>(c, d));
@@ -118,6 +116,34 @@ impl Vector for Simd128 {
     }
 
     #[inline(always)]
+    fn half_of(row: impl Fn(usize) -> u16) -> v128 {
+        let lanes: [i32; 4] = std::array::from_fn(|i| i32::from(row(i)));
+        // SAFETY: four lanes.
+        Self(unsafe { v128_load(lanes.as_ptr().cast()) }).halves()
+    }
+
+    #[inline(always)]
+    fn float_of(row: impl Fn(usize) -> f32) -> v128 {
+        Self::load_floats(&std::array::from_fn(row))
+    }
+
+    #[inline(always)]
+    fn splat(float: f32) -> v128 {
+        f32x4_splat(float)
+    }
+
+    #[inline(always)]
+    fn mul(a: v128, b: v128) -> v128 {
+        f32x4_mul(a, b)
+    }
+}
+
+impl Dots for Simd128 {
+    type Bytes = Pair;
+    type Token = v128;
+    type Sums = Pair;
+
+    #[inline(always)]
     fn load_floats(floats: &[f32; 4]) -> v128 {
         // SAFETY: four floats.
         unsafe { v128_load(floats.as_ptr().cast()) }
@@ -130,18 +156,8 @@ impl Vector for Simd128 {
     }
 
     #[inline(always)]
-    fn splat(float: f32) -> v128 {
-        f32x4_splat(float)
-    }
-
-    #[inline(always)]
     fn add(a: v128, b: v128) -> v128 {
         f32x4_add(a, b)
-    }
-
-    #[inline(always)]
-    fn mul(a: v128, b: v128) -> v128 {
-        f32x4_mul(a, b)
     }
 
     #[inline(always)]

@@ -1,18 +1,21 @@
-//! AVX2 with FMA and F16C: the plain loops, widened by the compiler.
+//! AVX2 with FMA and F16C: products of integers by hand, the rest are the plain loops, widened by the compiler.
 
 mod float;
-mod integer8;
+mod panel;
+mod vector;
 
+use self::panel::Bytes;
+use super::level::plain_loops;
 use crate::acts::{ActKind, Acts};
 use crate::attend::Attend;
 use crate::kernels::{Dots, Peak};
 use crate::matrix::Weights;
 use crate::pool::Tile;
-use crate::scalar::formats::{Block, KType, Scaled};
+use crate::quads;
 use crate::scalar::math::Fused;
-use crate::scalar::{activation, attention, integer, norm, quantise};
+use crate::scalar::{attention, quantise};
 use crate::scratch::Scratch;
-use crate::{Gate, Isa, Kernels};
+use crate::{Isa, Kernels};
 
 /// The table, if this processor has the instructions.
 pub(super) fn table() -> Option<&'static Kernels> {
@@ -22,13 +25,15 @@ pub(super) fn table() -> Option<&'static Kernels> {
     present.then_some(&TABLE)
 }
 
+plain_loops!("avx2,fma,f16c");
+
 /// Only [`table`] hands this out, after it has detected the features that the functions below are compiled for.
 static TABLE: Kernels = Kernels {
     isa: Isa::Avx2,
     name: "avx2",
-    group: 1,
+    group: 4,
     few: (0, 1),
-    integer: integer::formats!(by_block, by_super, by_scaled),
+    integer: quads::formats!(product),
     quantise: |kind, x, width, block, words| {
         // SAFETY: see `TABLE`.
         unsafe { gated::quantise(kind, x, width, block, words) }
@@ -37,49 +42,13 @@ static TABLE: Kernels = Kernels {
         // SAFETY: see `TABLE`.
         unsafe { gated::widen_f16(bytes, out) }
     },
-    widen_bf16: |bytes, out| {
-        // SAFETY: see `TABLE`.
-        unsafe { gated::widen_bf16(bytes, out) }
-    },
     dots: |task: Dots<'_>, out: &mut Tile<'_, f32>| {
         // SAFETY: see `TABLE`.
         unsafe { gated::dots(task, out) }
     },
-    rms_norm: |x, gain, eps, out| {
-        // SAFETY: see `TABLE`.
-        unsafe { gated::rms_norm(x, gain, eps, out) }
-    },
-    layer_norm: |x, gain, bias, eps, out| {
-        // SAFETY: see `TABLE`.
-        unsafe { gated::layer_norm(x, gain, bias, eps, out) }
-    },
-    gate: |kind, gate, up| {
-        // SAFETY: see `TABLE`.
-        unsafe { gated::gate(kind, gate, up) }
-    },
-    softcap: |x, cap| {
-        // SAFETY: see `TABLE`.
-        unsafe { gated::softcap(x, cap) }
-    },
-    add: |x, scale, into| {
-        // SAFETY: see `TABLE`.
-        unsafe { gated::add(x, scale, into) }
-    },
     attend: |task: Attend<'_>| {
         // SAFETY: see `TABLE`.
         unsafe { gated::attend(task) }
-    },
-    scan: |task, state, out| {
-        // SAFETY: see `TABLE`.
-        unsafe { gated::scan(task, state, out) }
-    },
-    scan_channels: |task, state, out| {
-        // SAFETY: see `TABLE`.
-        unsafe { gated::scan_channels(task, state, out) }
-    },
-    convolve: |task, state, out| {
-        // SAFETY: see `TABLE`.
-        unsafe { gated::convolve(task, state, out) }
     },
     peak: Peak {
         int8: || {
@@ -91,32 +60,20 @@ static TABLE: Kernels = Kernels {
             unsafe { gated::f32_peak() }
         },
     },
+    ..WIDENED
 };
 
-fn by_block<F: Block>(weights: &Weights<'_>, acts: &Acts<'_>, _: &mut Scratch, out: &mut Tile<'_, f32>) {
+fn product<F: Bytes>(weights: &Weights<'_>, acts: &Acts<'_>, scratch: &mut Scratch, out: &mut Tile<'_, f32>) {
     // SAFETY: see `TABLE`.
-    unsafe { gated::by_block::<F>(weights, acts, out) }
-}
-
-fn by_super<F: KType>(weights: &Weights<'_>, acts: &Acts<'_>, _: &mut Scratch, out: &mut Tile<'_, f32>) {
-    // SAFETY: see `TABLE`.
-    unsafe { gated::by_super::<F>(weights, acts, out) }
-}
-
-fn by_scaled<F: Scaled>(weights: &Weights<'_>, acts: &Acts<'_>, _: &mut Scratch, out: &mut Tile<'_, f32>) {
-    // SAFETY: see `TABLE`.
-    unsafe { gated::by_scaled::<F>(weights, acts, out) }
+    unsafe { gated::product::<F>(weights, acts, scratch, out) }
 }
 
 /// The plain loops, compiled for these instructions.
 mod gated {
     use std::arch::x86_64::{_mm_loadu_si128, _mm256_cvtph_ps, _mm256_storeu_ps};
 
-    use super::integer8::Vectors;
-    use super::{ActKind, Acts, Attend, Dots, Fused, Gate, Tile, Weights};
-    use super::{activation, attention, integer, norm};
-    use crate::scalar::formats::{Block, KType, Scaled};
-    use crate::scalar::scan::{self, ChannelScan, Convolve, Scan};
+    use super::vector::Ymm;
+    use super::{ActKind, Acts, Attend, Bytes, Dots, Fused, Scratch, Tile, Weights, attention, quads};
 
     #[target_feature(enable = "avx2,fma,f16c")]
     pub(super) fn widen_f16(bytes: &[u8], out: &mut [f32]) {
@@ -132,18 +89,13 @@ mod gated {
     }
 
     #[target_feature(enable = "avx2,fma,f16c")]
-    pub(super) fn by_block<F: Block>(weights: &Weights<'_>, acts: &Acts<'_>, out: &mut Tile<'_, f32>) {
-        integer::by_block::<F, Vectors>(weights, acts, out);
-    }
-
-    #[target_feature(enable = "avx2,fma,f16c")]
-    pub(super) fn by_scaled<F: Scaled>(weights: &Weights<'_>, acts: &Acts<'_>, out: &mut Tile<'_, f32>) {
-        integer::by_scaled::<F, Vectors>(weights, acts, out);
-    }
-
-    #[target_feature(enable = "avx2,fma,f16c")]
-    pub(super) fn by_super<F: KType>(weights: &Weights<'_>, acts: &Acts<'_>, out: &mut Tile<'_, f32>) {
-        integer::by_super::<F, Vectors>(weights, acts, out);
+    pub(super) fn product<F: Bytes>(
+        weights: &Weights<'_>,
+        acts: &Acts<'_>,
+        scratch: &mut Scratch,
+        out: &mut Tile<'_, f32>,
+    ) {
+        quads::product::<Ymm, F>(weights, acts, scratch, out);
     }
 
     #[target_feature(enable = "avx2,fma,f16c")]
@@ -152,53 +104,8 @@ mod gated {
     }
 
     #[target_feature(enable = "avx2,fma,f16c")]
-    pub(super) fn widen_bf16(bytes: &[u8], out: &mut [f32]) {
-        crate::scalar::float::widen_bf16(bytes, out);
-    }
-
-    #[target_feature(enable = "avx2,fma,f16c")]
     pub(super) fn dots(task: Dots<'_>, out: &mut Tile<'_, f32>) {
         super::float::dots(task, out);
-    }
-
-    #[target_feature(enable = "avx2,fma,f16c")]
-    pub(super) fn scan(task: &Scan<'_>, state: &mut [f32], out: &mut Tile<'_, f32>) {
-        scan::scan::<Fused>(task, state, out);
-    }
-
-    #[target_feature(enable = "avx2,fma,f16c")]
-    pub(super) fn scan_channels(task: &ChannelScan<'_>, state: &mut [f32], out: &mut Tile<'_, f32>) {
-        scan::scan_channels::<Fused>(task, state, out);
-    }
-
-    #[target_feature(enable = "avx2,fma,f16c")]
-    pub(super) fn convolve(task: &Convolve<'_>, state: &mut [f32], out: &mut Tile<'_, f32>) {
-        scan::convolve::<Fused>(task, state, out);
-    }
-
-    #[target_feature(enable = "avx2,fma,f16c")]
-    pub(super) fn rms_norm(x: &[f32], gain: &[f32], eps: f32, out: &mut [f32]) {
-        norm::rms_norm::<Fused>(x, gain, eps, out);
-    }
-
-    #[target_feature(enable = "avx2,fma,f16c")]
-    pub(super) fn layer_norm(x: &[f32], gain: &[f32], bias: Option<&[f32]>, eps: f32, out: &mut [f32]) {
-        norm::layer_norm::<Fused>(x, gain, bias, eps, out);
-    }
-
-    #[target_feature(enable = "avx2,fma,f16c")]
-    pub(super) fn gate(kind: Gate, gate: &mut [f32], up: Option<&[f32]>) {
-        activation::gate::<Fused>(kind, gate, up);
-    }
-
-    #[target_feature(enable = "avx2,fma,f16c")]
-    pub(super) fn softcap(x: &mut [f32], cap: f32) {
-        activation::softcap::<Fused>(x, cap);
-    }
-
-    #[target_feature(enable = "avx2,fma,f16c")]
-    pub(super) fn add(x: &[f32], scale: f32, into: &mut [f32]) {
-        activation::add::<Fused>(x, scale, into);
     }
 
     #[target_feature(enable = "avx2,fma,f16c")]
@@ -224,8 +131,20 @@ mod gated {
         (ROUNDS * CHAINS * 8) as f64
     }
 
-    #[target_feature(enable = "avx2,fma,f16c")]
+    /// Twelve chains of pairs of products in 16 bits.
+    #[target_feature(enable = "avx2")]
+    #[expect(clippy::needless_range_loop, reason = "an index keeps registers apart")]
     pub(super) fn int8_peak() -> f64 {
-        crate::scalar::math::int8_peak()
+        use std::arch::x86_64::{_mm256_maddubs_epi16, _mm256_set1_epi8};
+        const ROUNDS: usize = 20_000;
+        const CHAINS: usize = 12;
+        let (mut sums, a) = std::hint::black_box(([_mm256_set1_epi8(1); CHAINS], _mm256_set1_epi8(2)));
+        for _ in 0..ROUNDS {
+            for i in 0..CHAINS {
+                sums[i] = _mm256_maddubs_epi16(a, sums[i]);
+            }
+        }
+        std::hint::black_box(sums);
+        (ROUNDS * CHAINS * 32) as f64
     }
 }

@@ -10,15 +10,14 @@ mod quantise;
 mod rows;
 mod unpack;
 
+use super::level::plain_loops;
 use crate::acts::Acts;
 use crate::attend::Attend;
 use crate::kernels::{Dots, IntegerFormat, Peak};
 use crate::matrix::Weights;
 use crate::pool::Tile;
-use crate::scalar::math::Fused;
-use crate::scalar::{activation, norm};
 use crate::scratch::Scratch;
-use crate::{Gate, Isa, Kernels};
+use crate::{Isa, Kernels};
 
 /// The table, if this processor has the instructions.
 pub(super) fn table() -> Option<&'static Kernels> {
@@ -32,6 +31,8 @@ pub(super) fn table() -> Option<&'static Kernels> {
         && is_x86_feature_detected!("f16c");
     present.then_some(&TABLE)
 }
+
+plain_loops!("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c");
 
 /// Only [`table`] hands this out, after it has detected the features that the functions below are compiled for.
 static TABLE: Kernels = Kernels {
@@ -63,49 +64,13 @@ static TABLE: Kernels = Kernels {
         // SAFETY: see `TABLE`.
         unsafe { float::widen_f16(bytes, out) }
     },
-    widen_bf16: |bytes, out| {
-        // SAFETY: see `TABLE`.
-        unsafe { gated::widen_bf16(bytes, out) }
-    },
     dots: |task: Dots<'_>, out: &mut Tile<'_, f32>| {
         // SAFETY: see `TABLE`.
         unsafe { float::dots(task, out) }
     },
-    rms_norm: |x, gain, eps, out| {
-        // SAFETY: see `TABLE`.
-        unsafe { gated::rms_norm(x, gain, eps, out) }
-    },
-    layer_norm: |x, gain, bias, eps, out| {
-        // SAFETY: see `TABLE`.
-        unsafe { gated::layer_norm(x, gain, bias, eps, out) }
-    },
-    gate: |kind, gate, up| {
-        // SAFETY: see `TABLE`.
-        unsafe { gated::gate(kind, gate, up) }
-    },
-    softcap: |x, cap| {
-        // SAFETY: see `TABLE`.
-        unsafe { gated::softcap(x, cap) }
-    },
-    add: |x, scale, into| {
-        // SAFETY: see `TABLE`.
-        unsafe { gated::add(x, scale, into) }
-    },
     attend: |task: Attend<'_>| {
         // SAFETY: see `TABLE`.
         unsafe { attention::attend(task) }
-    },
-    scan: |task, state, out| {
-        // SAFETY: see `TABLE`.
-        unsafe { gated::scan(task, state, out) }
-    },
-    scan_channels: |task, state, out| {
-        // SAFETY: see `TABLE`.
-        unsafe { gated::scan_channels(task, state, out) }
-    },
-    convolve: |task, state, out| {
-        // SAFETY: see `TABLE`.
-        unsafe { gated::convolve(task, state, out) }
     },
     peak: Peak {
         int8: || {
@@ -117,6 +82,7 @@ static TABLE: Kernels = Kernels {
             unsafe { gated::f32_peak() }
         },
     },
+    ..WIDENED
 };
 
 const fn format<const F: usize>() -> IntegerFormat {
@@ -133,59 +99,11 @@ fn product<const F: usize>(
     unsafe { panel::product::<F>(weights, acts, scratch, out) }
 }
 
-/// The plain loops, compiled for these instructions.
+/// Loops at the machine's bounds.
 #[expect(clippy::needless_range_loop, reason = "an index keeps registers apart")]
 mod gated {
     /// Rounds of the loops that measure peaks.
     const ROUNDS: usize = 20_000;
-
-    use super::{Fused, Gate, Tile, activation, norm};
-    use crate::scalar::scan::{self, ChannelScan, Convolve, Scan};
-
-    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
-    pub(super) fn widen_bf16(bytes: &[u8], out: &mut [f32]) {
-        crate::scalar::float::widen_bf16(bytes, out);
-    }
-
-    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
-    pub(super) fn scan(task: &Scan<'_>, state: &mut [f32], out: &mut Tile<'_, f32>) {
-        scan::scan::<Fused>(task, state, out);
-    }
-
-    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
-    pub(super) fn scan_channels(task: &ChannelScan<'_>, state: &mut [f32], out: &mut Tile<'_, f32>) {
-        scan::scan_channels::<Fused>(task, state, out);
-    }
-
-    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
-    pub(super) fn convolve(task: &Convolve<'_>, state: &mut [f32], out: &mut Tile<'_, f32>) {
-        scan::convolve::<Fused>(task, state, out);
-    }
-
-    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
-    pub(super) fn rms_norm(x: &[f32], gain: &[f32], eps: f32, out: &mut [f32]) {
-        norm::rms_norm::<Fused>(x, gain, eps, out);
-    }
-
-    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
-    pub(super) fn layer_norm(x: &[f32], gain: &[f32], bias: Option<&[f32]>, eps: f32, out: &mut [f32]) {
-        norm::layer_norm::<Fused>(x, gain, bias, eps, out);
-    }
-
-    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
-    pub(super) fn gate(kind: Gate, gate: &mut [f32], up: Option<&[f32]>) {
-        activation::gate::<Fused>(kind, gate, up);
-    }
-
-    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
-    pub(super) fn softcap(x: &mut [f32], cap: f32) {
-        activation::softcap::<Fused>(x, cap);
-    }
-
-    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
-    pub(super) fn add(x: &[f32], scale: f32, into: &mut [f32]) {
-        activation::add::<Fused>(x, scale, into);
-    }
 
     /// Sixteen chains, as the instruction takes several cycles.
     #[target_feature(enable = "avx512f")]

@@ -24,13 +24,9 @@ pub(crate) const INTEGER: &[DType] = &[
     DType::Q4_K,
     DType::Q5_K,
     DType::Q6_K,
-    #[cfg(target_arch = "x86_64")]
     DType::IQ4_NL,
-    #[cfg(target_arch = "x86_64")]
     DType::IQ4_XS,
-    #[cfg(target_arch = "x86_64")]
     DType::MXFP4,
-    #[cfg(target_arch = "x86_64")]
     DType::NVFP4,
 ];
 /// Some of those that are multiplied as f32.

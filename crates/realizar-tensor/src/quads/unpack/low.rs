@@ -23,7 +23,7 @@ impl Format for Q4_1 {
 
     #[inline(always)]
     fn head<V: Vector>(rows: Quad<'_>, out: &mut Head<V>) {
-        out.floats = std::array::from_fn(|b| rows.half::<V>(b * 20));
+        rows.block_scales(20, out);
         out.float_mins = std::array::from_fn(|b| minus_eighth::<V>(rows, b * 20 + 2));
     }
 
@@ -47,7 +47,7 @@ impl Format for Q5_0 {
 
     #[inline(always)]
     fn head<V: Vector>(rows: Quad<'_>, out: &mut Head<V>) {
-        out.floats = std::array::from_fn(|b| rows.half::<V>(b * 22));
+        rows.block_scales(22, out);
     }
 
     #[inline(always)]
@@ -69,7 +69,7 @@ impl Format for Q5_1 {
 
     #[inline(always)]
     fn head<V: Vector>(rows: Quad<'_>, out: &mut Head<V>) {
-        out.floats = std::array::from_fn(|b| rows.half::<V>(b * 24));
+        rows.block_scales(24, out);
         out.float_mins = std::array::from_fn(|b| minus_eighth::<V>(rows, b * 24 + 2));
     }
 
