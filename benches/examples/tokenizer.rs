@@ -97,23 +97,27 @@ fn status(key: &str) -> Option<usize> {
 fn runs(tokenizer: &Tokenizer) -> Result<(), Box<dyn Error>> {
     const BYTES: usize = 10_000_000;
     let mut state = 1u64;
-    let random = std::iter::repeat_with(|| {
+    let mut random = std::iter::repeat_with(|| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         (state >> 33) as u8
     });
     // Bytes from 0xF4 on may encode numbers above U+10FFFF, which llama.cpp refuses.
-    let random: Vec<u8> = random.filter(|byte| *byte < 0xF4).take(BYTES).collect();
+    let bytes: Vec<u8> = random.by_ref().filter(|byte| *byte < 0xF4).take(BYTES).collect();
+    let letters: Vec<u8> = random.take(BYTES).map(|byte| b'a' + byte % 26).collect();
     let repeated = |unit: &str| unit.repeat(BYTES / unit.len()).into_bytes();
     let mut out = serde_json::Map::new();
     for (name, text) in [
         ("one letter", repeated("a")),
         ("spaces", repeated(" ")),
         ("one emoji", repeated("🙂")),
-        ("random bytes", random),
+        ("random bytes", bytes),
         ("^", repeated("^")),
         ("digits", repeated("1")),
         ("newlines", repeated("\n")),
         ("combining marks", repeated("\u{301}")),
+        // Of these only the memory has a goal.
+        ("letters without spaces", letters),
+        ("control tokens", repeated("<s></s>")),
     ] {
         reset_peak();
         let before = status("VmRSS:");
