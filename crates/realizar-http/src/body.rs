@@ -134,6 +134,10 @@ fn too_slow(bytes: usize, elapsed: Duration, limits: &Limits) -> bool {
 /// and when the connection goes away, dropping the body ends the work.
 pub struct Body(Holder);
 
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all are the large one, which need not be a piece of memory of its own"
+)]
 enum Holder {
     /// Whoever sends it keeps the time for a client that does not read.
     Own(Inner),
