@@ -58,6 +58,9 @@ pub struct Request {
     pub options: AnswerOptions,
     /// Whose it is, as a number that the caller chooses: owners take turns in the queue.
     pub owner: u64,
+    /// Who reads its events, as a number that the caller chooses: of a reader that does not keep up, further answers are begun
+    /// after those of others.
+    pub reader: u64,
     /// The time that the whole answer may take, waiting included.
     pub deadline: Option<Duration>,
     /// Called after each event; must not block.
@@ -85,6 +88,8 @@ pub struct ModelInfo {
     pub architecture: &'static str,
     /// Tokens that a prompt and its answer may have together.
     pub context: usize,
+    /// Answers that are written together.
+    pub sequences: usize,
     /// Tokens that all sequences together may hold; 0 for a model that holds none.
     pub memory: usize,
     /// Number of token ids.
@@ -142,6 +147,7 @@ impl Engine {
             id: loaded.name().to_owned(),
             architecture: config.arch.name,
             context: session.context.min(blocks),
+            sequences: session.max_sequences,
             memory: if embeddings { 0 } else { all },
             vocab: config.vocab,
             hidden: config.hidden,
@@ -208,7 +214,7 @@ impl Engine {
         if inner.encoder.is_some() {
             return Err(SubmitError::NoText { architecture: inner.info.architecture });
         }
-        let Request { prompt, options, owner, deadline: time, wake } = request;
+        let Request { prompt, options, owner, reader, deadline: time, wake } = request;
         let vocab = inner.info.vocab;
         if let Some(&token) = prompt.iter().find(|&&token| token as usize >= vocab) {
             return Err(SubmitError::UnknownToken { token, vocab });
@@ -221,7 +227,7 @@ impl Engine {
         let (sink, ticket) = channel(inner.max_events, wake, Arc::new(move || queue.ring()));
         let submitted = Instant::now();
         let deadline = deadline(submitted, time.or(inner.times.answer));
-        let job = Job { slot, sink, owner, submitted, deadline };
+        let job = Job { slot, sink, owner, reader, submitted, deadline };
         inner.queue.push(job, |waiting| inner.counters.retry_after(waiting, inner.sequences))?;
         Ok(ticket)
     }

@@ -15,6 +15,8 @@ pub(crate) struct Job {
     pub(crate) sink: Sink,
     /// Whose it is.
     pub(crate) owner: u64,
+    /// Who reads its events.
+    pub(crate) reader: u64,
     pub(crate) submitted: Instant,
     pub(crate) deadline: Option<Instant>,
 }

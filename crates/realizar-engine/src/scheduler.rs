@@ -61,6 +61,8 @@ struct Work<'a, R: Runner> {
     budget: Budget,
     running: Vec<Running<'a, R::Seq>>,
     parked: Vec<Parked<'a>>,
+    /// How long a reader may fall behind before its answer gives way.
+    patience: Option<Duration>,
 }
 
 /// What a step does with one request: this many of its tokens, from `fed` on.
@@ -100,8 +102,9 @@ impl<R: Runner> Scheduler<R> {
         let Self { runner, tokenizer, queue, counters, limits } = self;
         let budget = Budget::new(limits.prompt_tokens, limits.short_prompt);
         let (tokenizer, running, parked) = (tokenizer.as_ref(), Vec::new(), Vec::new());
-        let own = Arc::clone(&queue);
-        let work = Work { runner, tokenizer, queue: own, counters, limits, budget, running, parked };
+        let (own, patience) = (Arc::clone(&queue), limits.times.stalled);
+        let work =
+            Work { runner, tokenizer, queue: own, counters, limits, budget, running, parked, patience };
         if catch_unwind(AssertUnwindSafe(|| work.run())).is_err() {
             queue.set_mode(Mode::Stopped);
             let waiting = std::mem::take(&mut queue.lock().waiting);
@@ -149,6 +152,7 @@ impl<R: Runner> Work<'_, R> {
                 None => state.waiting.push_back(job),
             }
         }
+        self.set_patience(state.waiting.len());
         while let Some(turn) = self.next(&state.waiting) {
             let blocks = self.blocks_of(turn, &state.waiting);
             if !self.make_room(blocks, now) {
@@ -199,7 +203,7 @@ impl<R: Runner> Work<'_, R> {
 
     /// When something runs out next, as seen at `now`.
     fn next_deadline(&self, now: Instant) -> Option<Instant> {
-        let Times { queue, first_token, stalled, .. } = self.limits.times;
+        let Times { queue, first_token, .. } = self.limits.times;
         let state = self.queue.lock();
         let waiting = state.waiting.iter().flat_map(|job| {
             [job.deadline, deadline(job.submitted, queue), deadline(job.submitted, first_token)]
@@ -208,7 +212,8 @@ impl<R: Runner> Work<'_, R> {
             let answer = &running.answer;
             let first = deadline(answer.submitted, first_token).filter(|_| answer.first_token.is_none());
             // Who has stalled for that long already gives way as soon as somebody comes.
-            let stall = running.stalled.and_then(|since| deadline(since, stalled)).filter(|end| *end > now);
+            let stall =
+                running.stalled.and_then(|since| deadline(since, self.patience)).filter(|end| *end > now);
             [answer.deadline, first, stall]
         });
         let parked = self.parked.iter().map(|parked| parked.answer.deadline);

@@ -56,7 +56,14 @@ fn sampled(seed: u64, n: usize) -> AnswerOptions {
 }
 
 fn request(prompt: &[u32], options: &AnswerOptions) -> Request {
-    Request { prompt: prompt.to_vec(), options: options.clone(), owner: 0, deadline: None, wake: None }
+    Request {
+        prompt: prompt.to_vec(),
+        options: options.clone(),
+        owner: 0,
+        reader: 0,
+        deadline: None,
+        wake: None,
+    }
 }
 
 /// A prompt that depends on `i`, from 1 to about 90 tokens.

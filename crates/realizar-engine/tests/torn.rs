@@ -37,7 +37,9 @@ fn answers_from_a_file_that_shrank_fail() {
     let options = AnswerOptions { ignore_eos: true, ..AnswerOptions::new(SampleOptions::greedy()) };
     let ask = || {
         let (prompt, options) = (vec![5, 6], options.clone());
-        engine.submit(Request { prompt, options, owner: 0, deadline: None, wake: None }).expect("room")
+        engine
+            .submit(Request { prompt, options, owner: 0, reader: 0, deadline: None, wake: None })
+            .expect("room")
     };
     let mut running = ask();
     assert!(engine.works());

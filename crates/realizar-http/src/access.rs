@@ -46,6 +46,12 @@ impl Access {
             (None, _) if version == Version::HTTP_10 => Some(Authority::from_static("localhost")),
             (None, _) => return Err(Refusal::Protocol { what: "the Host field is missing" }),
         };
+        let told = uri.authority().filter(|_| version >= Version::HTTP_2);
+        if let (Some(one), Some(other)) = (&authority, told)
+            && !one.as_str().eq_ignore_ascii_case(other.as_str())
+        {
+            return Err(Refusal::Protocol { what: "the Host field is another name than the target's" });
+        }
         let Some(authority) = authority else {
             return Err(Refusal::Protocol { what: "the Host field is not a host" });
         };

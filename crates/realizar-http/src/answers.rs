@@ -107,6 +107,13 @@ impl Answers {
             let want = format!("so few that the prompts of {tokens} tokens in all fit into {memory}");
             return Err(Refusal::field("n", &Value::from(choices), want));
         }
+        let most = shared.backend.facts().places + shared.backend.load().queue_limit;
+        let (count, several) = (prompts.len() * choices, choices > 1);
+        if count > most && options.max_tokens != Some(0) {
+            let (param, got) = if several { ("n", choices) } else { (field, prompts.len()) };
+            let want = format!("so few that all {count} answers find one of {most} places");
+            return Err(Refusal::field(param, &Value::from(got), want));
+        }
         let tally = &call.tally;
         let wake = Arc::new(Notify::new());
         let mut live = Vec::with_capacity(prompts.len() * choices);
@@ -132,6 +139,7 @@ impl Answers {
                     prompt: prompt.clone(),
                     options,
                     owner: call.owner.number,
+                    reader: Arc::as_ptr(&wake).addr() as u64,
                     deadline: shared.settings.limits.answer_time,
                     wake: Arc::new(move || waker.notify_one()),
                 };
@@ -147,6 +155,11 @@ impl Answers {
         let start = Instant::now();
         let pulse = Pulse { woke: start, events: 0, quick: false };
         Ok(Self { shared, live, wake, tally, _place, turn: 0, start, last: None, pulse })
+    }
+
+    /// Where it is counted what they take.
+    pub(crate) fn tally(&self) -> Tally {
+        self.tally.clone()
     }
 
     /// How many answers there are, ended ones included.

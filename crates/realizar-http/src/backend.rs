@@ -115,6 +115,8 @@ pub struct Job {
     pub options: AnswerOptions,
     /// Whose it is: owners take turns in the queue.
     pub owner: u64,
+    /// Who reads it: answers of one request have one reader.
+    pub reader: u64,
     /// The time that the whole answer may take.
     pub deadline: Duration,
     /// Called when [`Answer::next`] has something new.
@@ -137,6 +139,8 @@ pub struct Facts {
     pub architecture: String,
     /// Tokens that a sequence may hold.
     pub context: usize,
+    /// Answers that are written together.
+    pub places: usize,
     /// Tokens that all sequences together may hold; 0 where nothing is held.
     pub memory: usize,
     /// Number of token ids.

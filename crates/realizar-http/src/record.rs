@@ -1,8 +1,8 @@
 //! The books on one request: opened when it comes in, closed when its answer is gone, whichever way that was.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use crate::app::Shared;
@@ -61,11 +61,19 @@ pub(crate) struct Tally(Arc<Counts>);
 struct Counts {
     prompt: AtomicUsize,
     completion: AtomicUsize,
+    /// Why an answer broke off after its head was sent.
+    failed: OnceLock<&'static str>,
 }
 
 impl Tally {
     pub(crate) fn prompt(&self, tokens: usize) {
         self.0.prompt.fetch_add(tokens, Ordering::Relaxed);
+    }
+
+    /// An answer broke off after its head was sent.
+    pub(crate) fn failed(&self, refusal: &Refusal) {
+        // The first reason is the one.
+        let _ = self.0.failed.set(refusal.code());
     }
 
     pub(crate) fn token(&self) {
@@ -127,6 +135,9 @@ impl Record {
 impl Drop for Record {
     fn drop(&mut self) {
         self.log.duration = self.start.elapsed();
+        if let Some(&code) = self.tally.0.failed.get() {
+            (self.log.code, self.log.complete) = (Some(code), false);
+        }
         self.log.prompt_tokens = self.tally.0.prompt.load(Ordering::Relaxed);
         self.log.completion_tokens = self.tally.0.completion.load(Ordering::Relaxed);
         self.shared.metrics.request(&self.log);

@@ -23,6 +23,7 @@ impl Served {
             id: id.into(),
             architecture: info.architecture.to_owned(),
             context: info.context,
+            places: info.sequences,
             memory: info.memory,
             vocab: info.vocab,
             width: info.hidden,
@@ -91,8 +92,8 @@ impl Backend for Served {
     }
 
     fn submit(&self, job: Job) -> Result<Box<dyn Answer>, SubmitError> {
-        let Job { prompt, options, owner, deadline, wake } = job;
-        let request = Request { prompt, options, owner, deadline: Some(deadline), wake: Some(wake) };
+        let Job { prompt, options, owner, reader, deadline, wake } = job;
+        let request = Request { prompt, options, owner, reader, deadline: Some(deadline), wake: Some(wake) };
         Ok(Box::new(self.engine.submit(request)?))
     }
 

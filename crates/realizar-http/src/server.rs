@@ -16,7 +16,7 @@ pub use self::axum::AxumServer;
 pub use self::hyper::HyperServer;
 
 /// How long connections may take to send the last bytes of their answers once the server has stopped.
-const FAREWELL: Duration = Duration::from_secs(1);
+const FAREWELL: Duration = Duration::from_millis(700);
 
 /// Carries an application.
 ///

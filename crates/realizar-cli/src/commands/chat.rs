@@ -58,10 +58,14 @@ pub(crate) fn run(args: ChatArgs, interrupt: &Interrupt) -> Result<(), CliError>
         if asks {
             output::ask("> ");
         }
-        let mut line = String::new();
-        if stdin().lock().read_line(&mut line).map_err(CliError::Stdin)? == 0 {
+        let mut line = Vec::new();
+        if stdin().lock().read_until(b'\n', &mut line).map_err(CliError::Stdin)? == 0 {
             return Ok(());
         }
+        let Ok(line) = String::from_utf8(line) else {
+            output::complain("error: the line is not UTF-8");
+            continue;
+        };
         match line.trim() {
             "" => {}
             "/exit" => return Ok(()),

@@ -40,6 +40,12 @@ type Opened<R> = Result<<R as Runner>::Seq, ModelError>;
 type Refused<'a> = (Written<'a>, ModelError);
 
 impl<'a, R: Runner> Work<'a, R> {
+    /// How long a reader may fall behind: the less, the more wait for each place.
+    pub(super) fn set_patience(&mut self, waiting: usize) {
+        let share = u32::try_from(1 + waiting / self.limits.sequences.max(1)).unwrap_or(u32::MAX);
+        self.patience = self.limits.times.stalled.map(|time| time / share);
+    }
+
     /// Takes note of the readers that do not keep up, and of those that have caught up.
     pub(super) fn look_at_readers(&mut self, now: Instant) {
         for running in &mut self.running {
@@ -56,16 +62,25 @@ impl<'a, R: Runner> Work<'a, R> {
         }
     }
 
-    /// Whose turn it is: the owner of whom the fewest are being answered, and of those the first who came. So nobody waits
-    /// behind everything that one owner sends.
+    /// Whose turn it is: first those whose reader keeps up with what it has, as far as that is known; of them the owner of
+    /// whom the fewest are being answered, then the reader of whom the fewest are, and of those the first who came. So nobody
+    /// waits behind everything that one owner sends or one reader asked for.
     pub(super) fn next(&self, waiting: &VecDeque<Job>) -> Option<Turn> {
-        let at_work = |owner| self.running.iter().filter(|running| running.answer.owner == owner).count();
+        let key = |owner, reader, since: Instant| {
+            let stands =
+                self.parked.iter().any(|parked| parked.answer.reader == reader && parked.ready.is_none());
+            let running = || self.running.iter().map(|running| &running.answer);
+            let of_owner = running().filter(|answer| answer.owner == owner).count();
+            let of_reader = running().filter(|answer| answer.reader == reader).count();
+            (stands, of_owner, of_reader, since)
+        };
         let parked = self.parked.iter().enumerate();
-        let parked = parked
-            .filter_map(|(at, parked)| Some((Turn::Parked(at), at_work(parked.answer.owner), parked.ready?)));
+        let parked = parked.filter_map(|(at, parked)| {
+            Some((Turn::Parked(at), key(parked.answer.owner, parked.answer.reader, parked.ready?)))
+        });
         let waiting = waiting.iter().enumerate();
-        let waiting = waiting.map(|(at, job)| (Turn::Waiting(at), at_work(job.owner), job.submitted));
-        waiting.chain(parked).min_by_key(|(_, at_work, since)| (*at_work, *since)).map(|(turn, ..)| turn)
+        let waiting = waiting.map(|(at, job)| (Turn::Waiting(at), key(job.owner, job.reader, job.submitted)));
+        waiting.chain(parked).min_by_key(|(_, key)| *key).map(|(turn, _)| turn)
     }
 
     /// Blocks that an answer may come to hold.
@@ -85,10 +100,8 @@ impl<'a, R: Runner> Work<'a, R> {
         if fits(self.running.len(), held) {
             return true;
         }
-        let late = |since: Instant| {
-            let limit = self.limits.times.stalled;
-            limit.is_some_and(|limit| now.saturating_duration_since(since) >= limit)
-        };
+        let late =
+            |since: Instant| self.patience.is_some_and(|limit| now.saturating_duration_since(since) >= limit);
         let stalled = self.running.iter().enumerate();
         let mut stalled: Vec<(Instant, usize)> = stalled
             .filter_map(|(at, running)| running.stalled.filter(|since| late(*since)).map(|since| (since, at)))

@@ -23,6 +23,7 @@ pub(super) struct Written<'a> {
     pub(super) sink: Sink,
     text: TextStream<'a>,
     pub(super) owner: u64,
+    pub(super) reader: u64,
     pub(super) deadline: Option<Instant>,
     pub(super) submitted: Instant,
     pub(super) admitted: Instant,
@@ -55,10 +56,10 @@ impl<S> Running<'_, S> {
 
 impl<'a> Written<'a> {
     pub(super) fn new(job: Job, now: Instant, tokenizer: &'a Tokenizer) -> Self {
-        let Job { slot, sink, owner, submitted, deadline } = job;
+        let Job { slot, sink, owner, reader, submitted, deadline } = job;
         let text = TextStream::after(slot.tokens(), tokenizer);
         let (admitted, first_token, read, end) = (now, None, 0, None);
-        Self { slot, sink, text, owner, deadline, submitted, admitted, first_token, read, end }
+        Self { slot, sink, text, owner, reader, deadline, submitted, admitted, first_token, read, end }
     }
 
     /// Picks the next token by its scores and sends it off. What goes wrong here is this request's alone.

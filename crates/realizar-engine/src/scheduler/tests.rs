@@ -1,6 +1,7 @@
 //! What the scheduler promises: answers as alone, no block lost, one end per request.
 
 use std::collections::HashMap;
+use std::sync::atomic::AtomicU64;
 
 use proptest::prelude::{Strategy, any, prop, proptest};
 use realizar_model::ModelError;
@@ -141,6 +142,7 @@ struct Bench {
     counters: Arc<Counters>,
     thread: Option<std::thread::JoinHandle<()>>,
     tokenizer: Arc<Tokenizer>,
+    readers: AtomicU64,
 }
 
 impl Bench {
@@ -155,7 +157,7 @@ impl Bench {
         let scheduler =
             Scheduler::new(fake, Arc::clone(&tokenizer), Arc::clone(&queue), Arc::clone(&counters), limits);
         let thread = Some(std::thread::spawn(move || scheduler.serve()));
-        Self { queue, counters, thread, tokenizer }
+        Self { queue, counters, thread, tokenizer, readers: AtomicU64::new(0) }
     }
 
     fn submit(
@@ -193,7 +195,8 @@ impl Bench {
         let (sink, ticket) = channel(events, None, Arc::new(move || queue.ring()));
         let submitted = Instant::now();
         let slot = Slot::new(prompt, options, CONTEXT, &[2].into()).expect("a good request");
-        (Job { slot, sink, owner, submitted, deadline: deadline(submitted, time) }, ticket)
+        let reader = self.readers.fetch_add(1, Ordering::Relaxed);
+        (Job { slot, sink, owner, reader, submitted, deadline: deadline(submitted, time) }, ticket)
     }
 
     /// What the answer must be, by the rule of the fake model.
@@ -402,6 +405,27 @@ fn row_122_answers_that_nobody_reads_give_way_to_those_who_wait_and_lose_nothing
         assert_eq!(stats.prompt_tokens_total, read as u64 + 1, "each prompt counts once");
         assert_eq!(stats.generated_tokens_total, 8 * 150 + 50);
     }
+}
+
+#[test]
+fn row_122_readers_that_stand_still_are_served_after_those_who_may_not() {
+    let times = Times { stalled: Some(Duration::from_millis(400)), ..Times::default() };
+    let bench = Bench::with_times(fake(), 2, 64, times);
+    // Two readers with eight answers each, which nobody reads; then one that reads.
+    let unread: Vec<Ticket> = (0..16)
+        .map(|at| {
+            let (mut job, ticket) = bench.job(0, &[5], &options(150), 1, None);
+            job.reader = 1_000 + at / 8;
+            bench.queue.push(job, |_| Duration::ZERO).expect("room in the queue");
+            ticket
+        })
+        .collect();
+    let reading = bench.submit(&[7], &options(20), 64, None);
+    assert_eq!(finish(reading).1, Ok(Finish::Length));
+    // One wave had to show who reads; the others of both readers were not tried before it.
+    let parked = bench.counters.read(0).parked;
+    assert!((1..=3).contains(&parked), "{parked} gave way first");
+    drop(unread);
 }
 
 #[test]

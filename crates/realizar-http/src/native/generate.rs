@@ -8,7 +8,7 @@ use crate::answers::{Answers, Event, Whole};
 use crate::app::App;
 use crate::body::{Body, Pen};
 use crate::fields::Fields;
-use crate::openai::{PROMPT, check_model, empty, max_tokens, stop_strings};
+use crate::openai::{PROMPT, check_model, empty, max_tokens, refuse_unbuilt, stop_strings};
 use crate::refusal::Refusal;
 use crate::routes::{self, Call};
 use crate::sse;
@@ -22,7 +22,7 @@ const MAX_BATCH: usize = 128;
 pub(crate) async fn generate(app: &App, call: Call) -> Result<Response<Body>, Refusal> {
     let fields = Fields::of(&call);
     let prompt = fields.text("prompt")?.ok_or_else(|| fields.missing("prompt"))?.to_owned();
-    let (prompts, answers) = start(app, &call, vec![prompt]).await?;
+    let (prompts, answers) = start(app, &call, vec![prompt], false).await?;
     let (parts, held) = answers.collect().await?;
     let results = results(&prompts, &parts);
     Ok(routes::long(results.first().unwrap_or(&Value::Null).to_string(), held))
@@ -35,7 +35,7 @@ pub(crate) async fn batch_generate(app: &App, call: Call) -> Result<Response<Bod
     if prompts.len() > MAX_BATCH {
         return Err(fields.wrong("prompts", &json!(prompts), format!("a list of 1 to {MAX_BATCH}")));
     }
-    let (prompts, answers) = start(app, &call, prompts).await?;
+    let (prompts, answers) = start(app, &call, prompts, false).await?;
     let (parts, held) = answers.collect().await?;
     let results = results(&prompts, &parts);
     Ok(routes::long(json!({ "results": results }).to_string(), held))
@@ -45,11 +45,13 @@ pub(crate) async fn batch_generate(app: &App, call: Call) -> Result<Response<Bod
 pub(crate) async fn stream_generate(app: &App, call: Call) -> Result<Response<Body>, Refusal> {
     let fields = Fields::of(&call);
     let prompt = fields.text("prompt")?.ok_or_else(|| fields.missing("prompt"))?.to_owned();
-    let (_, answers) = start(app, &call, vec![prompt]).await?;
+    let (_, answers) = start(app, &call, vec![prompt], true).await?;
     let keep_alive = app.shared.settings.limits.keep_alive;
     let broken = sse::event("error", &Refusal::Internal.to_native());
     let body = Body::written(broken, |pen| async move {
+        let tally = answers.tally();
         if let Err(refusal) = write(answers, &pen, keep_alive).await {
+            tally.failed(&refusal);
             pen.write(sse::event("error", &refusal.to_native())).await;
         }
     });
@@ -82,9 +84,16 @@ struct Prompt {
 }
 
 /// Reads the options, encodes the prompts and submits them all.
-async fn start(app: &App, call: &Call, texts: Vec<String>) -> Result<(Vec<Prompt>, Answers), Refusal> {
+async fn start(
+    app: &App,
+    call: &Call,
+    texts: Vec<String>,
+    streams: bool,
+) -> Result<(Vec<Prompt>, Answers), Refusal> {
     let fields = Fields::of(call);
     check_model(app, fields)?;
+    refuse_unbuilt(fields)?;
+    refuse_of_others(fields, streams)?;
     let options = options(app, fields)?;
     if let Some(full) = app.shared.backend.load().full() {
         return Err(full.into());
@@ -102,6 +111,26 @@ async fn start(app: &App, call: &Call, texts: Vec<String>) -> Result<(Vec<Prompt
     let ids: Vec<Vec<u32>> = prompts.iter().map(|prompt| prompt.ids.clone()).collect();
     let answers = Answers::submit(&app.shared, (path, &ids), 1, &options, call)?;
     Ok((prompts, answers))
+}
+
+/// Refuses what the routes of the OpenAI interface know, where it would change the answer.
+fn refuse_of_others(fields: Fields<'_>, streams: bool) -> Result<(), Refusal> {
+    let refused = |name: &str, what| Err(Refusal::Unsupported { param: fields.path(name), what });
+    if fields.count("n", 1..=128)?.is_some_and(|choices| choices > 1) {
+        return refused("n", "this route gives one answer to a prompt");
+    }
+    if fields.boolean("stream")?.is_some_and(|stream| stream != streams) {
+        return refused("stream", "`/stream/generate` streams, the other routes do not");
+    }
+    for name in ["logprobs", "top_logprobs", "logit_bias", "min_p", "repeat_penalty", "ignore_eos", "echo"] {
+        if fields
+            .get(name)
+            .is_some_and(|value| !matches!(value, Value::Bool(false)) && value.as_f64() != Some(0.0))
+        {
+            return refused(name, "`/v1/completions` has it");
+        }
+    }
+    Ok(())
 }
 
 /// Options by strategy: `greedy` looks at no other number, the others at temperature and their own.

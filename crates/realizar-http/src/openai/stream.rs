@@ -66,8 +66,10 @@ pub(super) async fn respond(
         let keep_alive = app.shared.settings.limits.keep_alive;
         let broken = sse::data(&Refusal::Internal.to_openai());
         let body = Body::written(broken, |pen| async move {
+            let tally = answers.tally();
             let mut stream = Stream::new(head, view, answers.count());
             if let Err(refusal) = stream.run(answers, &echo, keep_alive, &pen).await {
+                tally.failed(&refusal);
                 // The status is sent; the stream ends with the error, and without the mark of a good end.
                 pen.write(sse::data(&refusal.to_openai())).await;
             }

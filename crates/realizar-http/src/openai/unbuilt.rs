@@ -30,6 +30,8 @@ enum Off {
     Number(RangeInclusive<f32>, f32),
     /// `false`.
     False,
+    /// `true`.
+    True,
     /// These words.
     Words(&'static [&'static str]),
 }
@@ -59,6 +61,16 @@ const FIELDS: &[(&str, Off, &str)] = &[
     ("n_cmpl",              Off::Whole(1..=MOST, 1),       "`n` asks for several answers"),
     ("post_sampling_probs", Off::False,                    "probabilities are those of the model"),
     ("t_max_predict_ms",    Off::Whole(-1..=MOST, 0),      "the time of an answer is the operator's to bound"),
+    ("min_tokens",          Off::Whole(0..=MOST, 0),       SAMPLER),
+    ("stop_token_ids",      Off::Empty,                    "answers stop at texts and at the model's own end"),
+    ("bad_words",           Off::Empty,                    "`logit_bias` bans tokens"),
+    ("allowed_token_ids",   Off::Empty,                    "`logit_bias` bans tokens"),
+    ("skip_special_tokens", Off::True,                     "control tokens have no text"),
+    ("include_stop_str_in_output", Off::False,             "a stop string is no part of the answer"),
+    ("prompt_logprobs",     Off::Never,                    "prompts are not scored"),
+    ("truncate_prompt_tokens", Off::Never,                 "nothing is cut in silence"),
+    ("thinking_budget_tokens", Off::Whole(-1..=MOST, -1),  "thinking is not bounded apart from the answer"),
+    ("reasoning_budget_tokens", Off::Whole(-1..=MOST, -1), "thinking is not bounded apart from the answer"),
     ("reasoning_budget",    Off::Whole(-1..=MOST, -1),     "thinking is not bounded apart from the answer"),
     ("use_beam_search",     Off::False,                    "answers are drawn token by token"),
 ];
@@ -80,7 +92,8 @@ pub(crate) fn refuse_unbuilt(fields: Fields<'_>) -> Result<(), Refusal> {
             (Off::Number(range, off), _) => {
                 fields.number(name, range.clone())?.is_some_and(|number| number <= *off)
             }
-            (Off::False, _) => !fields.boolean(name)?.unwrap_or(false),
+            (Off::False, _) => fields.boolean(name)? == Some(false),
+            (Off::True, _) => fields.boolean(name)? == Some(true),
         };
         if !neutral {
             return Err(Refusal::Unsupported { param: fields.path(name), what });

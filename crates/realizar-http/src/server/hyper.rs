@@ -17,7 +17,7 @@ use crate::app::App;
 use crate::limits::Limits;
 use crate::listener::{Connection, Listener, Peer};
 
-/// hyper's header buffer; a header that does not fit gets 431.
+/// The least that hyper's buffer for a header is; a header that does not fit gets 431.
 const HEADER_BUFFER: usize = 64 << 10;
 const STREAMS: u32 = 100;
 const PENDING_RESETS: usize = 20;
@@ -82,7 +82,7 @@ fn builder(limits: &Limits) -> Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .header_read_timeout(None)
         .max_headers(limits.headers)
-        .max_buf_size(HEADER_BUFFER)
+        .max_buf_size(HEADER_BUFFER.max(2 * (limits.uri_bytes + limits.header_bytes)))
         .half_close(false);
     builder
         .http2()

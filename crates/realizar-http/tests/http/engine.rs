@@ -187,10 +187,36 @@ fn the_routes_speak_to_the_engine() {
 #[test]
 fn row_154_more_answers_than_places_are_refused_as_one() {
     let server = serve(1, 2);
-    let body = r#"{"prompt":"Once upon a time","n":9,"ignore_eos":true,"max_tokens":200}"#;
-    let reply = server.post("/v1/completions", body);
-    assert_eq!((reply.status, reply.code().as_str()), (429, "queue_full"), "{reply:?}");
-    assert!(reply.header("retry-after").is_some_and(|time| time.parse::<u64>().is_ok_and(|time| time >= 1)));
+    let body = |n: usize| {
+        json!({ "prompt": "Once upon a time", "n": n, "ignore_eos": true, "max_tokens": 200, "logprobs": 5 })
+            .to_string()
+    };
+    // As many as there can never be room for are the client's to mend.
+    let reply = server.post("/v1/completions", &body(9));
+    assert_eq!((reply.status, reply.code().as_str()), (400, "invalid_value"), "{reply:?}");
+    assert_eq!(reply.json()["error"]["param"], "n", "{reply:?}");
+    let batch = json!({ "prompts": vec!["Once"; 9] }).to_string();
+    let reply = server.post("/batch/generate", &batch);
+    assert_eq!((reply.status, reply.code().as_str()), (400, "invalid_value"), "{reply:?}");
+    assert_eq!(reply.json()["param"], "prompts", "{reply:?}");
+    // Others may come back: three do not fit beside what is there.
+    use std::io::Write;
+    let unread: Vec<_> = (0..3)
+        .map(|_| {
+            let mut stream = server.connect();
+            let body =
+                json!({ "prompt": "Once", "ignore_eos": true, "stream": true, "logprobs": 5 }).to_string();
+            stream.write_all(post("/v1/completions", &body).as_bytes()).unwrap();
+            stream
+        })
+        .collect();
+    let refused = || {
+        let reply = server.post("/v1/completions", &body(3));
+        let again = reply.header("retry-after").and_then(|time| time.parse::<u64>().ok()).unwrap_or_default();
+        reply.status == 429 && reply.code() == "queue_full" && again >= 1
+    };
+    assert!((0..20).any(|_| refused()), "nobody is turned away");
+    drop(unread);
     crate::client::eventually("none of them is left", || {
         metric(&server, "realizar_requests_running") + metric(&server, "realizar_requests_waiting") == 0
     });

@@ -99,6 +99,10 @@ fn failures_are_told_inside_and_outside_of_streams() {
         let reply = server.post("/stream/generate", r#"{"prompt":"fail"}"#);
         let last = reply.body.trim_end().rsplit("\n\n").next().unwrap();
         assert!(last.starts_with("event: error\ndata: {\"error\":\"the answer failed"), "{kind:?}: {last}");
+        // One for each of them, streamed or not.
+        eventually("all are counted", || {
+            server.get("/metrics").body.contains("realizar_rejected_total{reason=\"generation_failed\"} 3")
+        });
         assert_eq!(server.live(), 0, "{kind:?}");
     });
 }

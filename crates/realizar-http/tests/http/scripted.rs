@@ -50,6 +50,7 @@ impl Scripted {
             id: "scripted".to_owned(),
             architecture: "none".to_owned(),
             context: CONTEXT,
+            places: 128,
             memory: 4 * CONTEXT,
             vocab: VOCAB,
             width: 3,

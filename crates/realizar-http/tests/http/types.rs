@@ -33,7 +33,10 @@ const ANSWERS: &[Field] = &[
     ("mirostat_eta", "n"), ("dry_multiplier", "n"), ("dry_base", "n"), ("dry_allowed_length", "n"),
     ("dry_penalty_last_n", "n"), ("dry_sequence_breakers", "l"), ("adaptive_target", "n"), ("adaptive_decay", "n"),
     ("min_keep", "n"), ("n_indent", "n"), ("n_probs", "n"), ("n_cmpl", "n"), ("post_sampling_probs", "b"),
-    ("t_max_predict_ms", "n"), ("reasoning_budget", "n"), ("use_beam_search", "b"),
+    ("t_max_predict_ms", "n"), ("reasoning_budget", "n"), ("thinking_budget_tokens", "n"),
+    ("reasoning_budget_tokens", "n"), ("min_tokens", "n"), ("stop_token_ids", "l"), ("bad_words", "l"),
+    ("allowed_token_ids", "l"), ("skip_special_tokens", "b"), ("include_stop_str_in_output", "b"),
+    ("prompt_logprobs", ""), ("truncate_prompt_tokens", ""), ("use_beam_search", "b"),
 ];
 
 #[rustfmt::skip]
