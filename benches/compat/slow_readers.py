@@ -4,7 +4,7 @@
     realizar-cli serve --listen 127.0.0.1:8080 --quiet &
     python3 benches/compat/slow_readers.py http://127.0.0.1:8080
 
-Sixteen clients, then one client with sixteen answers, ask for long answers and read nothing. A short question of another
+Sixteen clients, then one client with sixteen answers, then sixteen with eight each, ask for long answers and read nothing. A short question of another
 client must be answered long before theirs are given up. Then they read: what they get is what they get alone.
 """
 
@@ -64,7 +64,7 @@ def parked():
                 if line.startswith("realizar_requests_parked "))
 
 
-for name, requests in [("16 clients", [1] * 16), ("1 client with n = 16", [16])]:
+for name, requests in [("16 clients", [1] * 16), ("1 client with n = 16", [16]), ("16 clients with n = 8", [8] * 16)]:
     alone = [read(send(seed, n)) for seed, n in enumerate(requests)]
     unread = [send(seed, n) for seed, n in enumerate(requests)]
     time.sleep(0.5)

@@ -53,6 +53,15 @@ fn a_message_that_does_not_fit_ends_nothing() {
 
 #[cfg(unix)]
 #[test]
+fn a_line_that_is_no_text_ends_nothing() {
+    let args = ["chat", "-n", "4", "--temp", "0"];
+    let alone = run_with_stdin(&args, b"Once upon a time\n").ok("one message");
+    let answer = run_with_stdin(&args, b"caf\xe9\n\xff\xfe\nOnce upon a time\n").ok("bytes before it");
+    assert_eq!(answer.text(), alone.text());
+    assert_eq!(answer.stderr, "error: the line is not UTF-8\n".repeat(2));
+}
+
+#[test]
 fn an_interrupt_stops_the_answer_and_then_the_program() {
     let mut child = binary()
         .args(["chat", "--temp", "0", "--repeat-penalty", "1.5"])
