@@ -28,6 +28,7 @@ static TABLE: Kernels = Kernels {
     integer: quads::formats!(product),
     widen_f16: float::widen_f16,
     dots: |dots, out| plain::dots::<Fused, 2, 2>(dots, out),
+    half: None,
     rms_norm: norm::rms_norm::<Fused>,
     layer_norm: norm::layer_norm::<Fused>,
     gate: activation::gate::<Fused>,

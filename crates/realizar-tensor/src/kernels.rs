@@ -35,6 +35,9 @@ pub struct Kernels {
     pub(crate) widen_bf16: fn(bytes: &[u8], out: &mut [f32]),
     /// Products of f32 weight rows with f32 rows.
     pub(crate) dots: fn(Dots<'_>, out: &mut Tile<'_, f32>),
+    /// Products of f16 weight rows where they lie, with [`Self::dots`]' lanes and tree; the buffer has [`half_sums`] floats.
+    /// Without it, rows are widened first.
+    pub(crate) half: Option<HalfProduct>,
     /// `out = x * gain / sqrt(mean(x^2) + eps)`.
     pub(crate) rms_norm: fn(x: &[f32], gain: &[f32], eps: f32, out: &mut [f32]),
     /// `out = (x - mean) * gain / sqrt(variance + eps) + bias`.
@@ -78,6 +81,28 @@ pub(crate) type LayerNorm = fn(x: &[f32], gain: &[f32], bias: Option<&[f32]>, ep
 
 /// See [`IntegerFormat::product`].
 pub(crate) type IntegerProduct = fn(&Weights<'_>, &Acts<'_>, &mut Scratch, &mut Tile<'_, f32>);
+
+/// Rows and tokens whose sums [`Kernels::half`] keeps at a time, at most.
+pub(crate) const HALF_ROWS: usize = 64;
+/// See [`HALF_ROWS`].
+pub(crate) const HALF_TOKENS: usize = 48;
+
+/// How many sums a product of f16 rows with so many tokens keeps: sixteen lanes of each.
+pub(crate) fn half_sums(tokens: usize) -> usize {
+    HALF_ROWS * tokens.min(HALF_TOKENS) * 16
+}
+
+/// See [`Kernels::half`].
+pub(crate) type HalfProduct = fn(HalfDots<'_>, sums: &mut [f32], out: &mut Tile<'_, f32>);
+
+/// Arguments of [`Kernels::half`]: `out[token][r] = weights[r] . x[token]`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct HalfDots<'a> {
+    /// Rows of f16.
+    pub(crate) weights: &'a Weights<'a>,
+    /// Tokens of as many values as a row has.
+    pub(crate) x: &'a [f32],
+}
 
 /// Arguments of [`Kernels::dots`]: `out[token][first_row + r] = weights[r] . x[token]`.
 #[derive(Debug, Clone, Copy)]

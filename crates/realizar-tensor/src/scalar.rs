@@ -29,6 +29,7 @@ pub(crate) static TABLE: Kernels = Kernels {
     widen_f16: float::widen_f16,
     widen_bf16: float::widen_bf16,
     dots: |dots, out| float::dots::<Plain, 1, 4>(dots, out),
+    half: None,
     rms_norm: norm::rms_norm::<Plain>,
     layer_norm: norm::layer_norm::<Plain>,
     gate: activation::gate::<Plain>,

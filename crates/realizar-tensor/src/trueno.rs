@@ -17,7 +17,7 @@ use crate::{Isa, Kernels};
 /// The table `base` with Trueno's products and norms.
 pub(crate) fn table(base: &'static Kernels) -> &'static Kernels {
     static TABLE: OnceLock<Kernels> = OnceLock::new();
-    TABLE.get_or_init(|| Kernels { name: name(base.isa), dots, rms_norm, layer_norm, ..*base })
+    TABLE.get_or_init(|| Kernels { name: name(base.isa), dots, half: None, rms_norm, layer_norm, ..*base })
 }
 
 fn name(base: Isa) -> &'static str {

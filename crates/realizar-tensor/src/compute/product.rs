@@ -4,7 +4,7 @@ use realizar_quant::{DType, decode};
 
 use super::{ActBuffers, Compute, TILE_ELEMS};
 use crate::acts::{ActKind, Acts, MOST_SUMS, SUPER, groups};
-use crate::kernels::{Dots, Kernels};
+use crate::kernels::{Dots, HalfDots, Kernels, half_sums};
 use crate::matrix::Weights;
 use crate::pool::{Cuts, Grid, Tile};
 use crate::scratch::Scratch;
@@ -111,7 +111,8 @@ impl Compute {
 
     /// Working memory for tiles of any product with `tokens` rows of `width` and weight rows of up to `row_bytes`.
     pub(super) fn prepare_products(&mut self, tokens: usize, width: usize, row_bytes: usize) {
-        self.prepare(PANEL_ROWS * width, TILE_ROWS * tokens.min(MOST_SUMS), FEWEST_ROWS * row_bytes);
+        let sums = (TILE_ROWS * tokens.min(MOST_SUMS)).max(half_sums(tokens));
+        self.prepare(PANEL_ROWS * width, sums, FEWEST_ROWS * row_bytes);
     }
 
     /// Quantises `x` for the matrices of these types. `cuts` are the borders of the runs of tokens that are multiplied
@@ -213,6 +214,12 @@ fn float_tile(
         && let Ok(weights) = bytemuck::try_cast_slice(weights.data)
     {
         return (kernels.dots)(Dots { weights, x, k, first_row: 0 }, tile);
+    }
+    if dtype == DType::F16
+        && let Some(half) = kernels.half
+    {
+        let (_, sums) = scratch.buffers(0, half_sums(x.len() / k));
+        return half(HalfDots { weights, x }, sums, tile);
     }
     let (panel, _) = scratch.buffers(PANEL_ROWS * k, 0);
     for first_row in (0..weights.rows).step_by(PANEL_ROWS) {

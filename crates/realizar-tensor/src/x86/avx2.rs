@@ -46,6 +46,7 @@ static TABLE: Kernels = Kernels {
         // SAFETY: see `TABLE`.
         unsafe { gated::dots(task, out) }
     },
+    half: None,
     attend: |task: Attend<'_>| {
         // SAFETY: see `TABLE`.
         unsafe { gated::attend(task) }

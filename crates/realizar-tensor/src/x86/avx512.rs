@@ -4,6 +4,7 @@ mod attention;
 mod few;
 mod float;
 mod fold;
+mod half;
 mod many;
 mod panel;
 mod quantise;
@@ -13,7 +14,7 @@ mod unpack;
 use super::level::plain_loops;
 use crate::acts::Acts;
 use crate::attend::Attend;
-use crate::kernels::{Dots, IntegerFormat, Peak};
+use crate::kernels::{Dots, HalfDots, IntegerFormat, Peak};
 use crate::matrix::Weights;
 use crate::pool::Tile;
 use crate::scratch::Scratch;
@@ -68,6 +69,10 @@ static TABLE: Kernels = Kernels {
         // SAFETY: see `TABLE`.
         unsafe { float::dots(task, out) }
     },
+    half: Some(|task: HalfDots<'_>, sums, out: &mut Tile<'_, f32>| {
+        // SAFETY: see `TABLE`.
+        unsafe { half::dots(task, sums, out) }
+    }),
     attend: |task: Attend<'_>| {
         // SAFETY: see `TABLE`.
         unsafe { attention::attend(task) }

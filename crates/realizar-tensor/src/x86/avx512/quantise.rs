@@ -130,7 +130,7 @@ fn pairs(a: __m512i, b: __m512i) -> __m512i {
 /// From lane 4c + q to lane 4q + c.
 #[target_feature(enable = "avx512f")]
 #[inline]
-fn in_order(x: __m512i) -> __m512i {
+pub(super) fn in_order(x: __m512i) -> __m512i {
     _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), x)
 }
 
@@ -156,7 +156,7 @@ fn join(mut x: [__m512; 16], op: impl Fn(__m512, __m512) -> __m512) -> __m512 {
 /// The sum of each register, by the tree of the plain kernel.
 #[target_feature(enable = "avx512f")]
 #[inline]
-fn sum_of_each(x: [__m512; 16]) -> __m512 {
+pub(super) fn sum_of_each(x: [__m512; 16]) -> __m512 {
     join(x, |a, b| _mm512_add_ps(a, b))
 }
 
