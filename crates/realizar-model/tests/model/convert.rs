@@ -353,7 +353,7 @@ fn keys_of_gguf_beside_a_checkpoint_are_carried() {
 /// A GGUF file is seen as it is; so is a file of another format by the keys of GGUF.
 #[test]
 fn files_by_the_keys_of_gguf_are_seen_as_they_are() {
-    let file = realizar_format::open(&golden::own().join("llama-gqa.gguf")).unwrap();
+    let file = realizar_format::open(golden::own().join("llama-gqa.gguf")).unwrap();
     let view = GgufView::new(&*file).unwrap();
     let again = gguf(&view);
     assert_eq!(again.metadata_keys().count(), file.metadata_keys().count());
