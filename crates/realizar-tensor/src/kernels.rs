@@ -92,17 +92,8 @@ pub(crate) fn half_sums(tokens: usize) -> usize {
     HALF_ROWS * tokens.min(HALF_TOKENS) * 16
 }
 
-/// See [`Kernels::half`].
-pub(crate) type HalfProduct = fn(HalfDots<'_>, sums: &mut [f32], out: &mut Tile<'_, f32>);
-
-/// Arguments of [`Kernels::half`]: `out[token][r] = weights[r] . x[token]`.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct HalfDots<'a> {
-    /// Rows of f16.
-    pub(crate) weights: &'a Weights<'a>,
-    /// Tokens of as many values as a row has.
-    pub(crate) x: &'a [f32],
-}
+/// See [`Kernels::half`]: rows of f16, tokens of as many values as a row has, `out[token][r] = weights[r] . x[token]`.
+pub(crate) type HalfProduct = fn(weights: &Weights<'_>, x: &[f32], sums: &mut [f32], out: &mut Tile<'_, f32>);
 
 /// Arguments of [`Kernels::dots`]: `out[token][first_row + r] = weights[r] . x[token]`.
 #[derive(Debug, Clone, Copy)]

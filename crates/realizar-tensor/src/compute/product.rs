@@ -4,7 +4,7 @@ use realizar_quant::{DType, decode};
 
 use super::{ActBuffers, Compute, TILE_ELEMS};
 use crate::acts::{ActKind, Acts, MOST_SUMS, SUPER, groups};
-use crate::kernels::{Dots, HalfDots, Kernels, half_sums};
+use crate::kernels::{Dots, Kernels, half_sums};
 use crate::matrix::Weights;
 use crate::pool::{Cuts, Grid, Tile};
 use crate::scratch::Scratch;
@@ -219,7 +219,7 @@ fn float_tile(
         && let Some(half) = kernels.half
     {
         let (_, sums) = scratch.buffers(0, half_sums(x.len() / k));
-        return half(HalfDots { weights, x }, sums, tile);
+        return half(weights, x, sums, tile);
     }
     let (panel, _) = scratch.buffers(PANEL_ROWS * k, 0);
     for first_row in (0..weights.rows).step_by(PANEL_ROWS) {

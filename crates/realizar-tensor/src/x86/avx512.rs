@@ -14,7 +14,7 @@ mod unpack;
 use super::level::plain_loops;
 use crate::acts::Acts;
 use crate::attend::Attend;
-use crate::kernels::{Dots, HalfDots, IntegerFormat, Peak};
+use crate::kernels::{Dots, IntegerFormat, Peak};
 use crate::matrix::Weights;
 use crate::pool::Tile;
 use crate::scratch::Scratch;
@@ -69,9 +69,9 @@ static TABLE: Kernels = Kernels {
         // SAFETY: see `TABLE`.
         unsafe { float::dots(task, out) }
     },
-    half: Some(|task: HalfDots<'_>, sums, out: &mut Tile<'_, f32>| {
+    half: Some(|weights: &Weights<'_>, x, sums, out: &mut Tile<'_, f32>| {
         // SAFETY: see `TABLE`.
-        unsafe { half::dots(task, sums, out) }
+        unsafe { half::dots(weights, x, sums, out) }
     }),
     attend: |task: Attend<'_>| {
         // SAFETY: see `TABLE`.

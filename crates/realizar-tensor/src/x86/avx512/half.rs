@@ -14,7 +14,7 @@ use super::fold::lanes;
 use super::quantise::{in_order, sum_of_each};
 use super::rows::{Ahead, LANES};
 use crate::acts::{group_size, groups};
-use crate::kernels::{HALF_ROWS, HALF_TOKENS, HalfDots};
+use crate::kernels::{HALF_ROWS, HALF_TOKENS};
 use crate::matrix::Weights;
 use crate::pool::Tile;
 use crate::scalar::math::tree_sum;
@@ -28,12 +28,22 @@ const TOKENS: usize = 6;
 /// Values of k that many tokens meet at a time: those of a group of tokens stay in the L1 cache.
 const STRETCH: usize = 512;
 
+/// What is multiplied.
+#[derive(Debug, Clone, Copy)]
+struct HalfDots<'a> {
+    /// Rows of f16.
+    weights: &'a Weights<'a>,
+    /// Tokens of as many values as a row has.
+    x: &'a [f32],
+}
+
 /// The sums of `R` rows with `T` tokens.
 type Sums<const R: usize, const T: usize> = [[__m512; T]; R];
 
 /// See [`Kernels::half`](crate::Kernels).
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,fma,f16c")]
-pub(super) fn dots(task: HalfDots<'_>, sums: &mut [f32], out: &mut Tile<'_, f32>) {
+pub(super) fn dots(weights: &Weights<'_>, x: &[f32], sums: &mut [f32], out: &mut Tile<'_, f32>) {
+    let task = HalfDots { weights, x };
     let k = task.weights.cols;
     let tokens = task.x.len() / k;
     if tokens > TOKENS {
