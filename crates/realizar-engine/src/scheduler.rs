@@ -153,7 +153,8 @@ impl<R: Runner> Work<'_, R> {
             }
         }
         self.set_patience(state.waiting.len());
-        while let Some(turn) = self.next(&state.waiting) {
+        while self.may_be_room(now) {
+            let Some(turn) = self.next(&state.waiting) else { break };
             let blocks = self.blocks_of(turn, &state.waiting);
             if !self.make_room(blocks, now) {
                 break; // Its turn is its turn: what is smaller does not pass by.

@@ -16,7 +16,7 @@ use crate::limits::Limits;
 use crate::own_answer::{self, TooLarge};
 
 /// Bytes that are read of what comes behind a request that is under way.
-const AHEAD: usize = 64 << 10;
+const AHEAD: usize = 48 << 10;
 
 /// Counts the requests of one connection, so that the transport knows whether the next byte begins a header.
 #[derive(Debug, Clone, Default)]

@@ -62,6 +62,18 @@ impl<'a, R: Runner> Work<'a, R> {
         }
     }
 
+    /// Whether a place is free, or may be given up: if not, nobody's turn need be found.
+    pub(super) fn may_be_room(&self, now: Instant) -> bool {
+        let late =
+            |running: &Running<'_, R::Seq>| running.stalled.is_some_and(|since| self.is_late(since, now));
+        self.running.len() < self.limits.sequences || self.running.iter().any(late)
+    }
+
+    /// Whether a reader has been behind for too long.
+    fn is_late(&self, since: Instant, now: Instant) -> bool {
+        self.patience.is_some_and(|limit| now.saturating_duration_since(since) >= limit)
+    }
+
     /// Whose turn it is: first those whose reader keeps up with what it has, as far as that is known; of them the owner of
     /// whom the fewest are being answered, then the reader of whom the fewest are, and of those the first who came. So nobody
     /// waits behind everything that one owner sends or one reader asked for.
