@@ -8,7 +8,7 @@ use realizar_tensor::PairOrder;
 
 use crate::arch::{ARCHITECTURES, ArchFacts, MISSING};
 use crate::error::ModelError;
-use crate::hf::{Counts, FAMILIES, Family, Form, MadeTensor, Numbers};
+use crate::hf::{Counts, FAMILIES, Family, Form, MadeTensor, Numbers, architecture_of};
 
 /// How one file names metadata and tensors.
 #[derive(Debug, Clone, Copy)]
@@ -147,6 +147,10 @@ impl Dialect {
             let of_kind =
                 of_class.clone().find(|family| kind.is_some_and(|kind| family.model_types.contains(&kind)));
             let Some(family) = of_kind.or_else(|| of_class.next()) else {
+                if let Some(architecture) = architecture_of(class) {
+                    let found = format!("{class:?}");
+                    return Err(ModelError::NeedsGguf { key: CLASSES, found, architecture });
+                }
                 let known = FAMILIES.iter().flat_map(|family| family.classes.iter().copied()).collect();
                 return Err(unknown(CLASSES, class, known));
             };

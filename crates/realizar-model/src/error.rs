@@ -12,6 +12,10 @@ pub enum ModelError {
     Format(#[from] FormatError),
     #[error("`{key}` is {found}; supported: {}", .supported.join(", "))]
     UnknownArchitecture { key: &'static str, found: String, supported: Vec<&'static str> },
+    #[error(
+        "`{key}` is {found}: folders of this class are not read, GGUF files made of them are (as `{architecture}`)"
+    )]
+    NeedsGguf { key: &'static str, found: String, architecture: &'static str },
     #[error("the file is {what}, not a model; {hint}")]
     NotAModel { what: &'static str, hint: &'static str },
     #[error("metadata key `{key}` is {found}, expected {expected}")]

@@ -3,6 +3,7 @@
 mod encoders;
 pub(crate) mod families;
 mod forms;
+mod gguf_only;
 mod implied;
 mod one_matrix;
 
@@ -18,6 +19,7 @@ use crate::names;
 
 pub(crate) use families::FAMILIES;
 pub(crate) use forms::{Counts, Form, MadeTensor};
+pub(crate) use gguf_only::architecture_of;
 
 /// Checkpoints that name their tensors alike and compute alike.
 #[derive(Debug)]

@@ -372,9 +372,16 @@ fn checkpoints_that_are_something_else_are_refused() {
     let cases: &[(&str, &str, serde_json::Value, &str)] = &[
         (
             "class",
-            "MambaForCausalLM",
+            "PersimmonForCausalLM",
             json!({}),
-            "`config.architectures` is \"MambaForCausalLM\"; supported: LlamaForC",
+            "`config.architectures` is \"PersimmonForCausalLM\"; supported: LlamaForC",
+        ),
+        (
+            "class of GGUF files",
+            "Qwen3NextForCausalLM",
+            json!({}),
+            "`config.architectures` is \"Qwen3NextForCausalLM\": folders of this class are not read, GGUF files made \
+             of them are (as `qwen3next`)",
         ),
         (
             "activation",
