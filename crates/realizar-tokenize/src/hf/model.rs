@@ -169,7 +169,7 @@ impl Model {
 
     /// Whether some text may become a token of the model's own vocabulary. Merging makes a token in a word only if it makes it
     /// of the token's text alone.
-    pub(super) fn reaches(&self, id: TokenId) -> bool {
+    pub(super) fn reaches(&self, id: TokenId, scratch: &mut BpeScratch) -> bool {
         let Kind::Bpe(bpe) = &self.kind else { return (id as usize) < self.texts.len() };
         // A token that shares its id may be reached by the other's text.
         if self.texts.aliases().next().is_some() {
@@ -178,9 +178,9 @@ impl Model {
         let text = self.texts.text(id);
         match std::str::from_utf8(text) {
             Ok(letters) if letters.is_ascii() && !bpe.has_affixes() => {
-                let (mut scratch, mut ids) = (BpeScratch::default(), Vec::new());
+                let mut ids = Vec::new();
                 let word = Aligned::new(letters, 0, false);
-                self.part(&word, 0..text.len(), &mut scratch, &mut ids).is_err() || ids.contains(&id)
+                self.part(&word, 0..text.len(), scratch, &mut ids).is_err() || ids.contains(&id)
             }
             _ => true,
         }

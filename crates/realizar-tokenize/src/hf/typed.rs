@@ -12,7 +12,9 @@ use crate::{TokenId, TokenizeError};
 /// The special tokens that a model may give by itself. The unknown token is none of them: it is what text becomes.
 pub(super) fn barred(model: &Model, special: impl Iterator<Item = TokenId>) -> FxHashSet<TokenId> {
     let unknown = model.unknown();
-    special.filter(|id| Some(*id) != unknown && model.reaches(*id)).collect()
+    // Some vocabularies have thousands.
+    let mut scratch = BpeScratch::default();
+    special.filter(|id| Some(*id) != unknown && model.reaches(*id, &mut scratch)).collect()
 }
 
 /// Passes on the tokens of a word, but for special ones that nobody asked for.
