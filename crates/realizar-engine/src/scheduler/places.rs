@@ -112,11 +112,11 @@ impl<'a, R: Runner> Work<'a, R> {
         if fits(self.running.len(), held) {
             return true;
         }
-        let late =
-            |since: Instant| self.patience.is_some_and(|limit| now.saturating_duration_since(since) >= limit);
         let stalled = self.running.iter().enumerate();
         let mut stalled: Vec<(Instant, usize)> = stalled
-            .filter_map(|(at, running)| running.stalled.filter(|since| late(*since)).map(|since| (since, at)))
+            .filter_map(|(at, running)| {
+                running.stalled.filter(|since| self.is_late(*since, now)).map(|since| (since, at))
+            })
             .collect();
         // Who waits for a reader takes memory of its own, so there are no more of them than requests may wait.
         stalled.sort_unstable();
