@@ -409,7 +409,7 @@ fn row_122_answers_that_nobody_reads_give_way_to_those_who_wait_and_lose_nothing
 
 #[test]
 fn row_122_readers_that_stand_still_are_served_after_those_who_may_not() {
-    let times = Times { stalled: Some(Duration::from_millis(400)), ..Times::default() };
+    let times = Times { stalled: Some(Duration::from_secs(4)), ..Times::default() };
     let bench = Bench::with_times(fake(), 2, 64, times);
     // Two readers with eight answers each, which nobody reads; then one that reads.
     let unread: Vec<Ticket> = (0..16)
