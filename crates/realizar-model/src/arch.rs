@@ -106,7 +106,7 @@ pub use self::kinds::{
     AttentionGate, AttentionScale, Biases, EmbeddingScale, Ffn, FfnGate, GateNumbers, Latent, LogitScale,
     Moe, MoeLayers, Norm, NormPlaces, PerLayer, Position, Presence, QkNorm, Rank, Residual, ResidualScale,
     Role, RopeLayers, SharedExpert, SharedKv, Softcaps, State, StateKind, StateLayers, Streams, Temperature,
-    WindowRope, Windows,
+    WindowRope, Windows, YarnMultiplier,
 };
 
 /// Every architecture that this crate runs, in the order of their names.
@@ -215,6 +215,8 @@ pub struct ArchFacts {
     pub norm: Norm,
     /// A file with the other norm's epsilon alone has that norm.
     pub norm_by_key: bool,
+    /// The other norm's epsilon serves in a file with that alone.
+    pub either_epsilon: bool,
     /// Where norms stand and what their tensors are called.
     pub norms: NormPlaces,
     /// How the two branches of a block join the stream.
@@ -233,10 +235,14 @@ pub struct ArchFacts {
     pub rope_layers: RopeLayers,
     /// The rotation of layers with a sliding window.
     pub window_rope: WindowRope,
-    /// `rope.scaling.yarn_log_multiplier` moves YaRN's magnitude from the rotation to the attention's scale.
-    pub yarn_log_multiplier: bool,
+    /// What `rope.scaling.yarn_log_multiplier` does.
+    pub yarn_log_multiplier: YarnMultiplier,
+    /// Halves rotate in files that cut the rotated dimensions into sections, of which text needs none.
+    pub sections_turn_halves: bool,
     /// Layers do not rotate in files whose `rope.scaling.finetuned` is false.
     pub rope_if_finetuned: bool,
+    /// The rotation's base is raised by `rope.scaling.alpha`.
+    pub rope_alpha: bool,
     /// Which layers have a sliding window.
     pub windows: Windows,
     /// The width of every window, if the file has any.
@@ -294,6 +300,11 @@ pub struct ArchFacts {
 }
 
 impl ArchFacts {
+    /// Whether its layers keep a state and nothing else.
+    pub(crate) fn never_attends(&self) -> bool {
+        self.one_branch && self.state.is_some_and(|state| state.layers == StateLayers::All)
+    }
+
     /// The architecture with this name.
     #[must_use]
     pub fn find(name: &str) -> Option<&'static Self> {
@@ -307,17 +318,20 @@ const PLAIN: ArchFacts = ArchFacts {
     role: Role::Decoder,
     norm: Norm::Rms,
     norm_by_key: false,
+    either_epsilon: false,
     norms: NormPlaces::BEFORE,
     residual: Residual::Sequential,
     one_branch: false,
-    biases: Biases::all(Presence::Never),
+    biases: Biases { qkv: Presence::Optional, ..Biases::all(Presence::Never) },
     qk_norm: QkNorm::Never,
     qk_norm_last: false,
     position: Position::Rope(PairOrder::Adjacent),
     rope_layers: RopeLayers::All,
     window_rope: WindowRope::Same,
-    yarn_log_multiplier: false,
+    yarn_log_multiplier: YarnMultiplier::Unread,
+    sections_turn_halves: false,
     rope_if_finetuned: false,
+    rope_alpha: false,
     windows: Windows::Never,
     window_width: None,
     stretch: None,

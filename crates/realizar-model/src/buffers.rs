@@ -81,6 +81,8 @@ pub(crate) struct ExpertBuffers {
     pub(crate) fused: Option<Rows>,
     /// `[rows * used, hidden]`, or as wide as what experts work on.
     pub(crate) out: Rows,
+    /// A factor per route.
+    pub(crate) factors: Vec<f32>,
     /// The stream after a norm for the experts alone.
     pub(crate) input: Option<Rows>,
     /// What experts work on, and their sum, where that is narrower than the stream.
@@ -223,6 +225,7 @@ impl ExpertBuffers {
             up: maker.rows(routed, ffn),
             fused: moe.fused.then(|| maker.rows(routed, 2 * ffn)),
             out: maker.rows(routed, width),
+            factors: Vec::with_capacity(maker.floats(used).saturating_mul(used)),
             input: beside.then(|| maker.chunk(config.hidden)),
             narrow: (latent > 0).then(|| [maker.chunk(latent), maker.chunk(latent)]),
             spread: spreads.then(|| maker.rows(routed, config.hidden)),

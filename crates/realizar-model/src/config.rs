@@ -11,11 +11,12 @@ pub use crate::indexer::IndexerConfig;
 pub use crate::per_layer::PerLayerConfig;
 pub use crate::state::StateConfig;
 use realizar_format::TensorSource;
+use realizar_tensor::PairOrder;
 
 use self::blocks::Blocks;
 use crate::arch::{
-    ArchFacts, AttentionScale, EmbeddingScale, LogitScale, Norm, Position, Residual, ResidualScale, Role,
-    WindowRope,
+    ArchFacts, AttentionScale, EmbeddingScale, LogitScale, Norm, Position, Rank, Residual, ResidualScale,
+    Role, WindowRope,
 };
 use crate::binder::matrix_rows;
 use crate::dialect::Dialect;
@@ -83,6 +84,8 @@ pub struct Config {
     pub pooling: Option<Pooling>,
     /// The file is a reranker's: it scores texts instead.
     pub ranks: bool,
+    /// How its head joins token vectors.
+    pub rank_pooling: Pooling,
 }
 
 impl Config {
@@ -131,7 +134,7 @@ impl Config {
             vocab: vocab(source, &read)?,
             blocks,
             norm,
-            norm_eps: read.require_number(epsilon(norm))?,
+            norm_eps: norm_eps(&read, arch, norm)?,
             parallel: parallel(source, &read, arch)?,
             rope,
             window_rope,
@@ -158,6 +161,7 @@ impl Config {
                 LogitScale::Unused => 1.0,
                 LogitScale::Multiply => read.require_number(facts::LOGIT_SCALE)?,
                 LogitScale::Divide => read.require_number(facts::LOGIT_SCALE)?.recip(),
+                LogitScale::DivideOrOne => read.number(facts::LOGIT_SCALE)?.unwrap_or(1.0).recip(),
                 LogitScale::DivideOrWidth(base) => {
                     read.number(facts::LOGIT_SCALE)?.unwrap_or(hidden as f32 / base).recip()
                 }
@@ -175,6 +179,7 @@ impl Config {
             )?,
             pooling: pooling(&read)?,
             ranks: read.count(facts::POOLING)? == Some(RANKS),
+            rank_pooling: rank_pooling(&read, arch)?,
         };
         config.set_scales(&read)?;
         Ok(config)
@@ -245,6 +250,22 @@ fn norm(read: &FactReader<'_>, arch: &ArchFacts) -> Result<Norm, ModelError> {
     Ok(if takes_other { other } else { arch.norm })
 }
 
+fn norm_eps(read: &FactReader<'_>, arch: &ArchFacts, norm: Norm) -> Result<f32, ModelError> {
+    let own = read.number(epsilon(norm))?;
+    let other = if arch.either_epsilon && own.is_none() { read.number(facts::LAYER_EPS)? } else { None };
+    own.or(other).ok_or_else(|| read.missing(epsilon(norm).key))
+}
+
+/// What a reranker pools with.
+fn rank_pooling(read: &FactReader<'_>, arch: &ArchFacts) -> Result<Pooling, ModelError> {
+    Ok(match arch.rank {
+        Rank::End if arch.role == Role::Decoder => Pooling::Last,
+        Rank::End => Pooling::Cls,
+        Rank::Key if read.count(facts::CLASSIFIER_POOLING)? == Some(2) => Pooling::Cls,
+        Rank::Key => Pooling::Mean,
+    })
+}
+
 fn epsilon(norm: Norm) -> facts::Number {
     match norm {
         Norm::Rms => facts::RMS_EPS,
@@ -303,6 +324,12 @@ fn activation(read: &FactReader<'_>) -> Result<(), ModelError> {
     Ok(())
 }
 
+/// The base that a context longer by `alpha` asks for; 0: the same.
+fn raised(base: f32, alpha: f32, head_dim: usize) -> f32 {
+    let dim = head_dim as f32;
+    if alpha > 0.0 && head_dim > 2 { base * alpha.powf(dim / (dim - 2.0)) } else { base }
+}
+
 /// The rotations of layers without and with a window. Each kind of layer has heads of one width.
 fn ropes(
     read: &FactReader<'_>,
@@ -315,7 +342,10 @@ fn ropes(
     if arch.rope_if_finetuned && read.flag("rope.scaling.finetuned")? == Some(false) {
         return Ok((None, None));
     }
-    let pairs = read.dialect.pairs(pairs);
+    let pairs = match arch.sections_turn_halves && read.has_sections()? {
+        true => PairOrder::Halves,
+        false => read.dialect.pairs(pairs),
+    };
     let width = |windowed: bool| {
         let kind = |block: &&BlockConfig| block.heads > 0 && block.windowed == windowed;
         let first = blocks.iter().find(kind).or(blocks.iter().find(|block| block.heads > 0));
@@ -325,11 +355,19 @@ fn ropes(
         return Ok((None, None));
     }
     let mut rope = RopeConfig::read(read, arch, pairs, width(false), context)?;
+    if arch.rope_alpha {
+        let alpha = read.number(facts::ROPE_ALPHA)?.unwrap_or(0.0);
+        rope.base = raised(rope.base, alpha, width(false));
+    }
     let own = || read.number(facts::WINDOW_ROPE_BASE);
     let mut window = match arch.window_rope {
         WindowRope::Same => rope.clone(),
         WindowRope::Unscaled => rope.unscaled(rope.base),
-        WindowRope::OwnBase | WindowRope::OwnBaseHalfElsewhere => rope.unscaled(own()?.unwrap_or(10_000.0)),
+        WindowRope::OwnBase | WindowRope::OwnBaseHalfElsewhere => {
+            // Of what stretches the other layers, theirs have the factor on cosine and sine alone.
+            let magnitude = read.number(facts::ROPE_MAGNITUDE)?.unwrap_or(1.0);
+            RopeConfig { magnitude, ..rope.unscaled(own()?.unwrap_or(10_000.0)) }
+        }
     };
     let own_dim = read.count(facts::WINDOW_ROTARY_DIM)?;
     window.dim = own_dim.unwrap_or(window.dim);

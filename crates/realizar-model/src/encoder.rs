@@ -113,7 +113,7 @@ impl Encoder {
         self.run(tokens)?;
         self.pass.norm_output(&model);
         let compute = &mut self.pass.compute;
-        let how = (config.arch.rank, config.causal(), config.norm_eps);
+        let how = (config.arch.rank, config.rank_pooling, config.norm_eps);
         let score = head.score(compute, how, self.pass.buffers.x.read(), config.hidden);
         if score.is_finite() { Ok(score) } else { Err(ModelError::NotFinite { row: 0 }) }
     }

@@ -60,6 +60,7 @@ pub(crate) const HEAD_DIM: Count = count("attention.key_length", 1, 8_192);
 pub(crate) const VALUE_DIM: Count = count("attention.value_length", 1, 8_192);
 pub(crate) const WINDOW: Count = count("attention.sliding_window", 0, 1 << 28);
 pub(crate) const POOLING: Count = count("pooling_type", 0, 4);
+pub(crate) const CLASSIFIER_POOLING: Count = count("classifier.pooling_type", 1, 2);
 pub(crate) const ROTARY_DIM: Count = count("rope.dimension_count", 1, 8_192);
 pub(crate) const ROTATED_SHARE: Number = above_zero("partial_rotary_factor", 1.0);
 pub(crate) const ORIGINAL_CONTEXT: Count = count("rope.scaling.original_context_length", 1, 1 << 28);
@@ -115,6 +116,8 @@ pub(crate) const EMBEDDING_SCALE: Number = above_zero("embedding_scale", 1e6);
 pub(crate) const TEMPERATURE: Number = from_zero("attention.temperature_scale", 1e4);
 pub(crate) const EXPERT_SCALE: Number = from_zero("expert_weights_scale", 1e6);
 pub(crate) const ROPE_BASE: Number = Number { key: "rope.freq_base", least: 1.0, max: 1e12 };
+/// 0: the base is as it stands.
+pub(crate) const ROPE_ALPHA: Number = from_zero("rope.scaling.alpha", 1e9);
 pub(crate) const WINDOW_ROPE_BASE: Number = Number { key: "rope.freq_base_swa", least: 1.0, max: 1e12 };
 /// Their keys are whole.
 pub(crate) const XIELU: [Number; 4] = [
@@ -134,6 +137,7 @@ pub(crate) const YARN_MAGNITUDE: Number = from_zero("rope.scaling.mscale", 1e3);
 pub(crate) const YARN_SCORES: Number = from_zero("rope.scaling.mscale_all_dim", 1e3);
 pub(crate) const YARN_FAST: Number = above_zero("rope.scaling.yarn_beta_fast", 1e6);
 pub(crate) const YARN_SLOW: Number = above_zero("rope.scaling.yarn_beta_slow", 1e6);
+pub(crate) const YARN_SHARE: Number = from_zero("rope.scaling.yarn_ext_factor", 1e3);
 pub(crate) const YARN_LOG_MULTIPLIER: Number = from_zero("rope.scaling.yarn_log_multiplier", 1e3);
 pub(crate) const LOW_FREQ_FACTOR: Number = above_zero("rope.scaling.low_freq_factor", 1e6);
 pub(crate) const HIGH_FREQ_FACTOR: Number = above_zero("rope.scaling.high_freq_factor", 1e6);
@@ -258,6 +262,17 @@ impl<'a> FactReader<'a> {
         }
         flags.truncate(layers);
         Ok(Some(flags))
+    }
+
+    /// Whether the rotated dimensions are cut into sections: by time, height and width, and a fourth that is free.
+    pub(crate) fn has_sections(&self) -> Result<bool, ModelError> {
+        let key = self.key("rope.dimension_sections");
+        let Some(list) = self.source.get_array(&key)? else { return Ok(false) };
+        let values = list.to_u32s().ok_or_else(|| wrong_type(&key, &list, "whole numbers"))?;
+        match values.len() {
+            3 | 4 => Ok(values.iter().any(|value| *value > 0)),
+            len => Err(out_of_range(key, format!("a list of {len}"), "3 or 4 numbers".to_owned())),
+        }
     }
 
     /// Whether a key has a list for its value.

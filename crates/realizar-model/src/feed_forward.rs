@@ -1,6 +1,6 @@
 //! The feed-forward branch: plain, gated, or a mixture of experts.
 
-use realizar_tensor::{Compute, Gate, HeadCols, Product, RouteSpec, Rows};
+use realizar_tensor::{Compute, Gate, HeadCols, Product, RouteSpec, Rows, Vector};
 
 use crate::attention::norm_parts;
 use crate::buffers::{Buffers, ExpertBuffers};
@@ -139,7 +139,9 @@ fn mixture(
     buffers: &mut ExpertBuffers,
     out: &mut Rows,
 ) {
-    let ExpertBuffers { routes, gate, up, fused, out: inner, input: own, narrow, spread, .. } = buffers;
+    let ExpertBuffers { routes, gate, up, fused, out: inner, input: own, narrow, spread, factors, .. } =
+        buffers;
+    let [first, second] = &weights.input_scales;
     let input = match (&weights.beside, &weights.latent) {
         (Some(norms), _) => {
             if let Some(own) = own {
@@ -163,6 +165,13 @@ fn mixture(
         }
         _ => input,
     };
+    let mut scale = |compute: &mut Compute, scales: &Option<Vector>, x: &mut Rows| {
+        if let Some(scales) = scales {
+            factors.clear();
+            factors.extend(routes.experts().iter().map(|expert| scales.as_slice()[*expert as usize]));
+            compute.scale_rows(x, factors);
+        }
+    };
     match &weights.input {
         ExpertInput::Gated(gates, ups) => {
             compute.matmul_experts(
@@ -170,10 +179,13 @@ fn mixture(
                 routes,
                 &mut [expert_product(gates, gate), expert_product(ups, up)],
             );
+            scale(compute, first, gate);
+            scale(compute, second, up);
             compute.gate(kind, gate, up);
         }
         ExpertInput::Up(ups) => {
             compute.matmul_experts(input, routes, &mut [expert_product(ups, gate)]);
+            scale(compute, first, gate);
             compute.activate(kind, gate);
         }
         ExpertInput::Fused(both) => {
@@ -181,6 +193,7 @@ fn mixture(
                 let width = gate.width();
                 let cols = |stride, offset| HeadCols { stride, offset };
                 compute.matmul_experts(input, routes, &mut [expert_product(both, fused)]);
+                scale(compute, first, fused);
                 compute.copy_cols(fused, cols(0, 0), 1, width, gate, cols(0, 0));
                 compute.copy_cols(fused, cols(0, width), 1, width, up, cols(0, 0));
                 compute.gate(kind, gate, up);

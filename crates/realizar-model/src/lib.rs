@@ -62,7 +62,7 @@ pub use arch::{
     ARCHITECTURES, ArchFacts, AttentionGate, AttentionScale, Biases, EmbeddingScale, Ffn, FfnGate,
     GateNumbers, Latent, LogitScale, Moe, MoeLayers, Norm, NormPlaces, PerLayer, Position, Presence, QkNorm,
     Rank, Residual, ResidualScale, Role, RopeLayers, SharedExpert, SharedKv, Softcaps, State, StateKind,
-    StateLayers, Streams, Temperature, WindowRope, Windows,
+    StateLayers, Streams, Temperature, WindowRope, Windows, YarnMultiplier,
 };
 pub use config::{
     BlockConfig, Config, FfnKind, IndexerConfig, LatentConfig, MoeConfig, PerLayerConfig, QueryTemperature,

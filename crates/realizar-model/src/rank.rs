@@ -58,22 +58,17 @@ impl RankWeights {
     pub(crate) fn score(
         &self,
         compute: &mut Compute,
-        (rank, causal, eps): (Rank, bool, f32),
+        (rank, pooling, eps): (Rank, Pooling, f32),
         vectors: &[f32],
         width: usize,
     ) -> f32 {
-        let how = match rank {
-            Rank::Mean => Pooling::Mean,
-            Rank::End if causal => Pooling::Last,
-            Rank::End => Pooling::Cls,
-        };
         let mut x = Rows::with_capacity(1, width);
-        x.write(&pool(vectors, width, how));
+        x.write(&pool(vectors, width, pooling));
         if let Some((weight, bias, norm)) = &self.dense {
             let mut out = Rows::with_capacity(1, weight.rows());
             compute.matmul(&x, &mut [Product { weight, bias: bias.as_ref(), out: &mut out }]);
             match rank {
-                Rank::Mean => compute.activate(Gate::GeluErf, &mut out),
+                Rank::Key => compute.activate(Gate::GeluErf, &mut out),
                 // `1 tanh(x / 1)`.
                 Rank::End => compute.softcap(&mut out, 1.0),
             }
@@ -90,7 +85,7 @@ impl RankWeights {
             x = out;
         }
         match x.read() {
-            [yes, no] if causal => 1.0 / (1.0 + (no - yes).exp()),
+            [yes, no] if pooling == Pooling::Last => 1.0 / (1.0 + (no - yes).exp()),
             [score, ..] => *score,
             [] => f32::NAN,
         }

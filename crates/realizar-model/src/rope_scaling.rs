@@ -4,7 +4,7 @@ use std::f64::consts::TAU;
 
 use realizar_tensor::PairOrder;
 
-use crate::arch::ArchFacts;
+use crate::arch::{ArchFacts, YarnMultiplier};
 use crate::error::ModelError;
 use crate::facts::{self, FactReader};
 
@@ -89,9 +89,17 @@ impl RopeConfig {
                 return Err(read.unsupported(format!("`{}` {shown:?}", read.key("rope.scaling.type"))));
             }
         };
+        // How much of the ramp counts: all of it.
+        let share = match scaling {
+            RopeScaling::Yarn { .. } => read.number(facts::YARN_SHARE)?.filter(|share| *share != 1.0),
+            _ => None,
+        };
+        if let Some(share) = share {
+            return Err(read.unsupported(format!("`{}` {share}", read.key(facts::YARN_SHARE.key))));
+        }
         let log_multiplier = match arch.yarn_log_multiplier {
-            true => read.number(facts::YARN_LOG_MULTIPLIER)?.filter(|multiplier| *multiplier > 0.0),
-            false => None,
+            YarnMultiplier::Unread => None,
+            _ => read.number(facts::YARN_LOG_MULTIPLIER)?.filter(|multiplier| *multiplier > 0.0),
         };
         let original_context = read.count(facts::ORIGINAL_CONTEXT)?;
         let attention_factor = read.number(facts::ROPE_MAGNITUDE)?.unwrap_or(1.0);
@@ -101,6 +109,10 @@ impl RopeConfig {
             _ if stated.is_some() => (stated.unwrap_or(1.0), 1.0),
             (RopeScaling::None, _) if listed => {
                 (long_magnitude(original_context.unwrap_or(context), context), 1.0)
+            }
+            (RopeScaling::Yarn { factor, .. }, _) if arch.yarn_log_multiplier == YarnMultiplier::Divides => {
+                let whole = attention_factor * (1.0 + 0.1 * factor.ln());
+                (whole / (1.0 + log_multiplier.unwrap_or(0.0) * factor.ln()), whole)
             }
             (RopeScaling::Yarn { factor, .. }, Some(multiplier)) => {
                 (divided.map_or(1.0, |divided| divided(factor)), 1.0 + multiplier * factor.ln())

@@ -179,6 +179,8 @@ pub(crate) struct Experts {
     pub(crate) down: Linear,
     /// Factor on each expert's output.
     pub(crate) output_scales: Option<Vector>,
+    /// Factors on what each expert's first projections give: gate and up, or the one that there is.
+    pub(crate) input_scales: [Option<Vector>; 2],
     /// Into the width that experts work on, and out of it.
     pub(crate) latent: Option<[Linear; 2]>,
     pub(crate) shared: Option<Dense>,

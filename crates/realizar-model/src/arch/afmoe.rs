@@ -19,7 +19,7 @@ pub(crate) const FACTS: ArchFacts = ArchFacts {
     rope_layers: RopeLayers::Windowed,
     windows: Windows::LastFull(4),
     attention_gate: AttentionGate::Own,
-    moe: Some(Moe { shared: SharedExpert::Plain, ..Moe::SIGMOID }),
+    moe: Some(Moe { shared: SharedExpert::Plain, ..Moe::SIGMOID_BY_KEY }),
     embedding_scale: EmbeddingScale::SqrtHidden,
     ..PLAIN
 };

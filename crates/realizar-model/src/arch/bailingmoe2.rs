@@ -8,6 +8,6 @@ pub(crate) const FACTS: ArchFacts = ArchFacts {
     name: "bailingmoe2",
     qk_norm: QkNorm::PerHead(Norm::Rms, Presence::Always),
     position: Position::Rope(PairOrder::Halves),
-    moe: Some(Moe { shared: SharedExpert::WidthTimesCount, ..Moe::SIGMOID }),
+    moe: Some(Moe { shared: SharedExpert::WidthTimesCount, ..Moe::SIGMOID_BY_KEY }),
     ..PLAIN
 };

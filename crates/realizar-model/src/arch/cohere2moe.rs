@@ -7,6 +7,6 @@ pub(crate) const FACTS: ArchFacts = ArchFacts {
     norm_by_key: true,
     windows: Windows::FirstFull(4),
     rope_layers: RopeLayers::WindowedOrDense,
-    moe: Some(Moe { shared: SharedExpert::Plain, sum_scale: 0.5, ..Moe::SIGMOID }),
+    moe: Some(Moe { shared: SharedExpert::Plain, sum_scale: 0.5, ..Moe::SIGMOID_BY_KEY }),
     ..cohere2::FACTS
 };

@@ -2,10 +2,11 @@
 
 use realizar_tensor::{PairOrder, Scoring};
 
-use super::{ArchFacts, Moe, Presence, SharedExpert, deepseek2};
+use super::{ArchFacts, Moe, Presence, SharedExpert, YarnMultiplier, deepseek2};
 
 pub(crate) const FACTS: ArchFacts = ArchFacts {
     name: "deepseek32",
+    yarn_log_multiplier: YarnMultiplier::Divides,
     indexer: Some(PairOrder::Halves),
     moe: Some(Moe {
         scoring: Scoring::Sigmoid,

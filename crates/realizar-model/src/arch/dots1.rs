@@ -8,6 +8,6 @@ pub(crate) const FACTS: ArchFacts = ArchFacts {
     name: "dots1",
     qk_norm: QkNorm::PerHead(Norm::Rms, Presence::Always),
     position: Position::Rope(PairOrder::Halves),
-    moe: Some(Moe { shared: SharedExpert::Plain, ..Moe::SIGMOID }),
+    moe: Some(Moe { shared: SharedExpert::Plain, ..Moe::SIGMOID_BY_KEY }),
     ..PLAIN
 };

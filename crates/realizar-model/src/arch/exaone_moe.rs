@@ -10,6 +10,6 @@ pub(crate) const FACTS: ArchFacts = ArchFacts {
     position: Position::Rope(PairOrder::Halves),
     rope_layers: RopeLayers::WindowedIfAny,
     windows: Windows::LastFull(4),
-    moe: Some(Moe { shared: SharedExpert::Plain, ..Moe::SIGMOID }),
+    moe: Some(Moe { shared: SharedExpert::Plain, ..Moe::SIGMOID_BY_KEY }),
     ..PLAIN
 };

@@ -6,6 +6,8 @@ use super::{ArchFacts, Biases, Ffn, FfnGate, NormPlaces, PLAIN, Presence};
 
 pub(crate) const FACTS: ArchFacts = ArchFacts {
     name: "glm4",
+    // As files of models with eyes do.
+    sections_turn_halves: true,
     norms: NormPlaces {
         after_attention: Some("post_attention_norm"),
         after_ffn: Some("post_ffw_norm"),

@@ -11,6 +11,6 @@ pub(crate) const FACTS: ArchFacts = ArchFacts {
     biases: Biases { qkv: Presence::Optional, ..Biases::all(Presence::Never) },
     qk_norm: QkNorm::PerHead(Norm::Rms, Presence::Optional),
     position: Position::Rope(PairOrder::Halves),
-    moe: Some(Moe { shared: SharedExpert::Plain, ..Moe::SIGMOID }),
+    moe: Some(Moe { shared: SharedExpert::Plain, ..Moe::SIGMOID_BY_KEY }),
     ..PLAIN
 };

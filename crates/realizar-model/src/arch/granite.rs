@@ -9,5 +9,6 @@ pub(crate) const FACTS: ArchFacts = ArchFacts {
     embedding_scale: EmbeddingScale::KeyOr(1.0),
     residual_scale: ResidualScale::Key,
     logit_scale: LogitScale::Divide,
+    rope_if_finetuned: true,
     ..PLAIN
 };

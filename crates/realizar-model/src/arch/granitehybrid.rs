@@ -1,10 +1,10 @@
 //! Granite 4: Mamba 2 and attention, with Granite's factors, plain or with experts.
 
-use super::{ArchFacts, Moe, Presence, SharedExpert, State, StateKind, StateLayers, granite};
+use super::{ArchFacts, LogitScale, Moe, Presence, SharedExpert, State, StateKind, StateLayers, granite};
 
 pub(crate) const FACTS: ArchFacts = ArchFacts {
     name: "granitehybrid",
-    rope_if_finetuned: true,
+    logit_scale: LogitScale::DivideOrOne,
     state: Some(State {
         kind: StateKind::Mamba2 { norm: Presence::Always },
         layers: StateLayers::WithoutKeys,

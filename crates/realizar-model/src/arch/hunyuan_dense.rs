@@ -9,5 +9,6 @@ pub(crate) const FACTS: ArchFacts = ArchFacts {
     qk_norm: QkNorm::PerHead(Norm::Rms, Presence::Always),
     qk_norm_last: true,
     position: Position::Rope(PairOrder::Halves),
+    rope_alpha: true,
     ..PLAIN
 };

@@ -97,7 +97,7 @@ pub struct Biases {
 pub enum QkNorm {
     /// None.
     Never,
-    /// Each head by itself; one gain for all heads, or one per head, as the file has it.
+    /// Each head by itself, with one gain for all heads; with [`Norm::Layer`] also with one per head, as the file has it.
     PerHead(Norm, Presence),
     /// All heads of a token together.
     Whole,
@@ -106,6 +106,17 @@ pub enum QkNorm {
         /// Experts of the model without it.
         but_with_experts: usize,
     },
+}
+
+/// What `rope.scaling.yarn_log_multiplier` does to YaRN's magnitude.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum YarnMultiplier {
+    /// It is not read.
+    Unread,
+    /// It moves the magnitude from the rotation to the attention's scale.
+    Moves,
+    /// The rotation's magnitude is divided by that of the multiplier; the scale has the whole, with the key or without.
+    Divides,
 }
 
 /// How positions enter.
@@ -372,6 +383,8 @@ impl Moe {
     /// Sigmoid with a bias for the choice, renormalised: DeepSeek V3 and who followed it.
     pub(crate) const SIGMOID: Self =
         Self { scoring: Scoring::Sigmoid, selection_bias: Presence::Optional, ..Self::SOFTMAX };
+    /// The same, renormalised only if the file says so.
+    pub(crate) const SIGMOID_BY_KEY: Self = Self { normalise: false, ..Self::SIGMOID };
 }
 
 /// Which layers have a mixture of experts.
@@ -462,8 +475,8 @@ pub enum ResidualScale {
 pub enum Rank {
     /// The first token's vector, in a decoder the last one's; tanh behind the first matrix.
     End,
-    /// The mean of all; GELU behind the first matrix.
-    Mean,
+    /// The mean of all, or the first token's if `classifier.pooling_type` says so; GELU behind the first matrix.
+    Key,
 }
 
 /// What the key `logit_scale` does.
@@ -475,6 +488,8 @@ pub enum LogitScale {
     Multiply,
     /// Logits are divided by it.
     Divide,
+    /// Logits are divided by it, if the file has it.
+    DivideOrOne,
     /// Logits are divided by it; without it, by the width divided by this.
     DivideOrWidth(f32),
     /// Logits are divided by the width divided by this; the key is not read.

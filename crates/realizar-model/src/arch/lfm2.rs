@@ -2,13 +2,16 @@
 
 use realizar_tensor::PairOrder;
 
-use super::{ArchFacts, Norm, NormPlaces, PLAIN, Position, Presence, QkNorm, State, StateKind, StateLayers};
+use super::{
+    ArchFacts, Norm, NormPlaces, PLAIN, Position, Presence, QkNorm, State, StateKind, StateLayers, Windows,
+};
 
 pub(crate) const FACTS: ArchFacts = ArchFacts {
     name: "lfm2",
     norms: NormPlaces { output: Some("token_embd_norm"), ..NormPlaces::BEFORE },
     qk_norm: QkNorm::PerHead(Norm::Rms, Presence::Always),
     position: Position::Rope(PairOrder::Halves),
+    windows: Windows::Every,
     state: Some(State { kind: StateKind::ShortConvolution, layers: StateLayers::WithoutKeys }),
     ..PLAIN
 };

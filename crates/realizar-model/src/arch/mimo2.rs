@@ -2,10 +2,12 @@
 
 use realizar_tensor::PairOrder;
 
-use super::{ArchFacts, Moe, MoeLayers, PLAIN, Position, Presence, WindowRope, Windows};
+use super::{ArchFacts, Biases, Moe, MoeLayers, PLAIN, Position, Presence, WindowRope, Windows};
 
 pub(crate) const FACTS: ArchFacts = ArchFacts {
     name: "mimo2",
+    // The peer reads biases of heads and adds none: which of the two a file means nobody can say.
+    biases: Biases::all(Presence::Never),
     position: Position::Rope(PairOrder::Halves),
     windows: Windows::Listed,
     window_rope: WindowRope::OwnBase,

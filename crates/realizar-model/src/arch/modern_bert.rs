@@ -12,7 +12,7 @@ pub(crate) const FACTS: ArchFacts = ArchFacts {
     position: Position::Rope(PairOrder::Halves),
     windows: Windows::FirstFull(3),
     window_rope: WindowRope::OwnBase,
-    rank: Rank::Mean,
+    rank: Rank::Key,
     ffn: Ffn { activation: Gate::GeluTanh, gate: FfnGate::Fused },
     ..PLAIN
 };

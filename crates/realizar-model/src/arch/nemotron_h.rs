@@ -6,6 +6,7 @@ use super::{ArchFacts, Biases, Ffn, FfnGate, PLAIN, Position, Presence, State, S
 
 pub(crate) const FACTS: ArchFacts = ArchFacts {
     name: "nemotron_h",
+    either_epsilon: true,
     one_branch: true,
     biases: Biases { norms: Presence::Never, ..Biases::all(Presence::Optional) },
     position: Position::Unseen,

@@ -7,7 +7,7 @@ use super::{ArchFacts, Biases, Norm, PLAIN, Position, Presence};
 pub(crate) const FACTS: ArchFacts = ArchFacts {
     name: "orion",
     norm: Norm::Layer,
-    biases: Biases { norms: Presence::Always, ..Biases::all(Presence::Never) },
+    biases: Biases { norms: Presence::Always, ..PLAIN.biases },
     position: Position::Rope(PairOrder::Halves),
     ..PLAIN
 };

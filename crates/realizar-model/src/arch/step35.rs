@@ -15,6 +15,6 @@ pub(crate) const FACTS: ArchFacts = ArchFacts {
     window_rope: WindowRope::OwnBaseHalfElsewhere,
     attention_gate: AttentionGate::Own,
     gate_numbers: GateNumbers::Clamps,
-    moe: Some(Moe { layers: MoeLayers::WithRouter, shared: SharedExpert::Width, ..Moe::SIGMOID }),
+    moe: Some(Moe { layers: MoeLayers::WithRouter, shared: SharedExpert::Width, ..Moe::SIGMOID_BY_KEY }),
     ..PLAIN
 };

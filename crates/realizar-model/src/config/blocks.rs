@@ -10,7 +10,7 @@ use crate::arch::{
     Windows,
 };
 use crate::error::ModelError;
-use crate::facts::{self, FactReader};
+use crate::facts::{self, FactReader, out_of_range};
 use crate::names;
 
 /// One block.
@@ -85,10 +85,17 @@ impl Blocks<'_, '_> {
         let Self { read, arch, layers, .. } = *self;
         let windowed = self.windowed()?;
         let any_window = windowed.contains(&true);
-        let no_heads = arch.state.is_some();
-        let heads =
-            read.per_layer(facts::HEADS, no_heads, layers)?.ok_or_else(|| read.missing(facts::HEADS.key))?;
-        let kv_heads = read.per_layer(facts::KV_HEADS, no_heads, layers)?.unwrap_or_else(|| heads.clone());
+        // Zeros tell layers without attention apart where nothing else does.
+        let no_heads = arch.state.is_some_and(|state| state.layers == StateLayers::WithoutKeys);
+        let heads = match read.per_layer(facts::HEADS, no_heads || arch.never_attends(), layers)? {
+            Some(heads) => heads,
+            None if arch.never_attends() => vec![0; layers],
+            None => return Err(read.missing(facts::HEADS.key)),
+        };
+        let kv_heads = match read.per_layer(facts::KV_HEADS, no_heads || arch.never_attends(), layers)? {
+            Some(kv_heads) => kv_heads,
+            None => heads.clone(),
+        };
         let states = self.states(&kv_heads)?;
         let (ffns, kinds) = self.ffns(&kv_heads)?;
         let activations = self.activations()?;
@@ -229,7 +236,8 @@ impl Blocks<'_, '_> {
     /// Widths and kinds of the feed-forward branches.
     fn ffns(&self, kv_heads: &[usize]) -> Result<(Vec<usize>, Vec<FfnKind>), ModelError> {
         let Self { read, arch, layers, moe, .. } = *self;
-        let none = arch.one_branch || arch.state.is_some();
+        // Zeros tell layers without the branch apart, or the file has experts on all layers.
+        let none = arch.one_branch || moe.is_some();
         let mut kinds = Vec::with_capacity(layers);
         for layer in 0..layers {
             kinds.push(if self.has_experts(layer)? { FfnKind::Experts } else { FfnKind::Dense });
@@ -238,6 +246,7 @@ impl Blocks<'_, '_> {
             Some(widths) => widths,
             None => match moe {
                 Some(moe) if !kinds.contains(&FfnKind::Dense) => vec![moe.ffn; layers],
+                _ if arch.never_attends() => vec![0; layers],
                 _ => return Err(read.missing(facts::FFN.key)),
             },
         };
@@ -246,12 +255,12 @@ impl Blocks<'_, '_> {
             if inside {
                 *kind = FfnKind::None;
             }
-            let other_branch = arch.one_branch && kv_heads[layer] > 0;
-            if none && widths[layer] == 0 && *kind == FfnKind::Dense
-                || other_branch
-                || arch.one_branch && widths[layer] == 0
-            {
+            if arch.one_branch && (kv_heads[layer] > 0 || widths[layer] == 0) {
                 *kind = FfnKind::None;
+            }
+            if *kind == FfnKind::Dense && widths[layer] == 0 {
+                let expected = format!("at least 1 in layer {layer}, which has no experts");
+                return Err(out_of_range(read.key(facts::FFN.key), 0, expected));
             }
         }
         Ok((widths, kinds))

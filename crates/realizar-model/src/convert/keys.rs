@@ -5,7 +5,7 @@ use realizar_tensor::Scoring;
 use super::fact::Fact;
 use crate::arch::{
     AttentionScale, EmbeddingScale, LogitScale, Norm, Residual, ResidualScale, SharedExpert, Temperature,
-    WindowRope,
+    WindowRope, YarnMultiplier,
 };
 use crate::config::{Config, MoeConfig};
 use crate::error::ModelError;
@@ -132,7 +132,7 @@ fn rotation(keys: &mut Keys, rope: &RopeConfig, read: &FactReader<'_>) -> Result
             if rope.scores_magnitude == 1.0 {
                 own_magnitude = 1.0 + 0.1 * factor.ln();
             }
-            if read.dialect.arch.yarn_log_multiplier {
+            if read.dialect.arch.yarn_log_multiplier != YarnMultiplier::Unread {
                 keys.carry(read, facts::YARN_LOG_MULTIPLIER)?;
             }
         }

@@ -188,28 +188,27 @@ impl Bind<'_> {
         let rates = self.binder.vector(&names::bare(layer, "ssm_a"), &[heads])?;
         let norm = self.rms(layer, "ssm_norm", dim)?;
         let output = if per_key { "attn_output" } else { "ssm_out" };
-        let out = self.linear(layer, output, none, &[hidden, values])?;
+        let out = self.scaled(layer, output, none, &[hidden, values])?;
         let (input, beta, convolution) = if per_key {
             let two = |bind: &mut Self, a: &str, b: &str| -> Bound<[Linear; 2]> {
-                let a = bind.linear(layer, a, none, &[dim, hidden])?;
-                let b = bind.linear(layer, b, none, &[values, dim])?;
+                let a = bind.scaled(layer, a, none, &[dim, hidden])?;
+                let b = bind.scaled(layer, b, none, &[values, dim])?;
                 Ok(a.zip(b).map(|(a, b)| [a, b]))
             };
             let gate = two(self, "ssm_g_a", "ssm_g_b")?;
             let step = two(self, "ssm_f_a", "ssm_f_b")?;
-            let q = self.linear(layer, "attn_q", none, &[keys, hidden])?;
-            let k = self.linear(layer, "attn_k", none, &[keys, hidden])?;
-            let v = self.linear(layer, "attn_v", none, &[values, hidden])?;
+            let q = self.scaled(layer, "attn_q", none, &[keys, hidden])?;
+            let k = self.scaled(layer, "attn_k", none, &[keys, hidden])?;
+            let v = self.scaled(layer, "attn_v", none, &[values, hidden])?;
             let mut taps_of = |name: &str| self.binder.table(&names::weight(layer, name), [keys, taps]);
             let (a, b, c) = (taps_of("ssm_conv1d_q")?, taps_of("ssm_conv1d_k")?, taps_of("ssm_conv1d_v")?);
             let joined = || Some([a?.as_slice(), b?.as_slice(), c?.as_slice()].concat());
             let convolution = joined().map(|weights| by_tap(&weights, taps));
-            let beta = self.linear(layer, "ssm_beta", none, &[heads, hidden])?;
+            let beta = self.scaled(layer, "ssm_beta", none, &[heads, hidden])?;
             let parts = || Some(Projections::Parts { qkv: Box::new([q?, k?, v?]), gate: gate?, step: step? });
             (parts(), beta, convolution)
         } else {
-            let qkv = self.scaled(layer, "attn_qkv", none, &[channels, hidden])?;
-            let gate = self.scaled(layer, "attn_gate", none, &[values, hidden])?;
+            let (qkv, gate) = self.qkv_and_gate(layer, shape)?.unzip();
             let (beta, step) = self.beta_and_step(layer, shape)?.unzip();
             let weights = self.binder.table(&names::weight(layer, "ssm_conv1d"), [channels, taps])?;
             let convolution = weights.map(|weights| by_tap(weights.as_slice(), taps));
@@ -234,22 +233,52 @@ impl Bind<'_> {
         Ok(built())
     }
 
+    /// Queries, keys and values, and the output's gate: two projections, or one of older files whose rows are, key head by
+    /// key head, its query, its key, the values of its value heads and their gates.
+    fn qkv_and_gate(&mut self, layer: usize, shape: &DeltaConfig) -> Bound<(Linear, Linear)> {
+        let (hidden, none) = (self.config.hidden, Presence::Never);
+        let (keys, values, channels) = (shape.keys(), shape.values(), shape.channels());
+        if !self.binder.has(&names::weight(layer, "ssm_in")) {
+            let qkv = self.scaled(layer, "attn_qkv", none, &[channels, hidden])?;
+            let gate = self.scaled(layer, "attn_gate", none, &[values, hidden])?;
+            return Ok(qkv.zip(gate));
+        }
+        let whole = self.scaled(layer, "ssm_in", none, &[2 * (keys + values), hidden])?;
+        let (dim, wide) = (shape.dim, values / shape.key_heads);
+        let rows = |start: usize, width: usize| {
+            let of_head = move |head: usize| head * 2 * (dim + wide) + start;
+            (0..shape.key_heads).flat_map(move |head| of_head(head)..of_head(head) + width)
+        };
+        let picked = |whole: Linear| {
+            let pick = |rows: Vec<usize>| {
+                Some(Linear { weight: whole.weight.pick_rows(&rows).ok()?, bias: None, scale: whole.scale })
+            };
+            let qkv = rows(0, dim).chain(rows(dim, dim)).chain(rows(2 * dim, wide));
+            pick(qkv.collect()).zip(pick(rows(2 * dim + wide, wide).collect()))
+        };
+        Ok(whole.and_then(picked))
+    }
+
     /// Two projections, or one whose rows are, key head by key head, the betas of its value heads and their steps.
     fn beta_and_step(&mut self, layer: usize, shape: &DeltaConfig) -> Bound<(Linear, Linear)> {
         let (hidden, heads) = (self.config.hidden, shape.heads);
         if !self.binder.has(&names::weight(layer, "ssm_ba")) {
-            let beta = self.linear(layer, "ssm_beta", Presence::Never, &[heads, hidden])?;
-            let step = self.linear(layer, "ssm_alpha", Presence::Never, &[heads, hidden])?;
+            let beta = self.scaled(layer, "ssm_beta", Presence::Never, &[heads, hidden])?;
+            let step = self.scaled(layer, "ssm_alpha", Presence::Never, &[heads, hidden])?;
             return Ok(beta.zip(step));
         }
-        let both = self.linear(layer, "ssm_ba", Presence::Never, &[2 * heads, hidden])?;
+        let both = self.scaled(layer, "ssm_ba", Presence::Never, &[2 * heads, hidden])?;
         let each = heads / shape.key_heads;
         let rows = |first: usize| -> Vec<usize> {
             (0..heads).map(|head| head / each * 2 * each + first + head % each).collect()
         };
         let picked = |both: Linear| {
             let pick = |first| {
-                Some(Linear { weight: both.weight.pick_rows(&rows(first)).ok()?, bias: None, scale: 1.0 })
+                Some(Linear {
+                    weight: both.weight.pick_rows(&rows(first)).ok()?,
+                    bias: None,
+                    scale: both.scale,
+                })
             };
             pick(0).zip(pick(each))
         };

@@ -113,11 +113,11 @@ impl Bind<'_> {
         let hidden = self.config.hidden;
         let MambaConfig { taps, inner, size, rank, normed } = *shape;
         let none = Presence::Never;
-        let whole = self.linear(layer, "ssm_in", none, &[2 * inner, hidden])?;
+        let whole = self.scaled(layer, "ssm_in", none, &[2 * inner, hidden])?;
         let weights = self.binder.table(&names::weight(layer, "ssm_conv1d"), [inner, taps])?;
         let bias = names::bias(layer, "ssm_conv1d");
         let convolution_bias = self.binder.vector_if(Presence::Always, &bias, &[inner])?;
-        let parts = self.linear(layer, "ssm_x", none, &[rank + 2 * size, inner])?;
+        let parts = self.scaled(layer, "ssm_x", none, &[rank + 2 * size, inner])?;
         let part = |name| names::weight(layer, name);
         let normed_by = ["ssm_dt_norm", "ssm_b_norm", "ssm_c_norm"];
         let norms = if normed_by.iter().any(|name| self.binder.has(&part(name))) {
@@ -129,11 +129,11 @@ impl Bind<'_> {
             let plain = [rank, size, size].map(NormWeights::weightless);
             Some(Some(plain).filter(|_| normed))
         };
-        let step = self.linear(layer, "ssm_dt", none, &[inner, rank])?;
+        let step = self.scaled(layer, "ssm_dt", none, &[inner, rank])?;
         let step_bias = self.binder.vector(&names::bias(layer, "ssm_dt"), &[inner])?;
         let rates = self.binder.table(&names::bare(layer, "ssm_a"), [inner, size])?;
         let skip = self.binder.vector(&names::bare(layer, "ssm_d"), &[inner])?;
-        let out = self.linear(layer, "ssm_out", none, &[hidden, inner])?;
+        let out = self.scaled(layer, "ssm_out", none, &[hidden, inner])?;
         let built = || {
             let [x, gate] = cut(&whole?, [inner, inner])?;
             Some(Mamba {

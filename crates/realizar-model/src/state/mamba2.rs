@@ -125,7 +125,7 @@ impl Bind<'_> {
         let Mamba2Config { taps, inner, heads, groups, .. } = *shape;
         let channels = shape.channels();
         let rows = [inner, channels, heads];
-        let whole = self.linear(layer, "ssm_in", Presence::Never, &[rows.iter().sum(), hidden])?;
+        let whole = self.scaled(layer, "ssm_in", Presence::Never, &[rows.iter().sum(), hidden])?;
         let weights = self.binder.table(&names::weight(layer, "ssm_conv1d"), [channels, taps])?;
         let bias = names::bias(layer, "ssm_conv1d");
         let convolution_bias = self.binder.vector_if(Presence::Optional, &bias, &[channels])?;
@@ -134,7 +134,7 @@ impl Bind<'_> {
         let skip = self.binder.vector(&names::bare(layer, "ssm_d"), &[heads])?;
         let norm =
             self.binder.table_if(shape.norm, &names::weight(layer, "ssm_norm"), [groups, inner / groups])?;
-        let out = self.linear(layer, "ssm_out", Presence::Never, &[hidden, inner])?;
+        let out = self.scaled(layer, "ssm_out", Presence::Never, &[hidden, inner])?;
         let built = || {
             let [gate, xbc, step] = cut(&whole?, rows)?;
             Some(Mamba2 {

@@ -22,7 +22,7 @@ impl Bind<'_> {
                 let name = names::weight(layer, "attn_gate");
                 let per_head = self.binder.shape(&name).is_some_and(|shape| matrix_rows(&shape) == heads);
                 let rows = if per_head { heads } else { heads * value_dim };
-                self.linear(layer, "attn_gate", Presence::Never, &[rows, hidden])?.map(Some)
+                self.scaled(layer, "attn_gate", Presence::Never, &[rows, hidden])?.map(Some)
             }
             _ => Some(None),
         };
@@ -84,6 +84,10 @@ impl Bind<'_> {
     fn head_norm(&mut self, layer: usize, name: &str, heads: usize) -> Bound<Option<NormWeights>> {
         let Config { arch, norm, moe, .. } = *self.config;
         let BlockConfig { head_dim, rotates, .. } = self.config.blocks[layer];
+        let per_head = |kind| match kind {
+            Norm::Rms => vec![head_dim],
+            Norm::Layer => vec![head_dim, heads * head_dim],
+        };
         let (kind, presence, lens) = match arch.qk_norm {
             QkNorm::Never => return Ok(Some(None)),
             QkNorm::Weightless { but_with_experts } => {
@@ -95,9 +99,9 @@ impl Bind<'_> {
                 let parts = ["attn_q_norm", "attn_k_norm"];
                 let any = parts.iter().any(|part| self.binder.has(&names::weight(layer, part)));
                 let presence = if any { Presence::Always } else { Presence::Never };
-                (kind, presence, vec![head_dim, heads * head_dim])
+                (kind, presence, per_head(kind))
             }
-            QkNorm::PerHead(kind, presence) => (kind, presence, vec![head_dim, heads * head_dim]),
+            QkNorm::PerHead(kind, presence) => (kind, presence, per_head(kind)),
             QkNorm::Whole => (norm, Presence::Always, vec![heads * head_dim]),
         };
         let gain = self.binder.gain(presence, &names::weight(layer, name), &lens)?;

@@ -4,11 +4,12 @@ use realizar_format::TensorSource;
 use realizar_tensor::{QMatrix, Vector};
 
 use super::{FfnWeights, Layer, LayerNorms, Linear, NormWeights, RopeFactors, Weights};
-use crate::arch::{Position, Presence, Residual};
+use crate::arch::{Position, Presence, Residual, SharedExpert};
 use crate::binder::{Binder, Bound};
 use crate::config::{Config, FfnKind};
 use crate::dialect::Dialect;
 use crate::error::ModelError;
+use crate::facts;
 use crate::names;
 
 impl Weights {
@@ -30,9 +31,66 @@ impl Weights {
             let what = format!("a factor on a weight there (`{name}`)");
             return Err(ModelError::Unsupported { architecture: config.arch.name, what });
         }
+        // Nor may a bias be, or a matrix of a layer that runs: numbers or facts that leave it out are wrong.
+        if let Some(name) = surplus.iter().find(|name| leaves_out(source, config, &surplus, name)) {
+            let key =
+                key_of(config, name).map(|key| format!(", which `{}.{key}` would use", config.arch.name));
+            let key = key.unwrap_or_default();
+            let what = format!("a weight there that its numbers leave out (tensor `{name}`{key})");
+            return Err(ModelError::Unsupported { architecture: config.arch.name, what });
+        }
         // Without a missing tensor everything was found.
         let weights = weights.ok_or(ModelError::MissingTensors { names: Vec::new(), more: 0 })?;
         Ok((weights, surplus))
+    }
+}
+
+/// Matrices of a layer's branches: how their names begin.
+const BRANCHES: &[&str] = &[
+    "attn_q",
+    "attn_k",
+    "attn_v",
+    "attn_output",
+    "attn_gate",
+    "ffn_gate",
+    "ffn_up",
+    "ffn_down",
+    "ssm_",
+    "shortconv",
+];
+
+/// What files have beside the tensors that are made of it.
+const BESIDE: &[&str] = &["attn_kv_b"];
+
+/// Whether a tensor that is not used would be, if the file's numbers or the architecture's facts were right.
+fn leaves_out(source: &dyn TensorSource, config: &Config, surplus: &[String], name: &str) -> bool {
+    if let Some(part) = name.strip_suffix(".bias") {
+        let used = |weight: String| source.tensor(&weight).is_some() && !surplus.contains(&weight);
+        // Those of queries, keys and values may stand beside one matrix of all three.
+        let layer = ["attn_q", "attn_k", "attn_v"].iter().find_map(|stem| part.strip_suffix(stem));
+        return used(format!("{part}.weight"))
+            || layer.is_some_and(|layer| used(format!("{layer}attn_qkv.weight")));
+    }
+    let Some((layer, part)) = name.strip_prefix("blk.").and_then(|rest| rest.split_once('.')) else {
+        return false;
+    };
+    let runs = layer.parse().is_ok_and(|layer: usize| layer < config.layers);
+    let stem = part.strip_suffix(".weight").unwrap_or_default();
+    runs && !BESIDE.contains(&stem) && BRANCHES.iter().any(|begin| stem.starts_with(begin))
+}
+
+/// The key without which a weight is not used, where it is one.
+fn key_of(config: &Config, name: &str) -> Option<&'static str> {
+    let stem = name.strip_suffix(".weight")?.rsplit('.').next()?;
+    match config.arch.moe.map(|moe| moe.shared) {
+        Some(SharedExpert::Plain | SharedExpert::WidthTimesCount) if stem.ends_with("_shexp") => {
+            Some(facts::SHARED_EXPERTS.key)
+        }
+        Some(SharedExpert::Width | SharedExpert::Gated) if stem.ends_with("_shexp") => {
+            Some(facts::SHARED_FFN.key)
+        }
+        Some(_) if stem.ends_with("_exps") => Some(facts::EXPERTS.key),
+        _ => ["ffn_gate", "ffn_up", "ffn_down"].contains(&stem).then_some(facts::FFN.key),
     }
 }
 

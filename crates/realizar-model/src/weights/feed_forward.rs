@@ -55,13 +55,19 @@ impl Bind<'_> {
             gate.zip(up).map(|(gate, up)| ExpertInput::Gated(gate, up))
         };
         let down = self.linear(layer, "ffn_down_exps", biased, &[experts, width, ffn])?;
+        let parts = match &input {
+            Some(ExpertInput::Fused(_)) => ["ffn_gate_up_exps", ""],
+            Some(ExpertInput::Up(_)) => ["ffn_up_exps", ""],
+            _ => ["ffn_gate_exps", "ffn_up_exps"],
+        };
+        let input_scales = self.expert_scales(layer, parts, experts)?;
         let scales = names::scale(layer, "ffn_down_exps");
         let output_scales = self.binder.vector_if(Presence::Optional, &scales, &[experts])?;
         let narrow = match latent {
             0 => Some(None),
             _ => {
-                let into = self.linear(layer, "ffn_latent_down", Presence::Never, &[latent, hidden])?;
-                let out = self.linear(layer, "ffn_latent_up", Presence::Never, &[hidden, latent])?;
+                let into = self.scaled(layer, "ffn_latent_down", Presence::Never, &[latent, hidden])?;
+                let out = self.scaled(layer, "ffn_latent_up", Presence::Never, &[hidden, latent])?;
                 into.zip(out).map(|(into, out)| Some([into, out]))
             }
         };
@@ -76,6 +82,7 @@ impl Bind<'_> {
                 input: input?,
                 down: down?,
                 output_scales: output_scales?,
+                input_scales: input_scales?,
                 latent: narrow?,
                 shared: shared?,
                 shared_gate: shared_gate?,
@@ -83,6 +90,24 @@ impl Bind<'_> {
             })
         };
         Ok(built())
+    }
+
+    /// Factors on the experts' first projections, which some files have beside quantised stacks. A bias would have to be
+    /// added behind them: with one they are left, and refused.
+    fn expert_scales(
+        &mut self,
+        layer: usize,
+        parts: [&str; 2],
+        experts: usize,
+    ) -> Bound<[Option<Vector>; 2]> {
+        let mut of = |part: &str| {
+            if part.is_empty() || self.binder.has(&names::bias(layer, part)) {
+                return Ok(Some(None));
+            }
+            self.binder.vector_if(Presence::Optional, &names::scale(layer, part), &[experts])
+        };
+        let (first, second) = (of(parts[0])?, of(parts[1])?);
+        Ok(first.zip(second).map(|(first, second)| [first, second]))
     }
 
     /// The expert that serves every token, and its gate.

@@ -441,22 +441,24 @@ fn a_rotation_wider_than_the_heads_of_window_layers_is_refused() {
     Model::load(&*file.source()).unwrap();
 }
 
-/// Files in NVFP4 have factors beside their matrices; the one on a stack of experts' outputs is applied, others are not.
+/// Files in NVFP4 have factors beside their matrices; those of projections and experts are applied, others are not.
 #[test]
 fn a_factor_that_would_be_left_out_is_refused() {
     let factor = |name: &str, len: usize| {
         let data = 2.0_f32.to_le_bytes().repeat(len);
         Tensor { name: name.into(), dims: vec![len], dtype: DType::F32, data }
     };
-    for (part, len) in [("ffn_gate_exps", 4), ("ffn_up_exps", 4)] {
-        let (mut file, name) = (mixture(), format!("blk.1.{part}.scale"));
-        file.tensors.push(factor(&name, len));
+    for part in ["blk.1.ffn_norm", "token_embd"] {
+        let (mut file, name) = (mixture(), format!("{part}.scale"));
+        file.tensors.push(factor(&name, 1));
         let error = Model::load(&*file.source()).unwrap_err();
         let ModelError::Unsupported { architecture, what } = error else { panic!("{part}: {error}") };
         assert_eq!((architecture, what), ("llama", format!("a factor on a weight there (`{name}`)")));
     }
     let mut file = mixture();
-    file.tensors.push(factor("blk.1.ffn_down_exps.scale", 4));
+    for part in ["gate", "up", "down"] {
+        file.tensors.push(factor(&format!("blk.1.ffn_{part}_exps.scale"), 4));
+    }
     // Without a matrix it is a tensor like any other.
     file.tensors.push(factor("extra.scale", 1));
     let model = Model::load(&*file.source()).unwrap();

@@ -135,6 +135,118 @@ const CASES: &[Case] = &[
     ),
     (
         "qwen35",
+        "49 no feed-forward width",
+        |f| number(f, "qwen35.feed_forward_length", 0),
+        "`qwen35.feed_forward_length` is 0",
+    ),
+    (
+        "qwen35",
+        "49 no heads",
+        |f| number(f, "qwen35.attention.head_count", 0),
+        "`qwen35.attention.head_count` is 0",
+    ),
+    (
+        "qwen35",
+        "49 no key heads",
+        |f| number(f, "qwen35.attention.head_count_kv", 0),
+        "`qwen35.attention.head_count_kv` is 0",
+    ),
+    (
+        "falcon-h1",
+        "49 no heads",
+        |f| number(f, "falcon-h1.attention.head_count", 0),
+        "`falcon-h1.attention.head_count` is 0",
+    ),
+    (
+        "lfm2",
+        "49 no feed-forward width",
+        |f| number(f, "lfm2.feed_forward_length", 0),
+        "`lfm2.feed_forward_length` is 0",
+    ),
+    (
+        "lfm2",
+        "49 no layer attends",
+        |f| number(f, "lfm2.attention.head_count_kv", 0),
+        "tensors are missing: blk.",
+    ),
+    (
+        "glm4moe",
+        "53 a shared expert without a number",
+        |f| {
+            f.remove("glm4moe.expert_shared_count");
+        },
+        "_shexp.weight`, which `glm4moe.expert_shared_count` would use) is not supported",
+    ),
+    (
+        "bailingmoe2",
+        "53 a shared expert without a number",
+        |f| {
+            f.remove("bailingmoe2.expert_shared_count");
+        },
+        "_shexp.weight`, which `bailingmoe2.expert_shared_count` would use) is not supported",
+    ),
+    (
+        "deepseek32",
+        "53 no shared expert",
+        |f| number(f, "deepseek32.expert_shared_count", 0),
+        "_shexp.weight`, which `deepseek32.expert_shared_count` would use) is not supported",
+    ),
+    (
+        "nemotron_h_moe",
+        "53 a shared expert without a width",
+        |f| {
+            f.remove("nemotron_h_moe.expert_shared_feed_forward_length");
+        },
+        "_shexp.weight`, which `nemotron_h_moe.expert_shared_feed_forward_length` would use) is not supported",
+    ),
+    (
+        "chatglm",
+        "53 a bias of a part of one matrix",
+        |f| {
+            let mut bias = f.tensor("blk.0.attn_norm.weight").clone();
+            bias.name = "blk.0.attn_q.bias".into();
+            f.tensors.push(bias);
+        },
+        "a weight there that its numbers leave out (tensor `blk.0.attn_q.bias`)",
+    ),
+    (
+        "granitehybrid-moe",
+        "53 a shared expert without a width",
+        |f| {
+            f.remove("granitehybrid.expert_shared_feed_forward_length");
+        },
+        "_shexp.weight`, which `granitehybrid.expert_shared_feed_forward_length` would use) is not supported",
+    ),
+    (
+        "gemma4-moe",
+        "53 a branch without a width",
+        |f| {
+            f.remove("gemma4.feed_forward_length");
+        },
+        "gemma4",
+    ),
+    (
+        "grok2",
+        "56 a part of the ramp",
+        |f| {
+            f.set("grok.rope.scaling.type", Fact::Text("yarn".into()));
+            f.set("grok.rope.scaling.factor", Fact::F32(4.0));
+            f.set("grok.rope.scaling.yarn_ext_factor", Fact::F32(0.5));
+        },
+        "`grok.rope.scaling.yarn_ext_factor` 0.5",
+    ),
+    (
+        "minimax-m2",
+        "53 a bias that is not added",
+        |f| {
+            let mut bias = f.tensor("blk.0.attn_norm.weight").clone();
+            bias.name = "blk.0.attn_norm.bias".into();
+            f.tensors.push(bias);
+        },
+        "(tensor `blk.0.attn_norm.bias`)",
+    ),
+    (
+        "qwen35",
         "54 another kind of layer",
         |f| {
             f.set("qwen35.attention.recurrent_layers", Fact::Bools(vec![true; 4]));

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use realizar_model::{ARCHITECTURES, ArchFacts};
 
 /// Where names of architectures may stand: the facts themselves, and tables of what checkpoints call their classes.
-const TABLES: &[&str] = &["arch.rs", "arch/", "hf/families.rs", "hf/encoders.rs"];
+const TABLES: &[&str] = &["arch.rs", "arch/", "hf/families.rs", "hf/encoders.rs", "hf/gguf_only.rs"];
 
 /// What a field of the facts needs beside the pass that all share: the field, how its value begins, the file.
 const FEATURES: &[(&str, &str, &str)] = &[

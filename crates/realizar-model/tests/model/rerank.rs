@@ -40,6 +40,7 @@ const HEADS: &[(&str, &str, Pooling, bool, usize)] = &[
     ("jina-bert-v3", "jina-bert-v3", Pooling::Cls, true, 1),
     ("jina-bert-v3", "jina-bert-v3", Pooling::Cls, false, 1),
     ("modern-bert", "modern-bert", Pooling::Mean, true, 1),
+    ("modern-bert", "modern-bert", Pooling::Cls, true, 1),
     ("qwen3vl", "qwen3vl", Pooling::Last, false, 2),
 ];
 
@@ -53,11 +54,15 @@ fn scores_are_what_the_head_says() {
         let hidden = vector.len();
         let mut x: Vec<f64> = vector.iter().map(|x| f64::from(*x)).collect();
         file.set(&format!("{arch}.pooling_type"), Fact::U32(4));
+        let modern = arch == "modern-bert";
+        if modern && pooling == Pooling::Cls {
+            file.set("modern-bert.classifier.pooling_type", Fact::U32(2));
+        }
         if dense {
             let (weight, bias) = (values(hidden * hidden, 1), values(hidden, 2));
             add(&mut file, "cls.weight", &[hidden, hidden], &weight);
             add(&mut file, "cls.bias", &[hidden], &bias);
-            let tanh = pooling == Pooling::Cls;
+            let tanh = !modern;
             // erf by its series, exact enough for a test.
             let erf = |x: f64| {
                 let term = |n: i32| {

@@ -106,9 +106,9 @@ def write(name, path, vocabulary):
     return numbers, {f"attention.{epsilon}": 1e-5}, tensors
 
 
-def ask(port, tokens, vocab):
+def ask(port, tokens, vocab, forced):
     # A token of plain text is forced: of others the server does not speak. What it says of all is from before that.
-    body = dict(prompt=tokens, n_predict=1, n_probs=vocab, temperature=0.0, cache_prompt=False, logit_bias=[[68, 1000.0]])
+    body = dict(prompt=tokens, n_predict=1, n_probs=vocab, temperature=0.0, cache_prompt=False, logit_bias=[[forced, 1000.0]])
     request = urllib.request.Request(
         f"http://127.0.0.1:{port}/completion", json.dumps(body).encode(), {"Content-Type": "application/json"})
     answer = json.load(urllib.request.urlopen(request, timeout=60))
@@ -118,26 +118,32 @@ def ask(port, tokens, vocab):
     return [round(row[token], 5) for token in range(vocab)]
 
 
+def answers(server, path, port, vocabulary):
+    """What the server says after each of the prefixes."""
+    flags = "-c 64 -t 1 -ctk f32 -ctv f32 -fa off -np 1 --no-warmup --no-repack".split()
+    process = subprocess.Popen([server, "-m", path, "--port", str(port), *flags],
+                               stdout=subprocess.DEVNULL, stderr=open(f"{path}.log", "w"))
+    tokens = vocabulary.fields["tokenizer.ggml.tokens"].contents()
+    forced = next(tokens.index(text) for text in ("A", "<0x41>") if text in tokens)
+    try:
+        for _ in range(100):
+            time.sleep(0.2)
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5)
+                break
+            except OSError:
+                pass
+        return [ask(port, TOKENS[:length], len(tokens), forced) for length in LENGTHS]
+    finally:
+        process.terminate()
+
+
 def main():
     vocabulary, server, out = gguf.GGUFReader(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
-    vocab = len(vocabulary.fields["tokenizer.ggml.tokens"].data)
     for port, name in enumerate(sys.argv[4:] or MODELS, 18300):
         path = out / f"{name}.gguf"
         numbers, floats, tensors = write(name, path, vocabulary)
-        flags = "-c 64 -t 1 -ctk f32 -ctv f32 -fa off -np 1 --no-warmup --no-repack".split()
-        process = subprocess.Popen([server, "-m", path, "--port", str(port), *flags],
-                                   stdout=subprocess.DEVNULL, stderr=open(out / f"{name}.log", "w"))
-        try:
-            for _ in range(100):
-                time.sleep(0.2)
-                try:
-                    urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5)
-                    break
-                except OSError:
-                    pass
-            rows = [ask(port, TOKENS[:length], vocab) for length in LENGTHS]
-        finally:
-            process.terminate()
+        rows = answers(server, path, port, vocabulary)
         golden = dict(architecture=name, numbers=numbers, floats=floats, tensors=tensors, tokens=TOKENS,
                       lengths=LENGTHS, rows=rows)
         text = json.dumps(golden, separators=(",", ":"))
@@ -145,4 +151,5 @@ def main():
         print(name, len(text), [max(row) for row in rows])
 
 
-main()
+if __name__ == "__main__":
+    main()
