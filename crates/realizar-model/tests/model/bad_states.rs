@@ -200,6 +200,16 @@ const CASES: &[Case] = &[
         "_shexp.weight`, which `nemotron_h_moe.expert_shared_feed_forward_length` would use) is not supported",
     ),
     (
+        "mimo2",
+        "53 a bias that the peer reads and does not add",
+        |f| {
+            let mut bias = f.tensor("blk.0.attn_norm.weight").clone();
+            bias.name = "blk.0.attn_q.bias".into();
+            f.tensors.push(bias);
+        },
+        "a weight there that its numbers leave out (tensor `blk.0.attn_q.bias`)",
+    ),
+    (
         "chatglm",
         "53 a bias of a part of one matrix",
         |f| {
