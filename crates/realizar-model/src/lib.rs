@@ -17,9 +17,8 @@
 //!     checkpoints: 1,
 //! };
 //! let mut session = Session::new(model, options)?;
-//! let seq = session.open()?;
-//! let logits = session.forward(&[Span { seq, tokens: &[1, 526, 527], logits: Want::Last }])?;
-//! println!("{} logits", logits.row(0).len());
+//! let span = Span { seq: session.open()?, tokens: &[1, 526, 527], logits: Want::Last };
+//! println!("{} logits", session.forward(&[span])?.row(0).len());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 

@@ -198,3 +198,56 @@ fn every_file_of_the_shared_data_is_told_or_refused() {
     }
     assert!(told > 150 && refused >= 150, "{told} told, {refused} refused");
 }
+
+#[test]
+fn recurrent_states_are_told_as_such() {
+    let Some(model) = shared("zoo-modern/qwen35.gguf", "memory of recurrent states") else { return };
+    let path = model.to_str().expect("UTF-8");
+    let states = |more: &[&str]| {
+        let info =
+            run(&[&["info", path, "--json", "--ctx", "1024"], more].concat()).ok("states").lines().remove(0);
+        info["memory"]["states"].as_u64().expect("a number")
+    };
+    // One that it works on, one before the last step, and those that are kept.
+    assert_eq!(states(&["--checkpoints", "3"]), states(&["--checkpoints", "0"]) / 2 * 5);
+    let text = run(&["info", path, "--ctx", "1024"]).ok("text");
+    assert!(text.text().contains(", recurrent states 0.1, "), "{}", text.text());
+    let plain = run(&["info", "demo"]).ok("plain");
+    assert!(!plain.text().contains("states"), "{}", plain.text());
+}
+
+#[test]
+fn scores_of_tokens_need_no_tokenizer() {
+    let path = data("llama-gqa.gguf");
+    let source = realizar_format::open(&path).expect("a model");
+    let mut writer = realizar_format::GgufWriter::new();
+    for key in source.metadata_keys().filter(|key| !key.starts_with("tokenizer.")) {
+        writer.metadata(key, source.metadata(key).expect("a value")).expect("a key");
+    }
+    for tensor in source.tensors() {
+        writer.tensor(tensor.name, tensor.dtype, tensor.shape).expect("a tensor");
+    }
+    let mut file = writer.begin(Vec::new()).expect("a head");
+    for tensor in source.tensors() {
+        file.write(&tensor.data).expect("its data");
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let bare = folder.path().join("bare.gguf");
+    std::fs::write(&bare, file.finish().expect("all of them")).expect("written");
+    let scores = |model: &Path, name: &str| {
+        let out = folder.path().join(name);
+        let args = [
+            "logits",
+            model.to_str().expect("UTF-8"),
+            "--ids",
+            "1,7,9",
+            "--out",
+            out.to_str().expect("UTF-8"),
+        ];
+        run(&args).ok(name);
+        std::fs::read(&out).expect("scores")
+    };
+    assert!(scores(&path, "whole") == scores(&bare, "bare"));
+    let shown = run(&["logits", bare.to_str().expect("UTF-8"), "--ids", "1,7,9"]).ok("shown");
+    assert!(shown.text().starts_with("2:  ") && !shown.text().contains('"'), "{}", shown.text());
+}
