@@ -17,6 +17,7 @@ mod minilm;
 mod mutants;
 mod peers;
 mod rerank;
+mod schedules;
 mod sequences;
 mod sources;
 mod states;
