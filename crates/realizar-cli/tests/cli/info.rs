@@ -211,7 +211,7 @@ fn recurrent_states_are_told_as_such() {
     // One that it works on, one before the last step, and those that are kept.
     assert_eq!(states(&["--checkpoints", "3"]), states(&["--checkpoints", "0"]) / 2 * 5);
     let text = run(&["info", path, "--ctx", "1024"]).ok("text");
-    assert!(text.text().contains(", recurrent states 0.1, "), "{}", text.text());
+    assert!(text.text().contains(", recurrent states 0.0, "), "{}", text.text());
     let plain = run(&["info", "demo"]).ok("plain");
     assert!(!plain.text().contains("states"), "{}", plain.text());
 }
