@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Clients that do not read, beside one that does, on a running `realizar-cli serve`; Python's standard library alone.
 
-    realizar-cli serve --listen 127.0.0.1:8080 --quiet &
+    realizar-cli serve --listen 127.0.0.1:8080 --limit send-buffer=16384 --quiet &
     python3 benches/compat/slow_readers.py http://127.0.0.1:8080
 
-Sixteen clients, then one client with sixteen answers, then sixteen with eight each, ask for long answers and read nothing. A short question of another
-client must be answered long before theirs are given up. Then they read: what they get is what they get alone.
+Sixteen clients, then one client with sixteen answers, then sixteen with eight each, ask for long answers and read
+nothing. A short question of another client must be answered long before theirs are given up. Then they read: what they
+get is what they get alone.
 """
 
 import argparse

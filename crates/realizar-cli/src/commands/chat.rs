@@ -63,7 +63,7 @@ pub(crate) fn run(args: ChatArgs, interrupt: &Interrupt) -> Result<(), CliError>
             return Ok(());
         }
         let Ok(line) = String::from_utf8(line) else {
-            output::complain("error: the line is not UTF-8");
+            output::complain("the line is not UTF-8");
             continue;
         };
         match line.trim() {
