@@ -19,25 +19,6 @@ use realizar_tensor::{Compute, Isa, Kernels, Pool, Product, QMatrix, Rows};
 
 const ROWS: usize = 1024;
 const COLS: usize = 2048;
-const TYPES: &[DType] = &[
-    DType::F32,
-    DType::F16,
-    DType::BF16,
-    DType::Q8_0,
-    DType::Q4_0,
-    DType::Q4_1,
-    DType::Q5_0,
-    DType::Q5_1,
-    DType::Q2_K,
-    DType::Q3_K,
-    DType::Q4_K,
-    DType::Q5_K,
-    DType::Q6_K,
-    DType::IQ4_NL,
-    DType::IQ4_XS,
-    DType::MXFP4,
-    DType::NVFP4,
-];
 
 /// How much faster than f32 weights they must be, with one token and with many: an integer kernel is at least twice as
 /// fast on every table, the slow path decodes first and is slower.
@@ -57,7 +38,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         let mut group = criterion.benchmark_group(format!("products/{}", kernels.name()));
         group.sampling_mode(SamplingMode::Flat);
         let mut compute = Compute::new(pool.clone(), kernels);
-        for &dtype in TYPES {
+        let integer = DType::ALL.into_iter().filter(|dtype| kernels.multiplies_integers(*dtype));
+        for dtype in [DType::F32, DType::F16, DType::BF16].into_iter().chain(integer) {
             let weight = matrix(dtype, &values)?;
             for tokens in [1, 64] {
                 group.throughput(match tokens {

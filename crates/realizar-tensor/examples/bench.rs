@@ -12,34 +12,22 @@ use realizar_quant::{DType, encode};
 use realizar_tensor::{Compute, Kernels, Pool, Product, QMatrix, Rows, hardware};
 
 const COLS: usize = 2048;
-const TYPES: &[DType] = &[
-    DType::Q4_0,
-    DType::Q4_1,
-    DType::Q5_0,
-    DType::Q5_1,
-    DType::Q8_0,
-    DType::Q2_K,
-    DType::Q3_K,
-    DType::Q4_K,
-    DType::Q5_K,
-    DType::Q6_K,
-    DType::IQ4_NL,
-    DType::IQ4_XS,
-    DType::MXFP4,
-    DType::NVFP4,
-    DType::F16,
-    DType::F32,
-];
 /// Bytes of weights that no cache holds, and how many of them one round reads.
 const MEMORY: usize = 256 << 20;
 const ROUND: usize = 8 << 20;
+
+/// Types with an integer kernel, and two without.
+fn measured_types(kernels: &Kernels) -> Vec<DType> {
+    let integer = DType::ALL.into_iter().filter(|dtype| kernels.multiplies_integers(*dtype));
+    integer.chain([DType::F16, DType::F32]).collect()
+}
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut args = std::env::args().skip(1);
     let threads = args.next().map_or(Ok(Pool::default_threads()), |n| n.parse())?;
     let kernels = args.next().map_or(Ok(Kernels::detect()), |name| Kernels::named(&name))?;
     let types = args.next().map(|names| names.split(',').map(str::parse).collect::<Result<Vec<DType>, _>>());
-    let types = types.transpose()?.unwrap_or_else(|| TYPES.to_vec());
+    let types = types.transpose()?.unwrap_or_else(|| measured_types(kernels));
     let pool = Pool::new(threads)?;
     let mut compute = Compute::new(pool.clone(), kernels);
     for dtype in types {
