@@ -462,7 +462,7 @@ mod tests {
             assert!(matches!(Pin::new(&mut io).poll_flush(&mut context), Poll::Ready(Ok(()))));
         }
         // The library has at most one buffer beside it, of as much as a header may be.
-        let buffer = Limits::default().uri_bytes + Limits::default().header_bytes + (4 << 10);
+        let buffer = Limits::default().uri_bytes + Limits::default().header_bytes + (2 << 10);
         assert!(io.inner.0 > 8 << 10 && io.inner.0 + buffer <= 64 << 10, "{} bytes ahead", io.inner.0);
     }
 }

@@ -76,7 +76,7 @@ fn row_118_a_connection_takes_64_kib_at_most_before_it_asks() {
         ("silence", Vec::new(), false),
         ("a request", request, true),
         ("HTTP/2", http2.to_vec(), true),
-        ("a header", header(44_900), false),
+        ("a header", header(42_900), false),
     ] {
         let server = serve_quietly(&[&patient[..], &["--limit", "connections-per-address=1024"]].concat());
         for _ in 0..20 {
@@ -144,11 +144,11 @@ fn row_159_memory_stays_within_the_plan() {
         assert_eq!(server.reply(wire::post("/tokenize", small).as_bytes()).status, 200);
     }
     let (before, _) = memory(server.child.id());
-    // Three kinds of 2 MiB: one text, many numbers, many objects.
+    // Many numbers and many objects in 2 MiB each, which become far more, and a text.
     let fill = |piece: &str| {
         format!(r#"{{"text":"x","more":[{piece}0]}}"#, piece = piece.repeat((2 << 20) / piece.len()))
     };
-    let text = format!(r#"{{"text":"{}"}}"#, "a ".repeat(1 << 20));
+    let text = format!(r#"{{"text":"{}"}}"#, "a ".repeat(1 << 18));
     let bodies = [text, fill("0,"), fill(r#"{"a":0},"#)].map(|body| wire::post("/tokenize", &body));
     let replies: Vec<wire::Reply> = std::thread::scope(|scope| {
         let ask = |at: usize| {
@@ -161,9 +161,12 @@ fn row_159_memory_stays_within_the_plan() {
     let refused = replies.iter().filter(|reply| reply.status != 200);
     let refused =
         refused.map(|reply| assert_eq!((reply.status, reply.code().as_str()), (503, "memory_full"))).count();
-    assert!(refused > 0 && refused < replies.len(), "{refused} of {} were refused", replies.len());
+    assert!(refused > 0, "there was never too little memory");
     let (_, most) = memory(server.child.id());
     let taken = most.saturating_sub(before);
     assert!(taken <= PLAN + PLAN / 10, "{taken} bytes at the highest, of {PLAN} that are planned");
-    assert_eq!(server.reply(wire::post("/tokenize", small).as_bytes()).status, 200);
+    // Afterwards there is room for what fits.
+    for body in [&bodies[0], &wire::post("/tokenize", small)] {
+        assert_eq!(server.reply(body.as_bytes()).status, 200);
+    }
 }

@@ -19,7 +19,7 @@ use crate::listener::{Connection, Listener, Peer};
 
 /// What a header may take beside what is counted of it: its method, its version and the line ends. One that does not fit
 /// into hyper's buffer gets 431; with all else that a connection is, the buffer of the standard limits is within 64 KiB.
-const HEADER_SPARE: usize = 4 << 10;
+const HEADER_SPARE: usize = 2 << 10;
 /// hyper takes no smaller one.
 const LEAST_BUFFER: usize = 8 << 10;
 const STREAMS: u32 = 100;

@@ -340,7 +340,7 @@ fn draining_refuses_new_work_and_finishes_what_runs() {
         assert!(last.contains(r#""code":"draining""#), "{kind:?}: {last}");
         server.runtime.block_on(ending).unwrap();
         server.runtime.block_on(server.serving).unwrap().unwrap();
-        assert!(std::net::TcpStream::connect(server.address).is_err(), "{kind:?}");
+        assert!(TcpStream::connect(server.address).is_err(), "{kind:?}");
     }
 }
 

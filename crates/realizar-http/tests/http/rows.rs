@@ -11,7 +11,7 @@ const ROWS: RangeInclusive<u32> = 113..=160;
 
 /// Where tests of these rows are, beside this crate's own.
 const FILES: &[&str] = &[
-    "realizar-cli/tests/serve.rs",
+    "realizar-cli/tests/serve/main.rs",
     "realizar-cli/tests/serve/limits.rs",
     "realizar-engine/src/channel.rs",
     "realizar-engine/src/scheduler/places.rs",

@@ -2,14 +2,13 @@
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-#[path = "../../realizar-http/tests/http/bad_bodies.rs"]
+#[path = "../../../realizar-http/tests/http/bad_bodies.rs"]
 mod bad_bodies;
-#[path = "../../realizar-http/tests/http/bad_protocol.rs"]
+#[path = "../../../realizar-http/tests/http/bad_protocol.rs"]
 mod bad_protocol;
 #[cfg(target_os = "linux")]
-#[path = "serve/limits.rs"]
 mod limits;
-#[path = "../../realizar-http/tests/http/wire.rs"]
+#[path = "../../../realizar-http/tests/http/wire.rs"]
 mod wire;
 
 use std::io::{BufRead, BufReader, Read, Write};
