@@ -129,16 +129,26 @@ fn row_158_connections_beyond_the_open_files_wait_without_spinning() {
     assert!(spent <= 10, "{spent} hundredths of a second of two seconds on a core, to wait for open files");
     drop(crowd);
     let start = Instant::now();
-    assert!(server.ask(&get("/livez")).starts_with("HTTP/1.1 200"));
-    assert!(start.elapsed() <= Duration::from_secs(1), "{:?}", start.elapsed());
+    // Until those who have left are gone, there are too many.
+    let answered = || {
+        let mut stream = TcpStream::connect(&server.address).unwrap();
+        let mut text = String::new();
+        let sent = stream.write_all(get("/livez").as_bytes());
+        let _ = sent.and_then(|()| stream.read_to_string(&mut text));
+        text.starts_with("HTTP/1.1 200")
+    };
+    while !answered() {
+        assert!(start.elapsed() <= Duration::from_secs(1), "{:?}", start.elapsed());
+    }
 }
 
 #[test]
 fn row_159_memory_stays_within_the_plan() {
     const PLAN: usize = 64 << 20;
     let plan = format!("memory-bytes={PLAN}");
-    // With one arena, what is resident is what the program takes: others keep for their threads what was given back.
-    let server = serve_quietly_with(&["--quiet", "--limit", &plan], &[("MALLOC_ARENA_MAX", "1")]);
+    // So that what is resident is what the program takes: else glibc keeps much of what was given back.
+    let allocator = [("MALLOC_ARENA_MAX", "1"), ("MALLOC_MMAP_THRESHOLD_", "131072")];
+    let server = serve_quietly_with(&["--quiet", "--limit", &plan], &allocator);
     let small = r#"{"text":"x"}"#;
     for _ in 0..20 {
         assert_eq!(server.reply(wire::post("/tokenize", small).as_bytes()).status, 200);

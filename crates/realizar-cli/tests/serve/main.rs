@@ -151,8 +151,8 @@ fn row_186_nothing_new_is_taken_and_a_second_sigterm_does_not_wait() {
 /// The time from the second signal to the end, beside answers that do not end.
 fn second_sigterm() -> Duration {
     // Who does not read keeps its answer for 30 s; what the system holds for it is far less than one.
-    let mut server = serve(&["--limit", "send-buffer=4096", "--parallel", "2"]);
-    let body = r#"{"prompt":"Once","stream":true,"ignore_eos":true,"logprobs":5}"#;
+    let mut server = serve(&["--limit", "send-buffer=4096", "--parallel", "8"]);
+    let body = r#"{"prompt":"Once","stream":true,"ignore_eos":true,"logprobs":5,"max_tokens":100000,"n":4}"#;
     let unread: Vec<TcpStream> = (0..2).map(|_| server.send(&post("/v1/completions", body))).collect();
     let mut kept = TcpStream::connect(&server.address).unwrap();
     kept.set_read_timeout(Some(Duration::from_secs(60))).unwrap();

@@ -311,9 +311,8 @@ fn slowest_health_beside_tokenizing(server: &Arc<Running>) -> Duration {
         std::thread::sleep(Duration::from_millis(1));
     }
     for thread in busy {
-        let status = thread.join().unwrap();
-        // Bodies share a memory: whoever finds no place there is told so.
-        assert!(status == 200 || status == 503 || status == 429, "{status}");
+        // There is memory for all of them, and they wait for each other.
+        assert_eq!(thread.join().unwrap(), 200);
     }
     times.sort();
     times[(times.len() * 99).div_ceil(100) - 1]

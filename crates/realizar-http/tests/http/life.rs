@@ -258,7 +258,7 @@ fn row_159_answers_share_that_memory_until_they_are_read() {
         ]
     };
     for kind in KINDS {
-        let limits = realizar_http::Limits { memory_bytes: 100_000_000, body_bytes: 16 << 20, ..patient() };
+        let limits = realizar_http::Limits { memory_bytes: 150_000_000, body_bytes: 16 << 20, ..patient() };
         let server = start(*kind, Scripted::new(), settings(limits));
         for (path, body) in long(500_000) {
             let reply = server.post(path, &body);

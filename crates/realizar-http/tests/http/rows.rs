@@ -39,7 +39,7 @@ const NOTES: &[(u32, &str)] = &[
     (155, "blocks are kept for the longest that an answer may get before it begins, so that none runs out of them"),
     (156, "by the steps: each that reads a prompt goes on with every answer; times are in the records of `benches/`"),
     (158, "by the CPU time of the process"),
-    (159, "by what is counted, and by the resident memory of the process in a flood of bodies, with one arena (`MALLOC_ARENA_MAX`): glibc keeps freed memory for each of its threads, 60 to 90 MiB here; an hour's load is not run with the tests: longer ones are in the records of `benches/`"),
+    (159, "by what is counted, and by the resident memory of the process in a flood of bodies where the allocator keeps nothing (`MALLOC_MMAP_THRESHOLD_`); an hour's load is not run with the tests: longer ones are in the records of `benches/`"),
 ];
 
 /// The files of this crate's tests and of [`FILES`].
