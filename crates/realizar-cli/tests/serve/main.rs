@@ -76,8 +76,12 @@ impl Serving {
     }
 
     fn terminate(&self) {
+        self.signal("-TERM");
+    }
+
+    fn signal(&self, name: &str) {
         let id = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        assert!(Command::new("kill").args([name, &id]).status().unwrap().success());
     }
 
     fn ends_within(&mut self, time: Duration) -> i32 {
@@ -146,6 +150,18 @@ fn row_186_sigterm_lets_answers_finish() {
 fn row_186_nothing_new_is_taken_and_a_second_sigterm_does_not_wait() {
     let time = (0..5).map(|_| second_sigterm()).min().unwrap();
     assert!(time <= Duration::from_secs(1), "the best of five took {time:?}");
+}
+
+#[test]
+fn row_186_an_interrupt_ends_it_and_other_signals_do_not() {
+    let mut server = serve(&[]);
+    // Without a file of keys there is nothing to read again.
+    for name in ["-HUP", "-PIPE"] {
+        server.signal(name);
+        assert!(server.ask(&get("/livez")).starts_with("HTTP/1.1 200"), "after {name}");
+    }
+    server.signal("-INT");
+    assert_eq!(server.ends_within(Duration::from_secs(10)), 130);
 }
 
 /// The time from the second signal to the end, beside answers that do not end.
@@ -327,8 +343,7 @@ fn keys_of_the_environment_and_keys_that_change() {
         server.ask(&request).starts_with("HTTP/1.1 200")
     };
     let told = |server: &mut Serving, words: &str| {
-        let id = server.child.id().to_string();
-        assert!(Command::new("kill").args(["-HUP", &id]).status().unwrap().success());
+        server.signal("-HUP");
         let mut line = String::new();
         while !line.contains(words) {
             line.clear();
