@@ -10,9 +10,9 @@ use std::arch::x86_64::{
 };
 use std::mem::MaybeUninit;
 
-use super::fold::{Fold, splat, start};
+use super::fold::{Fold, beside, in_twos, splat, start, two_scales};
 use super::panel::{Tail, block_of};
-use super::rows::{Ahead, LANES};
+use super::rows::{Ahead, LANES, Rows16};
 use super::unpack::{FACTS, Head, head, part, place};
 use crate::acts::{Acts, MOST_SUMS, SUPER, groups};
 use crate::matrix::Weights;
@@ -34,6 +34,26 @@ struct Panel {
 impl Panel {
     /// Written where it lies: a panel that is built elsewhere and moved costs as much as the products of some tokens.
     const EMPTY: Self = Self { w: [MaybeUninit::uninit(); 64], head: MaybeUninit::uninit() };
+
+    /// Unpacks `rows`; `between` runs meanwhile, with the number of each part.
+    #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx512vnni")]
+    #[inline]
+    fn unpack<const F: usize>(&mut self, rows: Rows16, mut between: impl FnMut(usize)) {
+        // SAFETY: `rows` below writes zeros, which are a head, before anything else happens to a panel.
+        let out = unsafe { self.head.assume_init_mut() };
+        head::<F>(rows, out);
+        if in_twos::<F>() {
+            for two in 0..8 {
+                out.scales[two] = two_scales(out.scales[2 * two], out.scales[2 * two + 1]);
+            }
+        }
+        for p in 0..4 {
+            between(p);
+            for (i, w) in part::<F>(rows, p).into_iter().enumerate() {
+                self.w[place::<F>(p, i)].write(w);
+            }
+        }
+    }
 }
 
 /// The products of `panels` times sixteen rows from `first` on with all tokens.
@@ -58,41 +78,38 @@ pub(super) fn rows<const F: usize>(
     let ahead = Ahead::new(weights.data, first * weights.row_bytes + bytes, bytes, blocks * panels * 4);
     for (begin, count) in groups(acts.tokens, acts.group * STRETCH) {
         let (_, sums) = scratch.buffers(0, panels * count * LANES);
-        sums.fill(0.0);
         for block in 0..blocks {
             for (index, panel) in storage.iter_mut().enumerate() {
-                let first = first + index * LANES;
-                let rows = block_of::<F>(weights, first, block, tail);
-                // SAFETY: written above.
-                head::<F>(rows, unsafe { panel.head.assume_init_mut() });
-                for p in 0..4 {
-                    ahead.fetch_far((block * panels + index) * 4 + p);
-                    for (i, w) in part::<F>(rows, p).into_iter().enumerate() {
-                        panel.w[place::<F>(p, i)].write(w);
-                    }
-                }
+                let rows = block_of::<F>(weights, first + index * LANES, block, tail);
+                panel.unpack::<F>(rows, |p| ahead.fetch_far((block * panels + index) * 4 + p));
             }
             for (group, tokens) in groups(count, acts.group) {
                 let words = acts.group(block, begin + group, tokens);
-                let at = group * LANES;
-                let mut sums =
-                    sums.chunks_exact_mut(count * LANES).map(|sums| &mut sums[at..at + tokens * LANES]);
+                // The sums of a group lie together: panel by panel, token by token.
+                let sums = &mut sums[group * panels * LANES..][..tokens * panels * LANES];
+                if block == 0 {
+                    sums.fill(0.0);
+                }
+                let mut parts = sums.chunks_exact_mut(tokens * LANES);
                 let (pairs, last) = storage.as_chunks::<2>();
                 for pair in pairs {
-                    if let (Some(first), Some(second)) = (sums.next(), sums.next()) {
+                    if let (Some(first), Some(second)) = (parts.next(), parts.next()) {
                         multiply::<F, 2>(pair, words, [first, second]);
                     }
                 }
-                if let ([panel], Some(sums)) = (last, sums.next()) {
+                if let ([panel], Some(sums)) = (last, parts.next()) {
                     multiply::<F, 1>(std::array::from_ref(panel), words, [sums]);
                 }
-            }
-        }
-        // Token by token, so that what is stored side by side lies side by side: outputs of two tokens are pages apart.
-        let sums = sums.as_chunks::<LANES>().0;
-        for token in 0..count {
-            for index in 0..panels {
-                put(begin + token, first + index * LANES, &sums[index * count + token]);
+                if block + 1 == blocks {
+                    // While they are in the L1 cache; token by token, as what is stored side by side lies side by side then:
+                    // outputs of two tokens are pages apart.
+                    let sums = sums.as_chunks::<LANES>().0;
+                    for token in 0..tokens {
+                        for index in 0..panels {
+                            put(begin + group + token, first + index * LANES, &sums[index * tokens + token]);
+                        }
+                    }
+                }
             }
         }
     }
@@ -122,21 +139,25 @@ fn tokens<const F: usize, const P: usize, const T: usize>(
     // SAFETY: the caller has written the head of each panel.
     let heads: [&Head; P] = std::array::from_fn(|p| unsafe { panels[p].head.assume_init_ref() });
     let mut folds = [Fold::<T>::zero(); P];
-    for b in 0..64 / registers {
-        let mut acc: [[_; T]; P] = [start::<F, T>(words, b); P];
-        for j in 0..registers {
-            let k4 = b * registers + j;
-            for t in 0..T {
-                let x = splat(words, k4 * T + t);
-                for p in 0..P {
-                    // SAFETY: the caller has written all registers of each panel.
-                    let w = unsafe { panels[p].w[k4].assume_init() };
-                    acc[p][t] = _mm512_dpbusd_epi32(acc[p][t], w, x);
-                }
+    if in_twos::<F>() {
+        for two in 0..32 / registers {
+            let mut acc: [[_; T]; P] = [start::<F, T>(words, 2 * two); P];
+            block::<P, T>(&mut acc, panels, words, registers, 2 * two);
+            for acc in &mut acc {
+                *acc = beside::<F, T>(acc, words, 2 * two + 1);
+            }
+            block::<P, T>(&mut acc, panels, words, registers, 2 * two + 1);
+            for p in 0..P {
+                folds[p].close_two(&acc[p], heads[p].scales[two]);
             }
         }
-        for p in 0..P {
-            folds[p].close::<F>(&acc[p], heads[p].scales[b], words, b);
+    } else {
+        for b in 0..64 / registers {
+            let mut acc: [[_; T]; P] = [start::<F, T>(words, b); P];
+            block::<P, T>(&mut acc, panels, words, registers, b);
+            for p in 0..P {
+                folds[p].close::<F>(&acc[p], heads[p].scales[b], words, b);
+            }
         }
     }
     for p in 0..P {
@@ -149,6 +170,29 @@ fn tokens<const F: usize, const P: usize, const T: usize>(
         for t in 0..T {
             // SAFETY: as for the load.
             unsafe { _mm512_storeu_ps(sums[p].as_mut_ptr().add(t * LANES), out[t]) };
+        }
+    }
+}
+
+/// Adds the products of block `b`, which is so many registers long.
+#[target_feature(enable = "avx512f,avx512vnni")]
+#[inline]
+fn block<const P: usize, const T: usize>(
+    acc: &mut [[__m512i; T]; P],
+    panels: &[Panel; P],
+    words: &[i32],
+    registers: usize,
+    b: usize,
+) {
+    for j in 0..registers {
+        let k4 = b * registers + j;
+        for t in 0..T {
+            let x = splat(words, k4 * T + t);
+            for p in 0..P {
+                // SAFETY: the caller has written all registers of each panel.
+                let w = unsafe { panels[p].w[k4].assume_init() };
+                acc[p][t] = _mm512_dpbusd_epi32(acc[p][t], w, x);
+            }
         }
     }
 }
