@@ -3,10 +3,9 @@
 #![expect(clippy::needless_range_loop, reason = "an index runs over several arrays of registers")]
 
 use std::arch::x86_64::{
-    __m512, __m512i, _mm512_add_epi32, _mm512_add_ps, _mm512_castsi512_ps, _mm512_cvtepi32_ps,
-    _mm512_dpwssd_epi32, _mm512_fmadd_ps, _mm512_fnmadd_ps, _mm512_mask_set1_epi16, _mm512_mul_ps,
-    _mm512_or_si512, _mm512_set1_epi32, _mm512_setzero_ps, _mm512_setzero_si512, _mm512_slli_epi32,
-    _mm512_srai_epi32, _mm512_storeu_ps, _mm512_xor_si512,
+    __m512, __m512i, _mm512_add_ps, _mm512_castsi512_ps, _mm512_cvtepi32_ps, _mm512_dpwssd_epi32,
+    _mm512_fmadd_ps, _mm512_fnmadd_ps, _mm512_mask_set1_epi16, _mm512_mul_ps, _mm512_set1_epi32,
+    _mm512_setzero_ps, _mm512_setzero_si512, _mm512_slli_epi32, _mm512_srai_epi32, _mm512_storeu_ps,
 };
 
 use super::rows::LANES;
@@ -51,16 +50,6 @@ impl<const T: usize> Fold<T> {
                     self.float[t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(acc[t]), scale, self.float[t]);
                 }
             }
-        }
-    }
-
-    /// Adds the sums of two blocks, which [`beside`] has put into one register, by their two scales.
-    #[target_feature(enable = "avx512f,avx512vnni")]
-    #[inline]
-    pub(super) fn close_two(&mut self, acc: &[__m512i; T], scales: __m512i) {
-        for t in 0..T {
-            let two = _mm512_xor_si512(acc[t], _mm512_set1_epi32(BIAS));
-            self.integer[t] = _mm512_dpwssd_epi32(self.integer[t], two, scales);
         }
     }
 
@@ -143,39 +132,6 @@ pub(super) fn start<const F: usize, const T: usize>(words: &[i32], b: usize) -> 
         }
     }
     acc
-}
-
-/// Whether the sums of two blocks are multiplied by their scales at once, as both are integers of 16 bits: where blocks are of
-/// 16. With blocks of 32 the longer chains of products cost more than the multiplications that they spare.
-pub(super) const fn in_twos<const F: usize>() -> bool {
-    matches!(FACTS[F].kind, ActKind::Super256) && FACTS[F].block == 16 && F != NVFP4
-}
-
-/// What keeps the lower sum of two from borrowing from the upper one.
-const BIAS: i32 = 0x8000;
-
-/// The start values of block `b` with the sums of another block above them. Both sums fit 16 bits (see `ActKind::Super256`): the
-/// one in the lower half becomes positive by the bias, and so is its own value with one bit turned.
-#[target_feature(enable = "avx512f")]
-#[inline]
-pub(super) fn beside<const F: usize, const T: usize>(
-    other: &[__m512i; T],
-    words: &[i32],
-    b: usize,
-) -> [__m512i; T] {
-    let mut acc = start::<F, T>(words, b);
-    for t in 0..T {
-        let upper = _mm512_or_si512(_mm512_slli_epi32::<16>(other[t]), _mm512_set1_epi32(BIAS));
-        acc[t] = _mm512_add_epi32(acc[t], upper);
-    }
-    acc
-}
-
-/// The scales of two blocks as [`Fold::close_two`] wants them.
-#[target_feature(enable = "avx512f")]
-#[inline]
-pub(super) fn two_scales(upper: __m512i, lower: __m512i) -> __m512i {
-    _mm512_or_si512(_mm512_slli_epi32::<16>(upper), lower)
 }
 
 /// The word at `at`, in every lane. In release builds the caller's word count is not looked at again: records are as long

@@ -10,9 +10,9 @@ use std::arch::x86_64::{
 };
 use std::mem::MaybeUninit;
 
-use super::fold::{Fold, beside, in_twos, splat, start, two_scales};
+use super::fold::{Fold, splat, start};
 use super::panel::{Tail, block_of};
-use super::rows::{Ahead, LANES, Rows16};
+use super::rows::{Ahead, LANES};
 use super::unpack::{FACTS, Head, head, part, place};
 use crate::acts::{Acts, MOST_SUMS, SUPER, groups};
 use crate::matrix::Weights;
@@ -34,26 +34,6 @@ struct Panel {
 impl Panel {
     /// Written where it lies: a panel that is built elsewhere and moved costs as much as the products of some tokens.
     const EMPTY: Self = Self { w: [MaybeUninit::uninit(); 64], head: MaybeUninit::uninit() };
-
-    /// Unpacks `rows`; `between` runs meanwhile, with the number of each part.
-    #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx512vnni")]
-    #[inline]
-    fn unpack<const F: usize>(&mut self, rows: Rows16, mut between: impl FnMut(usize)) {
-        // SAFETY: `rows` below writes zeros, which are a head, before anything else happens to a panel.
-        let out = unsafe { self.head.assume_init_mut() };
-        head::<F>(rows, out);
-        if in_twos::<F>() {
-            for two in 0..8 {
-                out.scales[two] = two_scales(out.scales[2 * two], out.scales[2 * two + 1]);
-            }
-        }
-        for p in 0..4 {
-            between(p);
-            for (i, w) in part::<F>(rows, p).into_iter().enumerate() {
-                self.w[place::<F>(p, i)].write(w);
-            }
-        }
-    }
 }
 
 /// The products of `panels` times sixteen rows from `first` on with all tokens.
@@ -81,7 +61,14 @@ pub(super) fn rows<const F: usize>(
         for block in 0..blocks {
             for (index, panel) in storage.iter_mut().enumerate() {
                 let rows = block_of::<F>(weights, first + index * LANES, block, tail);
-                panel.unpack::<F>(rows, |p| ahead.fetch_far((block * panels + index) * 4 + p));
+                // SAFETY: written above.
+                head::<F>(rows, unsafe { panel.head.assume_init_mut() });
+                for p in 0..4 {
+                    ahead.fetch_far((block * panels + index) * 4 + p);
+                    for (i, w) in part::<F>(rows, p).into_iter().enumerate() {
+                        panel.w[place::<F>(p, i)].write(w);
+                    }
+                }
             }
             for (group, tokens) in groups(count, acts.group) {
                 let words = acts.group(block, begin + group, tokens);
@@ -139,25 +126,21 @@ fn tokens<const F: usize, const P: usize, const T: usize>(
     // SAFETY: the caller has written the head of each panel.
     let heads: [&Head; P] = std::array::from_fn(|p| unsafe { panels[p].head.assume_init_ref() });
     let mut folds = [Fold::<T>::zero(); P];
-    if in_twos::<F>() {
-        for two in 0..32 / registers {
-            let mut acc: [[_; T]; P] = [start::<F, T>(words, 2 * two); P];
-            block::<P, T>(&mut acc, panels, words, registers, 2 * two);
-            for acc in &mut acc {
-                *acc = beside::<F, T>(acc, words, 2 * two + 1);
-            }
-            block::<P, T>(&mut acc, panels, words, registers, 2 * two + 1);
-            for p in 0..P {
-                folds[p].close_two(&acc[p], heads[p].scales[two]);
+    for b in 0..64 / registers {
+        let mut acc: [[_; T]; P] = [start::<F, T>(words, b); P];
+        for j in 0..registers {
+            let k4 = b * registers + j;
+            for t in 0..T {
+                let x = splat(words, k4 * T + t);
+                for p in 0..P {
+                    // SAFETY: the caller has written all registers of each panel.
+                    let w = unsafe { panels[p].w[k4].assume_init() };
+                    acc[p][t] = _mm512_dpbusd_epi32(acc[p][t], w, x);
+                }
             }
         }
-    } else {
-        for b in 0..64 / registers {
-            let mut acc: [[_; T]; P] = [start::<F, T>(words, b); P];
-            block::<P, T>(&mut acc, panels, words, registers, b);
-            for p in 0..P {
-                folds[p].close::<F>(&acc[p], heads[p].scales[b], words, b);
-            }
+        for p in 0..P {
+            folds[p].close::<F>(&acc[p], heads[p].scales[b], words, b);
         }
     }
     for p in 0..P {
@@ -170,29 +153,6 @@ fn tokens<const F: usize, const P: usize, const T: usize>(
         for t in 0..T {
             // SAFETY: as for the load.
             unsafe { _mm512_storeu_ps(sums[p].as_mut_ptr().add(t * LANES), out[t]) };
-        }
-    }
-}
-
-/// Adds the products of block `b`, which is so many registers long.
-#[target_feature(enable = "avx512f,avx512vnni")]
-#[inline]
-fn block<const P: usize, const T: usize>(
-    acc: &mut [[__m512i; T]; P],
-    panels: &[Panel; P],
-    words: &[i32],
-    registers: usize,
-    b: usize,
-) {
-    for j in 0..registers {
-        let k4 = b * registers + j;
-        for t in 0..T {
-            let x = splat(words, k4 * T + t);
-            for p in 0..P {
-                // SAFETY: the caller has written all registers of each panel.
-                let w = unsafe { panels[p].w[k4].assume_init() };
-                acc[p][t] = _mm512_dpbusd_epi32(acc[p][t], w, x);
-            }
         }
     }
 }
