@@ -146,7 +146,9 @@ fn refuse_of_others(fields: Fields<'_>, streams: bool) -> Result<(), Refusal> {
     }
     for (name, off) in OF_OTHERS {
         let neutral = |value: &Value| {
-            *value == Value::Bool(false) || off.is_some_and(|off| value.as_f64() == Some(off))
+            *value == Value::Bool(false)
+                || *value == json!({})
+                || off.is_some_and(|off| value.as_f64() == Some(off))
         };
         if fields.get(name).is_some_and(|value| !neutral(value)) {
             return refused(name, "`/v1/completions` has it");
