@@ -156,9 +156,9 @@ impl Engine {
             template: loaded.has_template(),
             embeddings,
         };
-        let queue = Arc::new(Queue::new(max_queue));
-        let counters = Arc::new(Counters::default());
         let sequences = session.max_sequences;
+        let queue = Arc::new(Queue::new(max_queue, sequences));
+        let counters = Arc::new(Counters::default());
         let mut inner = Inner {
             loaded,
             info,

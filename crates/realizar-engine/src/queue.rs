@@ -49,12 +49,14 @@ pub(crate) struct Queue {
     bell: Condvar,
     idle: Condvar,
     limit: usize,
+    places: usize,
 }
 
 impl Queue {
-    pub(crate) fn new(limit: usize) -> Self {
+    /// A queue of `limit` requests before `places` that are answered together.
+    pub(crate) fn new(limit: usize, places: usize) -> Self {
         let state = State { waiting: VecDeque::new(), mode: Mode::Open, rung: false, running: 0 };
-        Self { state: Mutex::new(state), bell: Condvar::new(), idle: Condvar::new(), limit }
+        Self { state: Mutex::new(state), bell: Condvar::new(), idle: Condvar::new(), limit, places }
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
@@ -67,18 +69,20 @@ impl Queue {
         self.limit
     }
 
-    /// Puts a request at the end. `retry_after` makes the hint for a caller that is turned away.
+    /// Puts a request at the end. Those for which a place is free do not count as waiting, though the scheduler has not
+    /// taken them yet: it looks between two steps. `retry_after` makes the hint for a caller that is turned away.
     pub(crate) fn push(
         &self,
         job: Job,
         retry_after: impl FnOnce(usize) -> Duration,
     ) -> Result<(), SubmitError> {
         let mut state = self.lock();
-        let waiting = state.waiting.len();
+        let free = self.places.saturating_sub(state.running);
         if state.mode != Mode::Open {
             return Err(SubmitError::Draining);
         }
-        if waiting >= self.limit {
+        if state.waiting.len() >= self.limit + free {
+            let waiting = state.waiting.len() - free;
             return Err(SubmitError::QueueFull {
                 waiting,
                 limit: self.limit,

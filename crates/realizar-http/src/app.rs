@@ -20,7 +20,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Status
 
 use crate::access::{Access, AllowedOrigin};
 use crate::backend::Backend;
-use crate::body::{self, Body, Memory, Reserved};
+use crate::body::{self, Body, Memory, Read, Reserved};
 use crate::fields::Seen;
 use crate::json;
 use crate::keys::Keys;
@@ -45,6 +45,8 @@ const BLOCKING: usize = 4;
 const MAX_WAITING: usize = 256;
 /// Bodies over this are parsed away from the threads that serve everybody.
 const LARGE_BODY: usize = 64 << 10;
+/// An answer of so many values takes longer to write than other clients should wait.
+const LONG_ANSWER: usize = 1 << 10;
 
 /// How a server behaves. [`Settings::default`] is for tests and loopback: no keys, standard limits.
 #[derive(Debug, Default)]
@@ -190,7 +192,8 @@ impl App {
                 check_body(&head.headers, &settings.limits)?;
                 let owner = owner.unwrap_or_default();
                 let place = settings.keys.enter(owner, settings.limits.requests_per_key)?.map(Arc::new);
-                let (bytes, held) = body::read(body, &settings.limits, &self.shared.memory).await?;
+                let Read { bytes, held, trailers } =
+                    body::read(body, &settings.limits, &self.shared.memory).await?;
                 let shared = Arc::clone(&self.shared);
                 let parse = move |bytes: Vec<u8>, mut held: Reserved| {
                     // As values it may take many times its bytes.
@@ -217,7 +220,14 @@ impl App {
                     large,
                     _memory: memory,
                 };
-                let mut response = answer(self, call).await?;
+                let mut response = match answer(self, call).await {
+                    Err(refusal) if trailers => refuse(&refusal, *envelope),
+                    answer => answer?,
+                };
+                if trailers && head.version < Version::HTTP_2 {
+                    // Lines behind the last chunk were taken for trailers that may have been meant for a request.
+                    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
                 if let Some(seen) = seen {
                     response.headers_mut().insert(UNKNOWN_FIELDS, value(&seen.others(&names)));
                 }
@@ -260,6 +270,24 @@ impl App {
         };
         let done = tokio::task::spawn_blocking(work).await;
         done.map_err(|_| Refusal::Internal)?
+    }
+
+    /// Writes an answer of so many values; a long one on a thread that nobody waits for.
+    pub(crate) async fn write<T: Send + 'static>(
+        &self,
+        values: usize,
+        write: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Refusal> {
+        if values < LONG_ANSWER {
+            return Ok(write());
+        }
+        tokio::task::spawn_blocking(write).await.map_err(|_| Refusal::Internal)
+    }
+
+    /// Refuses a request that would be turned away, before its prompt is read.
+    pub(crate) fn check_queue(&self) -> Result<(), Refusal> {
+        let backend = &self.shared.backend;
+        backend.load().full(backend.facts().places).map_or(Ok(()), |full| Err(full.into()))
     }
 
     /// From now on these keys are right, and no other. Requests under way go on.

@@ -179,10 +179,12 @@ pub struct Load {
 }
 
 impl Load {
-    /// Whether a further request would be turned away.
-    pub(crate) fn full(&self) -> Option<SubmitError> {
-        (self.queued >= self.queue_limit).then_some(SubmitError::QueueFull {
-            waiting: self.queued,
+    /// Whether a further request would be turned away by a model of so many places. Those that are about to take a free one
+    /// do not wait.
+    pub(crate) fn full(&self, places: usize) -> Option<SubmitError> {
+        let free = places.saturating_sub(self.running + self.parked);
+        (self.queued >= self.queue_limit + free).then_some(SubmitError::QueueFull {
+            waiting: self.queued - free,
             limit: self.queue_limit,
             retry_after: Duration::from_secs(1),
         })

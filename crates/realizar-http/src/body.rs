@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes};
+use http::HeaderMap;
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -88,21 +89,35 @@ impl Reserved {
     }
 }
 
-/// Reads a request's body. Trailers are dropped.
-pub(crate) async fn read<B>(body: B, limits: &Limits, memory: &Memory) -> Result<(Vec<u8>, Reserved), Refusal>
+/// A request's body.
+pub(crate) struct Read {
+    pub(crate) bytes: Vec<u8>,
+    /// What it takes of the memory for all bodies.
+    pub(crate) held: Reserved,
+    /// Whether fields came behind it, which are dropped.
+    pub(crate) trailers: bool,
+}
+
+/// Reads a request's body.
+pub(crate) async fn read<B>(body: B, limits: &Limits, memory: &Memory) -> Result<Read, Refusal>
 where
     B: http_body::Body,
 {
     let mut body = std::pin::pin!(body);
     let start = Instant::now();
-    let (mut bytes, mut held) = (Vec::new(), Reserved::default());
+    let (mut bytes, mut held, mut trailers) = (Vec::new(), Reserved::default(), false);
     loop {
         let gap = limits.body_gap.min(limits.body_time.saturating_sub(start.elapsed()));
         let frame = match tokio::time::timeout(gap, body.frame()).await {
             Err(_) => return Err(Refusal::BodyTimeout),
-            Ok(None) => return Ok((bytes, held)),
+            Ok(None) => return Ok(Read { bytes, held, trailers }),
             Ok(Some(frame)) => frame.map_err(|_| Refusal::BodyBroken)?,
         };
+        // Trailers of which not one is a field are what a bare line feed makes of whatever follows.
+        if frame.trailers_ref().is_some_and(HeaderMap::is_empty) {
+            return Err(Refusal::BodyBroken);
+        }
+        trailers |= frame.is_trailers();
         let Ok(mut data) = frame.into_data() else { continue };
         if bytes.len() + data.remaining() > limits.body_bytes {
             return Err(Refusal::BodyTooLarge { limit: limits.body_bytes });

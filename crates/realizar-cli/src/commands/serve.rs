@@ -1,5 +1,6 @@
 //! `serve`: a model behind HTTP, until it is told to stop.
 
+use std::env::VarError;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -45,6 +46,9 @@ pub(crate) struct ServeArgs {
     /// A further name of the model; may be given several times
     #[arg(long, value_name = "NAME")]
     alias: Vec<String>,
+    /// A built-in chat template instead of the model's own
+    #[arg(long, value_name = "NAME")]
+    template: Option<String>,
     /// Answers that are written together
     #[arg(long, value_name = "N", default_value = "16", value_parser = positive)]
     parallel: usize,
@@ -135,8 +139,11 @@ fn model(models: &[PathBuf]) -> Result<&Path, CliError> {
 }
 
 fn start(model: &Path, args: &ServeArgs, limits: &Limits) -> Result<Engine, CliError> {
-    let loaded = load::model(model)?;
+    let mut loaded = load::model(model)?;
     load::warn(&loaded, args.compute.quiet);
+    if let Some(name) = &args.template {
+        loaded = loaded.with_named_template(name)?;
+    }
     if let Err(error) = loaded.try_template() {
         output::note(args.compute.quiet, &format!("warning: no conversation can be answered: {error}"));
     }
@@ -194,7 +201,8 @@ fn keys(file: Option<&Path>) -> Result<Keys, CliError> {
     let keys = file.map(Keys::read).transpose()?.unwrap_or_default();
     match std::env::var(KEY) {
         Ok(key) if !key.is_empty() => Ok(keys.and(Keys::one(&key, KEY)?)),
-        _ => Ok(keys),
+        Err(VarError::NotUnicode(_)) => Err(CliError::Usage(format!("{KEY} is not UTF-8"))),
+        Ok(_) | Err(VarError::NotPresent) => Ok(keys),
     }
 }
 

@@ -323,6 +323,16 @@ fn rows_133_to_149_bad_bodies_on_the_program_itself() {
 }
 
 #[test]
+fn the_operator_chooses_a_template() {
+    let server = serve(&["--template", "chatml"]);
+    let asked = server.ask(&post("/apply-template", r#"{"messages":[{"role":"user","content":"hi"}]}"#));
+    assert!(asked.contains("<|im_start|>user\\nhi<|im_end|>"), "{asked}");
+    let unknown = command(&["--listen", "127.0.0.1:0", "--template", "none such"]).output().unwrap();
+    let text = String::from_utf8_lossy(&unknown.stderr).into_owned();
+    assert!(unknown.status.code() == Some(1) && text.contains("none such"), "{text}");
+}
+
+#[test]
 fn keys_of_the_environment_and_keys_that_change() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("keys");
@@ -364,4 +374,9 @@ fn keys_of_the_environment_and_keys_that_change() {
         (short.status.code(), text.as_str()),
         (Some(1), "error: REALIZAR_API_KEY holds a key of 5 bytes, at least 16 are needed\n")
     );
+    // A key that cannot be read is not no key.
+    let bytes: &std::ffi::OsStr = std::os::unix::ffi::OsStrExt::from_bytes(b"\xff\xfe0123456789abcdef");
+    let other = command(&["--listen", "127.0.0.1:0"]).env("REALIZAR_API_KEY", bytes).output().unwrap();
+    let text = String::from_utf8_lossy(&other.stderr).into_owned();
+    assert!(other.status.code() == Some(2) && text.contains("REALIZAR_API_KEY is not UTF-8"), "{text}");
 }

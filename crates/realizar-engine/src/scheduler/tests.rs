@@ -9,6 +9,7 @@ use realizar_sample::SampleOptions;
 use realizar_tokenize::{Compat, GgufVocab};
 
 use super::*;
+use crate::SubmitError;
 use crate::channel::{Event, Ticket, TryNext, channel};
 use crate::request::AnswerOptions;
 use crate::slot::Slot;
@@ -152,7 +153,7 @@ impl Bench {
 
     fn with_times(fake: Fake, sequences: usize, prompt_tokens: usize, times: Times) -> Self {
         let (queue, counters, tokenizer) =
-            (Arc::new(Queue::new(64)), Arc::new(Counters::default()), Arc::new(tokenizer()));
+            (Arc::new(Queue::new(64, sequences)), Arc::new(Counters::default()), Arc::new(tokenizer()));
         let limits = Limits { sequences, prompt_tokens, short_prompt: 20, times };
         let scheduler =
             Scheduler::new(fake, Arc::clone(&tokenizer), Arc::clone(&queue), Arc::clone(&counters), limits);
@@ -282,6 +283,26 @@ fn a_request_that_breaks_ends_alone() {
         assert!(bench.queue.wait_idle(Duration::from_secs(10)), "{name}");
         assert_eq!(bench.counters.read(0).kv_blocks_free, 64, "{name}: blocks are lost");
     }
+}
+
+#[test]
+fn who_finds_a_free_place_does_not_wait() {
+    let bench = Bench::start(fake(), 1, 64);
+    // A queue that nobody takes from: one may wait before three places.
+    let queue = Queue::new(1, 3);
+    let push = || {
+        let (job, _ticket) = bench.job(0, &[5], &options(1), 64, None);
+        queue.push(job, |_| Duration::from_secs(1))
+    };
+    for _ in 0..4 {
+        assert_eq!(push(), Ok(()));
+    }
+    let full = Err(SubmitError::QueueFull { waiting: 1, limit: 1, retry_after: Duration::from_secs(1) });
+    assert_eq!(push(), full);
+    queue.lock().waiting.clear();
+    queue.set_running(3);
+    assert_eq!(push(), Ok(()));
+    assert_eq!(push(), full);
 }
 
 #[test]

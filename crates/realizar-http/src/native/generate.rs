@@ -18,6 +18,28 @@ use super::tokens::texts;
 const MAX_TOKENS: usize = 50;
 const MAX_BATCH: usize = 128;
 
+/// Fields of the OpenAI interface that would change the answer, and the number with which they would not.
+#[rustfmt::skip]
+const OF_OTHERS: &[(&str, Option<f64>)] = &[
+    ("logprobs",              Some(0.0)),
+    ("top_logprobs",          Some(0.0)),
+    ("logit_bias",            None),
+    ("ignore_eos",            None),
+    ("echo",                  None),
+    ("max_completion_tokens", None),
+    ("n_predict",             None),
+    ("samplers",              None),
+    ("min_p",                 Some(0.0)),
+    ("typical_p",             Some(1.0)),
+    ("repeat_penalty",        Some(1.0)),
+    ("repetition_penalty",    Some(1.0)),
+    ("frequency_penalty",     Some(0.0)),
+    ("presence_penalty",      Some(0.0)),
+    ("top_n_sigma",           Some(-1.0)),
+    ("xtc_probability",       Some(0.0)),
+    ("dynatemp_range",        Some(0.0)),
+];
+
 /// `{prompt}` gives `{token_ids, text, num_generated, finish_reason}`.
 pub(crate) async fn generate(app: &App, call: Call) -> Result<Response<Body>, Refusal> {
     let fields = Fields::of(&call);
@@ -37,8 +59,10 @@ pub(crate) async fn batch_generate(app: &App, call: Call) -> Result<Response<Bod
     }
     let (prompts, answers) = start(app, &call, prompts, false).await?;
     let (parts, held) = answers.collect().await?;
-    let results = results(&prompts, &parts);
-    Ok(routes::long(json!({ "results": results }).to_string(), held))
+    let values = prompts.iter().map(|prompt| prompt.ids.len()).sum::<usize>()
+        + parts.iter().map(|part| part.tokens.len()).sum::<usize>();
+    let write = move || routes::long(json!({ "results": results(&prompts, &parts) }).to_string(), held);
+    app.write(values, write).await
 }
 
 /// `{prompt}` gives an event `token` for each token, and an event `done`.
@@ -95,9 +119,7 @@ async fn start(
     refuse_unbuilt(fields)?;
     refuse_of_others(fields, streams)?;
     let options = options(app, fields)?;
-    if let Some(full) = app.shared.backend.load().full() {
-        return Err(full.into());
-    }
+    app.check_queue()?;
     let (path, several) = if fields.get("prompts").is_some() { ("prompts", true) } else { ("prompt", false) };
     let prompts = app
         .blocking(call, move |backend| {
@@ -122,11 +144,13 @@ fn refuse_of_others(fields: Fields<'_>, streams: bool) -> Result<(), Refusal> {
     if fields.boolean("stream")?.is_some_and(|stream| stream != streams) {
         return refused("stream", "`/stream/generate` streams, the other routes do not");
     }
-    for name in ["logprobs", "top_logprobs", "logit_bias", "min_p", "repeat_penalty", "ignore_eos", "echo"] {
-        if fields
-            .get(name)
-            .is_some_and(|value| !matches!(value, Value::Bool(false)) && value.as_f64() != Some(0.0))
-        {
+    for (name, off) in OF_OTHERS {
+        let neutral = |value: &Value| {
+            *value == Value::Bool(false)
+                || *value == json!({})
+                || off.is_some_and(|off| value.as_f64() == Some(off))
+        };
+        if fields.get(name).is_some_and(|value| !neutral(value)) {
             return refused(name, "`/v1/completions` has it");
         }
     }

@@ -61,9 +61,7 @@ pub(crate) async fn chat(app: &App, call: Call) -> Result<Response<Body>, Refusa
     options.logprobs = logprobs.then_some(top.unwrap_or(0));
     let choices = fields.count("n", 1..=128)?.unwrap_or(1);
     let (stream, include_usage) = stream_fields(fields)?;
-    if let Some(full) = app.shared.backend.load().full() {
-        return Err(full.into());
-    }
+    app.check_queue()?;
     let prompt = app.blocking(&call, move |backend| Ok(backend.render_ids(&chat)?)).await?;
     let answers = Answers::submit(&app.shared, ("messages", &[prompt]), choices, &options, &call)?;
     let view = View { shape: SHAPE, stream, include_usage, logprobs, choices };

@@ -59,9 +59,7 @@ pub(crate) async fn completions(app: &App, call: Call) -> Result<Response<Body>,
         return Err(Refusal::Unsupported { param: fields.path("echo"), what: "prompts are not scored" });
     }
     let (stream, include_usage) = stream_fields(fields)?;
-    if let Some(full) = app.shared.backend.load().full() {
-        return Err(full.into());
-    }
+    app.check_queue()?;
     let (field, several) = (fields.path("prompt"), prompts.len() > 1);
     let path = field.clone();
     let (ids, texts) = app

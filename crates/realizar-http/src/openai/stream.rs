@@ -4,7 +4,7 @@ use http::Response;
 use realizar_engine::{TokenLogprob, TopLogprob, Usage};
 use serde_json::{Value, json};
 
-use crate::answers::{Answers, Event, finish_reason};
+use crate::answers::{Answers, Event, Whole, finish_reason};
 use crate::app::App;
 use crate::body::{Body, Pen};
 use crate::refusal::Refusal;
@@ -77,6 +77,15 @@ pub(super) async fn respond(
         return Ok(routes::events(body));
     }
     let (parts, held) = answers.collect().await?;
+    let told = |part: &Whole| -> usize {
+        part.tokens.iter().flat_map(|token| &token.logprobs).map(|told| 1 + told.top.len()).sum()
+    };
+    let values: usize = parts.iter().map(|part| 1 + part.tokens.len() / 16 + told(part)).sum();
+    app.write(values, move || routes::long(whole(&head, view, &parts, &echo), held)).await
+}
+
+/// All choices at once.
+fn whole(head: &Head, view: View, parts: &[Whole], echo: &[String]) -> String {
     let choices = parts.iter().enumerate().map(|(index, part)| {
         let told = || part.tokens.iter().flat_map(|token| token.logprobs.iter().cloned()).collect::<Vec<_>>();
         let logprobs = if view.logprobs { (view.shape.logprobs)(&told(), 0) } else { Value::Null };
@@ -89,7 +98,7 @@ pub(super) async fn respond(
         parts.iter().enumerate().map(|(index, part)| (index / view.choices, part.end.usage)).collect();
     let mut answer = head.object(view.shape.objects.0, choices);
     answer["usage"] = usage(&usages);
-    Ok(routes::long(answer.to_string(), held))
+    answer.to_string()
 }
 
 /// What every chunk of an answer repeats.

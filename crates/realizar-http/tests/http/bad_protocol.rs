@@ -120,6 +120,7 @@ fn bodies() -> Vec<Case> {
         ("17,000 bytes of chunk extension", chunked(&format!("2;{}\r\n{{}}\r\n0\r\n\r\n", "a".repeat(17_000))), 400, "body_broken"),
         ("1 MiB of chunk extension", chunked(&format!("2;{}\r\n{{}}\r\n0\r\n\r\n", "a".repeat(1 << 20))), 400, "body_broken"),
         ("line feed in a chunk extension", chunked("2;a\nb\r\n{}\r\n0\r\n\r\n"), 400, "body_broken"),
+        ("a bare line feed behind the last chunk", chunked("2\r\n{}\r\n0\r\n\nGET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n"), 400, "body_broken"),
         // Row 117: bodies without end.
         ("chunks over the limit", chunked(&"10000\r\n".to_owned().chars().chain("a".repeat(65_536).chars()).chain("\r\n".chars()).collect::<String>().repeat(17)), 413, "body_too_large"),
         ("101 trailers", chunked(&format!("2\r\n{{}}\r\n0\r\n{}\r\n", "x: y\r\n".repeat(101))), 400, "body_broken"),
@@ -206,6 +207,15 @@ pub(crate) fn check(server: &str, ask: impl Fn(&[u8]) -> Reply) {
         if (reply.status, reply.rest.as_slice()) != (200, &[]) {
             wrong.push(format!("{name}: {} and {:?}, not 200", reply.status, reply.rest));
         }
+    }
+    // Whether this is a field and a request or two fields is a matter of opinion, so nothing is read on.
+    let field = format!(
+        "POST /tokenize HTTP/1.1\r\n{HEAD}transfer-encoding: chunked\r\n\r\nc\r\n{{\"text\":\"x\"}}\r\n0\r\nx: y\n\r\nGET /livez HTTP/1.1\r\n\
+         host: localhost\r\n\r\nGET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n"
+    );
+    let reply = ask(field.as_bytes());
+    if (reply.status, reply.closed, reply.rest.as_slice()) != (200, true, &[]) {
+        wrong.push(format!("a bare line feed behind a trailer: {reply:?}"));
     }
     assert!(wrong.is_empty(), "over {server}:\n{}", wrong.join("\n"));
 }

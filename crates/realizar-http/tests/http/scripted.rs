@@ -86,7 +86,15 @@ impl Backend for Scripted {
 
     fn load(&self) -> Load {
         let queued = self.queued.load(Ordering::SeqCst);
-        Load { queued, queue_limit: QUEUE, running: self.live.load(Ordering::SeqCst), ..Load::default() }
+        // Behind a full queue all places are taken.
+        let parked = if queued >= QUEUE { self.facts.places } else { 0 };
+        Load {
+            queued,
+            queue_limit: QUEUE,
+            running: self.live.load(Ordering::SeqCst),
+            parked,
+            ..Load::default()
+        }
     }
 
     fn encode(&self, text: &str, options: EncodeOptions) -> Result<Vec<u32>, EngineError> {
