@@ -182,8 +182,7 @@ impl Kernels {
     /// Tokens per group of quantised activations, when so many meet a matrix.
     pub(crate) fn group_of(&self, tokens: usize) -> usize {
         let (few, group) = self.few;
-        // Two groups of the smaller size where they do: both kinds of kernels take them.
-        group_size(tokens, if tokens <= few && tokens > 2 * self.group { group } else { self.group })
+        group_size(tokens, if tokens <= few { group } else { self.group })
     }
 
     /// The integer format of a type, if this table has one.

@@ -3,7 +3,7 @@
 use super::few;
 use super::many;
 use super::rows::{LANES, Rows16};
-use super::unpack::{FACTS, Q4_K};
+use super::unpack::FACTS;
 use crate::acts::{Acts, SUPER};
 use crate::matrix::Weights;
 use crate::pool::Tile;
@@ -48,7 +48,7 @@ fn tiles<const F: usize>(
         if left < LANES {
             first = weights.rows - LANES;
         }
-        if from_registers::<F>(acts) {
+        if acts.tokens <= few::MOST {
             few::rows16::<F>(weights, first, acts, &mut tail, |token, sums| {
                 put(&mut out.row(token)[first..], sums, used);
             });
@@ -61,12 +61,6 @@ fn tiles<const F: usize>(
             first += panels * LANES;
         }
     }
-}
-
-/// Whether weights are used as they are unpacked. Those of Q4_K are unpacked so quickly that panels, whose loop is the faster
-/// one, are worth it from eight tokens on.
-fn from_registers<const F: usize>(acts: &Acts<'_>) -> bool {
-    acts.tokens <= few::MOST && (F != Q4_K || acts.tokens < 8 || acts.group > many::GROUP)
 }
 
 /// Stores the first `used` sums; nearly always all of them, by one register.
