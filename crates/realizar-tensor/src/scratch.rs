@@ -14,6 +14,8 @@ pub(crate) struct Scratch {
     sums: Vec<Line>,
     /// Copies of weights that a kernel cannot read where they lie.
     pub(crate) bytes: Vec<u8>,
+    /// The address up to which this thread has asked for weights ahead of their use.
+    pub(crate) asked: usize,
 }
 
 impl Scratch {

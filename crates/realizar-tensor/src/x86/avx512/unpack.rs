@@ -294,7 +294,7 @@ pub(super) fn part<const F: usize>(rows: Rows16, part: usize) -> [__m512i; 16] {
 /// The values that four bits stand for, as unsigned bytes: 128 too large, or 32 where blocks are of 16.
 #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx512vnni")]
 #[inline]
-fn table<const F: usize>() -> __m512i {
+pub(super) fn table<const F: usize>() -> __m512i {
     let table = const {
         let values = if F == MXFP4 || F == NVFP4 { FP4_VALUES } else { IQ4_VALUES };
         let mut table = [0u8; 16];
@@ -333,6 +333,6 @@ fn half_ue4m3(x: __m512i) -> __m512i {
 
 #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx512vnni")]
 #[inline]
-fn and(x: __m512i, byte: i8) -> __m512i {
+pub(super) fn and(x: __m512i, byte: i8) -> __m512i {
     _mm512_and_si512(x, _mm512_set1_epi8(byte))
 }
