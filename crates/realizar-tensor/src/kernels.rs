@@ -95,10 +95,10 @@ pub(crate) fn half_sums(tokens: usize) -> usize {
 /// Tokens that a kernel may take with the sums of all blocks of sixteen rows kept until the rows are done, at most.
 pub(crate) const ALONG_MOST: usize = 4;
 
-/// How many words such sums of so many tokens are, and how many the activations that meet the weights: of blocks of 16 each.
+/// How many words the activations that meet the weights are then, and how many such sums and their scales.
 pub(crate) fn along_words(tokens: usize, width: usize) -> (usize, usize) {
-    let values = width.next_multiple_of(2 * crate::acts::SUPER) * tokens.min(ALONG_MOST);
-    (values / 4, values + 16 * 16)
+    let (width, tokens) = (width.next_multiple_of(2 * crate::acts::SUPER), tokens.min(ALONG_MOST));
+    (width * tokens / 4, width * (tokens + 1) + 16 * 16)
 }
 
 /// See [`Kernels::half`]: rows of f16, tokens of as many values as a row has, `out[token][r] = weights[r] . x[token]`.

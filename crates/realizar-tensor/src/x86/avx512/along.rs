@@ -10,22 +10,27 @@ mod bytes;
 mod stream;
 
 use std::arch::x86_64::{
-    __m512, __m512i, _mm512_add_epi32, _mm512_dpbusd_epi32, _mm512_loadu_si512, _mm512_permutex2var_epi64,
-    _mm512_setr_epi64, _mm512_setzero_ps, _mm512_setzero_si512, _mm512_storeu_si512, _mm512_unpackhi_epi32,
-    _mm512_unpackhi_epi64, _mm512_unpacklo_epi32, _mm512_unpacklo_epi64,
+    __m512, __m512i, _mm_storeu_si128, _mm512_add_epi32, _mm512_dpbusd_epi32, _mm512_loadu_si512,
+    _mm512_permutex2var_epi64, _mm512_setr_epi64, _mm512_setzero_ps, _mm512_setzero_si512,
+    _mm512_storeu_si512, _mm512_unpackhi_epi32, _mm512_unpackhi_epi64, _mm512_unpacklo_epi32,
+    _mm512_unpacklo_epi64,
 };
 
-use self::bytes::{Row, bytes};
+use self::bytes::{Row, keep, unpack};
 pub(super) use self::stream::Stream;
 use super::fold::{Fold, lanes, start};
 use super::panel::{Tail, block_of};
 use super::rows::{LANES, Rows16};
-use super::unpack::{FACTS, Head, head};
+use super::unpack::{FACTS, Head, MXFP4, NVFP4, Q2_K, Q4_1, Q5_1, Q6_K, finish};
 use crate::acts::{Acts, SUPER};
 use crate::kernels::ALONG_MOST;
 use crate::matrix::Weights;
 use crate::scratch::Scratch;
 
+/// Bytes of a register.
+const REGISTER: usize = 64;
+/// Bytes that are kept of the scales of 256 values.
+const KEPT: usize = REGISTER / 2;
 /// Registers that 256 values of one row, or of one token, fill.
 const REGISTERS: usize = SUPER / 64;
 
@@ -34,7 +39,12 @@ const fn per_unit<const F: usize>() -> usize {
     FACTS[F].block * LANES / SUPER
 }
 
-/// The activations of a product as registers that meet those of [`bytes`]: `[256-block][token][register]`.
+/// Whether 16 bytes are not enough for what scales 256 values.
+const fn keeps_twice(format: usize) -> bool {
+    matches!(format, MXFP4 | NVFP4 | Q4_1 | Q5_1 | Q2_K | Q6_K)
+}
+
+/// The activations of a product as registers that meet those of [`unpack`]: `[256-block][token][register]`.
 #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx512vnni,fma,f16c")]
 pub(super) fn arrange<const F: usize>(acts: &Acts<'_>, blocks: usize, out: &mut [f32]) {
     let (first, second) =
@@ -62,15 +72,20 @@ pub(super) fn arrange<const F: usize>(acts: &Acts<'_>, blocks: usize, out: &mut 
     }
 }
 
-/// Words of [`arrange`]'s buffer, and of the sums of sixteen rows.
+/// Units of a row of so many times 256 values.
+pub(super) const fn units<const F: usize>(blocks: usize) -> usize {
+    blocks.div_ceil(per_unit::<F>())
+}
+
+/// Words of [`arrange`]'s buffer, and of what is kept of sixteen rows.
 pub(super) fn words<const F: usize>(acts: &Acts<'_>, blocks: usize) -> (usize, usize) {
     (blocks * acts.tokens * SUPER / 4, LANES * stride::<F>(acts.tokens, blocks))
 }
 
-/// Words from the sums of one row to those of the next: one register more than there are, so that rows do not share their
+/// Words from what is kept of one row to that of the next: one register more than there are, so that rows do not share their
 /// places in the cache.
 const fn stride<const F: usize>(tokens: usize, blocks: usize) -> usize {
-    (blocks.div_ceil(per_unit::<F>()) * tokens + 1) * LANES
+    (units::<F>(blocks) * (tokens + 1) + 1) * LANES
 }
 
 /// The products of the sixteen rows from `first` on with all tokens, whose activations are in `scratch`.
@@ -112,25 +127,28 @@ fn tokens<const F: usize, const T: usize>(
 ) -> [__m512; T] {
     assert_eq!((acts.tokens, acts.group), (T, 1));
     let blocks = weights.cols.div_ceil(SUPER);
-    let (panel, sums) = words::<F>(acts, blocks);
-    let (acts_registers, sums) = scratch.buffers(panel, sums);
-    let steps = blocks.div_ceil(per_unit::<F>());
-    stream.tile(LANES * weights.row_bytes, steps);
-    block_sums::<F, T>(weights, first, acts_registers, tail, stream, sums);
+    let (panel, kept) = words::<F>(acts, blocks);
+    let (arranged, kept) = scratch.buffers(panel, kept);
+    block_sums::<F, T>(weights, first, arranged, tail, stream, kept);
     // Rows side by side from here on.
-    let stride = stride::<F>(T, blocks);
-    let sums = Rows16::new(bytemuck::cast_slice(sums), stride * 4);
+    let kept = Rows16::new(bytemuck::cast_slice(kept), stride::<F>(T, blocks) * 4);
     let mut out = [_mm512_setzero_ps(); T];
     let mut heads = [Head::zero(); 2];
-    for unit in 0..steps {
+    for unit in 0..units::<F>(blocks) {
         stream.fold();
+        let kept = kept.at(unit * (T + 1) * REGISTER, (T + 1) * REGISTER);
         let within = unit * per_unit::<F>()..blocks.min((unit + 1) * per_unit::<F>());
-        for (head_of, block) in heads.iter_mut().zip(within.clone()) {
-            head::<F>(block_of::<F>(weights, first, block, tail), head_of);
+        for (half, head) in heads.iter_mut().enumerate().take(per_unit::<F>()) {
+            let at = T * REGISTER + half * KEPT;
+            let t = kept.transpose(at);
+            finish::<F>(&[t, if keeps_twice(F) { kept.transpose(at + 16) } else { t }], head);
         }
         for t in 0..T {
             // Lane 4 q + i is block 4 i + q.
-            let quads = [0, 1, 2, 3].map(|q| sums.transpose(((unit * T + t) * LANES + q * 4) * 4));
+            let mut quads = [[_mm512_setzero_si512(); 4]; 4];
+            for (q, quad) in quads.iter_mut().enumerate() {
+                *quad = kept.transpose(t * REGISTER + q * 16);
+            }
             let each = SUPER / FACTS[F].block;
             for (half, block) in within.clone().enumerate() {
                 let words = acts.group(block, t, 1);
@@ -148,7 +166,8 @@ fn tokens<const F: usize, const T: usize>(
     out
 }
 
-/// The integer sums of the blocks of sixteen rows, without their offsets: `[row][unit][token][16 blocks]`.
+/// The integer sums of the blocks of sixteen rows, without their offsets, and what scales them: `[row][unit]`, of each unit 16
+/// sums for each token, and [`KEPT`] bytes of each 256 values.
 #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx512vnni,fma,f16c")]
 #[inline]
 fn block_sums<const F: usize, const T: usize>(
@@ -157,53 +176,80 @@ fn block_sums<const F: usize, const T: usize>(
     acts: &[f32],
     tail: &mut Tail,
     stream: &mut Stream,
-    sums: &mut [f32],
+    kept: &mut [f32],
 ) {
-    let blocks = weights.cols.div_ceil(SUPER);
-    let whole = weights.cols / SUPER;
+    let (per, bytes) = (per_unit::<F>(), FACTS[F].bytes);
+    let (whole, blocks) = (weights.cols / SUPER, weights.cols.div_ceil(SUPER));
     if whole < blocks {
         block_of::<F>(weights, first, whole, tail);
     }
-    let acts = acts.as_chunks::<LANES>().0.as_chunks::<REGISTERS>().0.as_chunks::<T>().0;
-    for row in 0..LANES {
-        let sums = &mut sums[row * stride::<F>(T, blocks)..];
-        let mut sums = sums.as_chunks_mut::<LANES>().0.iter_mut();
-        let bytes_of_row = weights.row(first + row);
-        for unit in 0..blocks.div_ceil(per_unit::<F>()) {
-            stream.row();
+    let acts = acts.as_chunks::<LANES>().0.as_chunks::<REGISTERS>().0;
+    stream.tile(weights.row(first));
+    for (row, kept) in kept.chunks_exact_mut(stride::<F>(T, blocks)).enumerate().take(LANES) {
+        let data = weights.row(first + row);
+        stream.row(data);
+        let mut kept = kept.as_chunks_mut::<LANES>().0.chunks_exact_mut(T + 1);
+        let mut units = data[..whole * bytes].chunks_exact(per * bytes);
+        let mut tokens = acts.chunks_exact(per * T);
+        for ((kept, unit), acts) in (&mut kept).zip(&mut units).zip(&mut tokens) {
+            stream.unit();
             let mut acc = [[_mm512_setzero_si512(); 4]; T];
-            for half in 0..per_unit::<F>() {
-                let block = unit * per_unit::<F>() + half;
-                let row = if block < whole {
-                    Row::new(&bytes_of_row[block * FACTS[F].bytes..][..FACTS[F].bytes])
-                } else if block < blocks {
-                    Row::new(tail.row(row, FACTS[F].bytes))
-                } else {
-                    break;
-                };
-                let w = bytes::<F>(row);
-                for t in 0..T {
-                    // SAFETY: a chunk is a register.
-                    let x =
-                        acts[block][t].each_ref().map(|x| unsafe { _mm512_loadu_si512(x.as_ptr().cast()) });
-                    multiply::<F>(&w, &x, &mut acc[t], half);
-                }
+            for half in 0..per {
+                let block = Row::new(&unit[half * bytes..][..bytes]);
+                meet::<F, T>(block, &acts[half * T..][..T], &mut acc, half, kept);
             }
-            for (acc, out) in acc.iter().zip(&mut sums) {
-                // SAFETY: a chunk is a register.
-                unsafe { _mm512_storeu_si512(out.as_mut_ptr().cast(), gathered(acc)) };
+            store::<T>(&acc, kept);
+        }
+        // A unit that is not whole, and the block that the row ends in.
+        let (unit, acts) = (units.remainder(), acts.chunks_exact(T));
+        if let Some(kept) = kept.next() {
+            let mut acc = [[_mm512_setzero_si512(); 4]; T];
+            let mut half = 0;
+            let last = (whole < blocks).then(|| tail.row(row, bytes));
+            for (block, acts) in unit.chunks_exact(bytes).chain(last).zip(acts.skip(whole / per * per)) {
+                meet::<F, T>(Row::new(block), acts, &mut acc, half, kept);
+                half += 1;
             }
+            store::<T>(&acc, kept);
         }
     }
 }
 
-/// Four lanes for each block of 256 values: quarter q of register i belongs to block 4 i + q of the unit.
-#[target_feature(enable = "avx512f,avx512vnni")]
+/// Adds the products of 256 values of a row with all tokens, and keeps what scales them.
+#[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx512vnni,fma,f16c")]
 #[inline]
-fn multiply<const F: usize>(w: &[__m512i; 4], x: &[__m512i; 4], acc: &mut [__m512i; 4], half: usize) {
-    for i in 0..REGISTERS {
-        let sum = &mut acc[if FACTS[F].block == 32 { half * 2 + i / 2 } else { i }];
-        *sum = _mm512_dpbusd_epi32(*sum, w[i], x[i]);
+fn meet<const F: usize, const T: usize>(
+    block: Row<'_>,
+    acts: &[[[f32; LANES]; REGISTERS]],
+    acc: &mut [[__m512i; 4]; T],
+    half: usize,
+    kept: &mut [[f32; LANES]],
+) {
+    let w = unpack::<F>(block);
+    for t in 0..T {
+        for i in 0..REGISTERS {
+            // SAFETY: this is a register.
+            let x = unsafe { _mm512_loadu_si512(acts[t][i].as_ptr().cast()) };
+            // Four lanes for each block: quarter q of register i belongs to block 4 i + q of the unit.
+            let sum = &mut acc[t][if FACTS[F].block == 32 { half * 2 + i / 2 } else { i }];
+            *sum = _mm512_dpbusd_epi32(*sum, w[i], x);
+        }
+    }
+    let slots = keep::<F>(block);
+    for slot in 0..if keeps_twice(F) { 2 } else { 1 } {
+        let place = &mut kept[T][half * KEPT / 4 + slot * 4..][..4];
+        // SAFETY: four words are 16 bytes.
+        unsafe { _mm_storeu_si128(place.as_mut_ptr().cast(), slots[slot]) };
+    }
+}
+
+/// Keeps the sums of a unit.
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn store<const T: usize>(acc: &[[__m512i; 4]; T], kept: &mut [[f32; LANES]]) {
+    for t in 0..T {
+        // SAFETY: this is a register.
+        unsafe { _mm512_storeu_si512(kept[t].as_mut_ptr().cast(), gathered(&acc[t])) };
     }
 }
 
@@ -211,7 +257,7 @@ fn multiply<const F: usize>(w: &[__m512i; 4], x: &[__m512i; 4], acc: &mut [__m51
 #[target_feature(enable = "avx512f")]
 #[inline]
 fn gathered(x: &[__m512i; 4]) -> __m512i {
-    let pair = |a, b| _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
-    let (a, b) = (pair(x[0], x[1]), pair(x[2], x[3]));
+    let a = _mm512_add_epi32(_mm512_unpacklo_epi32(x[0], x[1]), _mm512_unpackhi_epi32(x[0], x[1]));
+    let b = _mm512_add_epi32(_mm512_unpacklo_epi32(x[2], x[3]), _mm512_unpackhi_epi32(x[2], x[3]));
     _mm512_add_epi32(_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b))
 }

@@ -80,7 +80,7 @@ fn rows_along<const F: usize>(
     let blocks = weights.cols.div_ceil(SUPER);
     let (panel, sums) = along::words::<F>(acts, blocks);
     along::arrange::<F>(acts, blocks, scratch.buffers(panel, sums).0);
-    let mut stream = along::Stream::new(weights.data, scratch.asked);
+    let mut stream = along::Stream::new(weights, along::units::<F>(blocks), scratch.last);
     let mut tail = Tail::EMPTY;
     for first in (0..weights.rows).step_by(LANES) {
         // See `tiles`.
@@ -89,7 +89,7 @@ fn rows_along<const F: usize>(
             put(&mut out.row(token)[first..], sums, used);
         });
     }
-    scratch.asked = stream.asked();
+    scratch.last = weights.data.as_ptr_range().end.addr();
 }
 
 /// Stores the first `used` sums; nearly always all of them, by one register.

@@ -1,20 +1,22 @@
-//! 256 values of one row as unsigned bytes.
+//! 256 values of one row as unsigned bytes, and what scales them.
 
 use std::arch::x86_64::{
-    __m512i, _mm_loadu_si128, _mm256_loadu_si256, _mm512_broadcast_i32x4, _mm512_broadcast_i64x4,
-    _mm512_castsi256_si512, _mm512_loadu_si512, _mm512_mask_add_epi8, _mm512_mask_broadcast_i32x4,
+    __m128i, __m512i, _mm_blend_epi32, _mm_loadu_si128, _mm_unpacklo_epi64, _mm256_loadu_si256,
+    _mm512_broadcast_i32x4, _mm512_broadcast_i64x4, _mm512_castsi128_si512, _mm512_castsi256_si512,
+    _mm512_castsi512_si128, _mm512_loadu_si512, _mm512_mask_add_epi8, _mm512_mask_broadcast_i32x4,
     _mm512_or_si512, _mm512_permutex2var_epi16, _mm512_permutexvar_epi64, _mm512_set_epi64, _mm512_set1_epi8,
     _mm512_set1_epi64, _mm512_setr_epi64, _mm512_shuffle_epi8, _mm512_shuffle_i64x2, _mm512_sllv_epi64,
     _mm512_srli_epi32, _mm512_srlv_epi64, _mm512_test_epi8_mask, _mm512_xor_si512,
 };
 
 use super::super::unpack::{
-    IQ4_NL, IQ4_XS, MXFP4, NVFP4, Q2_K, Q3_K, Q4_0, Q4_1, Q4_K, Q5_0, Q5_1, Q5_K, Q8_0, and, table,
+    IQ4_NL, IQ4_XS, MXFP4, NVFP4, Q2_K, Q3_K, Q4_0, Q4_1, Q4_1_FIRST, Q4_1_LAST, Q4_K, Q5_0, Q5_0_FIRST,
+    Q5_0_LAST, Q5_1, Q5_1_FIRST, Q5_1_LAST, Q5_K, Q6_K, Q8_0, and, table,
 };
 
 /// The bytes of 256 values of one row.
 ///
-/// Invariant: `reach` bytes from `at` may be read.
+/// Invariant: all of a block of the format is there.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Row<'a> {
     bytes: &'a [u8],
@@ -57,32 +59,92 @@ impl<'a> Row<'a> {
         _mm512_broadcast_i32x4(unsafe { _mm_loadu_si128(self.get(at, 16).cast()) })
     }
 
-    /// 16 bytes of each of four blocks that lie `STRIDE` bytes apart.
+    /// 16 bytes.
     #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx512vnni")]
     #[inline]
-    fn four<const STRIDE: usize>(self, at: usize) -> __m512i {
-        if STRIDE % 2 == 1 {
-            // SAFETY: they are within the block.
-            let load = |i: usize| unsafe { _mm_loadu_si128(self.get(at + i * STRIDE, 16).cast()) };
-            let x = _mm512_broadcast_i32x4(load(0));
-            let x = _mm512_mask_broadcast_i32x4(x, 0x00f0, load(1));
-            let x = _mm512_mask_broadcast_i32x4(x, 0x0f00, load(2));
-            return _mm512_mask_broadcast_i32x4(x, 0xf000, load(3));
-        }
-        // Two registers hold all of it: the first 64 bytes, and the last 64.
-        let words: &[u16; 32] = const {
-            let mut words = [0; 32];
-            let mut i = 0;
-            while i < 32 {
-                let byte = i / 8 * STRIDE + i % 8 * 2;
-                words[i] = if byte < 64 { byte / 2 } else { 32 + (byte - (3 * STRIDE + 16 - 64)) / 2 } as u16;
-                i += 1;
-            }
-            &{ words }
-        };
+    fn sixteen(self, at: usize) -> __m128i {
+        // SAFETY: they are within the block.
+        unsafe { _mm_loadu_si128(self.get(at, 16).cast()) }
+    }
+
+    /// See [`super::super::rows::Rows16::pick`].
+    #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx512vnni")]
+    #[inline]
+    fn pick(self, at: usize, index: &[i16; 8]) -> __m128i {
+        // SAFETY: an index is 16 bytes.
+        let index = _mm512_castsi128_si512(unsafe { _mm_loadu_si128(index.as_ptr().cast()) });
+        _mm512_castsi512_si128(_mm512_permutex2var_epi16(self.whole(at), index, self.whole(at + 64)))
+    }
+
+    /// 16 bytes of each of four blocks that lie `STRIDE` bytes apart, the first of them at `FROM`, out of the 64 bytes at `A` and
+    /// those at `B`; any for those that neither has. Loads that cross cache lines are what takes longest here: there are few
+    /// of them, and the same ones serve several purposes.
+    #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx512vnni")]
+    #[inline]
+    fn four<const STRIDE: usize, const FROM: usize, const A: usize, const B: usize>(self) -> __m512i {
         // SAFETY: an index is 64 bytes.
-        let words = unsafe { _mm512_loadu_si512(words.as_ptr().cast()) };
-        _mm512_permutex2var_epi16(self.whole(at), words, self.whole(at + 3 * STRIDE + 16 - 64))
+        let words = unsafe { _mm512_loadu_si512(index::<STRIDE, FROM, A, B>().as_ptr().cast()) };
+        _mm512_permutex2var_epi16(self.whole(A), words, self.whole(B))
+    }
+
+    /// The same out of the 64 bytes at `A` and the 16 at `B`.
+    #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx512vnni")]
+    #[inline]
+    fn four_and<const STRIDE: usize, const FROM: usize, const A: usize, const B: usize>(self) -> __m512i {
+        // SAFETY: an index is 64 bytes.
+        let words = unsafe { _mm512_loadu_si512(index::<STRIDE, FROM, A, B>().as_ptr().cast()) };
+        _mm512_permutex2var_epi16(self.whole(A), words, _mm512_castsi128_si512(self.sixteen(B)))
+    }
+
+    /// The same of blocks with an odd number of bytes.
+    #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx512vnni")]
+    #[inline]
+    fn four_odd<const STRIDE: usize>(self, at: usize) -> __m512i {
+        let x = _mm512_castsi128_si512(self.sixteen(at));
+        let x = _mm512_mask_broadcast_i32x4(x, 0x00f0, self.sixteen(at + STRIDE));
+        let x = _mm512_mask_broadcast_i32x4(x, 0x0f00, self.sixteen(at + 2 * STRIDE));
+        _mm512_mask_broadcast_i32x4(x, 0xf000, self.sixteen(at + 3 * STRIDE))
+    }
+}
+
+/// Which words of two registers [`Row::four`] takes.
+const fn index<const STRIDE: usize, const FROM: usize, const A: usize, const B: usize>() -> &'static [u16; 32]
+{
+    const {
+        let mut words = [0; 32];
+        let mut i = 0;
+        while i < 32 {
+            let byte = FROM + i / 8 * STRIDE + i % 8 * 2;
+            words[i] = if byte < A + 64 { (byte - A) / 2 } else { 32 + (byte - B) / 2 } as u16;
+            i += 1;
+        }
+        &{ words }
+    }
+}
+
+/// What [`raw`] takes from a row.
+#[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx512vnni")]
+#[inline]
+pub(super) fn keep<const F: usize>(row: Row<'_>) -> [__m128i; 2] {
+    let both = |a| [a, a];
+    match F {
+        Q4_0 | IQ4_NL => both(row.pick(0, every::<0, 9>())),
+        Q8_0 => {
+            let (a, b) = (row.pick(0, every::<0, 17>()), row.pick(136, every::<0, 17>()));
+            both(_mm_unpacklo_epi64(a, b))
+        }
+        MXFP4 => [row.pick(0, every::<0, 17>()), row.pick(8, every::<4, 17>())],
+        NVFP4 => [row.pick(0, every::<0, 18>()), row.pick(0, every::<1, 18>())],
+        Q5_0 => {
+            let (a, b) = (row.pick(0, Q5_0_FIRST), row.pick(48, Q5_0_LAST));
+            both(_mm_blend_epi32::<0b1000>(a, b))
+        }
+        Q4_1 => [row.pick(0, Q4_1_FIRST), row.pick(32, Q4_1_LAST)],
+        Q5_1 => [row.pick(0, Q5_1_FIRST), row.pick(64, Q5_1_LAST)],
+        Q2_K => [row.sixteen(0), row.sixteen(68)],
+        Q3_K => both(row.sixteen(94)),
+        Q6_K => [row.sixteen(192), row.sixteen(194)],
+        _ => both(row.sixteen(0)),
     }
 }
 
@@ -90,11 +152,17 @@ impl<'a> Row<'a> {
 /// four blocks, their second halves, and both of the next four.
 #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx512vnni")]
 #[inline]
-pub(super) fn bytes<const F: usize>(row: Row<'_>) -> [__m512i; 4] {
+pub(super) fn unpack<const F: usize>(row: Row<'_>) -> [__m512i; 4] {
     let pairs = [0, 1].map(|g| match F {
         Q8_0 => {
             let turn = |x| _mm512_xor_si512(x, _mm512_set1_epi8(-128));
-            [turn(row.four::<34>(g * 136 + 2)), turn(row.four::<34>(g * 136 + 18))]
+            let (first, second) = if g == 0 {
+                (row.four::<34, 2, 0, 64>(), row.four::<34, 18, 0, 64>())
+            } else {
+                (row.four::<34, 138, 136, 200>(), row.four::<34, 154, 136, 200>())
+            };
+            let last = row.sixteen(g * 136 + 120);
+            [turn(first), turn(_mm512_mask_broadcast_i32x4(second, 0xf000, last))]
         }
         Q4_K | Q5_K => {
             // Nibbles of 32 bytes are two blocks, one low and one high.
@@ -140,20 +208,28 @@ pub(super) fn bytes<const F: usize>(row: Row<'_>) -> [__m512i; 4] {
             _mm512_shuffle_epi8(table::<F>(), and(x, 15))
         }),
         Q4_0 | Q4_1 | Q5_0 | Q5_1 | IQ4_NL | IQ4_XS | MXFP4 => {
-            let x = match F {
-                Q4_0 | IQ4_NL => row.four::<18>(g * 72 + 2),
-                Q4_1 => row.four::<20>(g * 80 + 4),
-                Q5_0 => row.four::<22>(g * 88 + 6),
-                Q5_1 => row.four::<24>(g * 96 + 8),
-                MXFP4 => row.four::<17>(g * 68 + 1),
+            let x = match (F, g) {
+                (Q4_0 | IQ4_NL, 0) => row.four::<18, 2, 0, 64>(),
+                (Q4_0 | IQ4_NL, _) => row.four_and::<18, 74, 72, 128>(),
+                (Q4_1, 0) => row.four::<20, 4, 0, 64>(),
+                (Q4_1, _) => row.four_and::<20, 84, 80, 144>(),
+                (Q5_0, 0) => row.four::<22, 6, 0, 64>(),
+                (Q5_0, _) => row.four::<22, 94, 64, 112>(),
+                (Q5_1, 0) => row.four::<24, 8, 0, 64>(),
+                (Q5_1, _) => row.four::<24, 104, 64, 128>(),
+                (MXFP4, _) => row.four_odd::<17>(g * 68 + 1),
                 _ => row.whole(g * 64 + 8),
             };
             let x = [and(x, 15), and(_mm512_srli_epi32::<4>(x), 15)];
             match F {
                 IQ4_NL | IQ4_XS | MXFP4 => x.map(|x| _mm512_shuffle_epi8(table::<F>(), x)),
                 Q5_0 | Q5_1 => {
-                    let fifth =
-                        if F == Q5_0 { row.four::<22>(g * 88 + 2) } else { row.four::<24>(g * 96 + 4) };
+                    let fifth = match (F, g) {
+                        (Q5_0, 0) => row.four::<22, 2, 0, 64>(),
+                        (Q5_0, _) => row.four::<22, 90, 64, 112>(),
+                        (_, 0) => row.four::<24, 4, 0, 64>(),
+                        _ => row.four::<24, 100, 64, 128>(),
+                    };
                     let byte = |i: i64| 0x0101_0101_0101_0101 * i;
                     let bits = _mm512_set1_epi64(0x8040_2010_0804_0201_u64 as i64);
                     [0, 1].map(|i| {
@@ -176,6 +252,20 @@ pub(super) fn bytes<const F: usize>(row: Row<'_>) -> [__m512i; 4] {
         }
     });
     [pairs[0][0], pairs[0][1], pairs[1][0], pairs[1][1]]
+}
+
+/// Every `STEP`th word from number `FIRST` on, as far as 128 bytes reach; any word for the rest.
+#[inline(always)]
+const fn every<const FIRST: i16, const STEP: i16>() -> &'static [i16; 8] {
+    const {
+        let mut words = [0; 8];
+        let mut i = 0;
+        while i < 8 {
+            words[i as usize] = (FIRST + i * STEP) % 64;
+            i += 1;
+        }
+        &{ words }
+    }
 }
 
 /// One number in the first half, another in the second.

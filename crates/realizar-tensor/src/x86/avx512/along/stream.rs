@@ -2,85 +2,81 @@
 
 use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
 
+use super::super::rows::LANES;
+use crate::matrix::Weights;
+
 /// Bytes between a place and its use.
-const LEAD: usize = 8 << 10;
+const LEAD: usize = 16 << 10;
 /// Bytes between a place and the page that is asked for with it. Where a page lies must be looked up in tables that come from
-/// memory themselves, one line of them for 32 KiB: far more than `LEAD` covers.
+/// memory themselves, one line of them for 32 KiB: more than `LEAD` covers.
 const PAGES: usize = 64 << 10;
 const PAGE: usize = 4 << 10;
 const LINE: usize = 64;
 
-/// Asks for the weights in the order in which they lie, evenly over the work on those before them.
+/// Asks for weights in the order in which they lie, evenly over the work on those before them.
 ///
 /// Addresses are numbers here: they may lie outside of the weights, as asking harms nothing.
 #[derive(Debug)]
 pub(in crate::x86::avx512) struct Stream {
-    /// Up to here lines have been asked for.
+    /// Lines before this address have been asked for.
     asked: usize,
-    /// Up to here they are to be.
+    /// Lines before this address are to be.
     wanted: usize,
-    /// Where the present sixteen rows end.
-    end: usize,
-    /// Bytes for each step of a row, and for each step of folding.
-    row: usize,
+    /// Bytes to ask for with each unit of a row, in whole lines, and what is left of sixteen of them when these are folded.
+    unit: usize,
     fold: usize,
 }
 
 impl Stream {
-    /// From the rows at `data` on; the thread has asked for lines up to `asked` before.
-    pub(in crate::x86::avx512) fn new(data: &[u8], asked: usize) -> Self {
-        let begin = data.as_ptr().addr();
-        let goes_on = (begin..begin + 2 * LEAD).contains(&asked);
-        let mut stream = Self {
-            asked: if goes_on { asked } else { begin },
-            wanted: begin + LEAD,
-            end: begin,
-            row: 0,
-            fold: 0,
-        };
-        if !goes_on {
-            for page in (begin..begin + PAGES).step_by(PAGE) {
-                ask(page);
-            }
+    /// From the first of `weights` on, whose rows are so many units; the rows that this thread has multiplied before end at
+    /// address `last`.
+    pub(in crate::x86::avx512) fn new(weights: &Weights<'_>, units: usize, last: usize) -> Self {
+        let begin = weights.data.as_ptr().addr();
+        if begin != last {
+            (begin..begin + PAGES).step_by(PAGE).for_each(ask);
+            (begin..begin + LEAD).step_by(LINE).for_each(ask);
         }
-        stream.ask_on();
-        stream
+        let bytes = weights.row_bytes / units;
+        let unit = bytes.saturating_sub(1) / LINE * LINE;
+        Self { asked: begin + LEAD, wanted: begin + LEAD, unit, fold: (bytes - unit) * LANES }
     }
 
-    /// Up to where lines have been asked for.
-    pub(in crate::x86::avx512) fn asked(&self) -> usize {
-        self.asked
+    /// Begins sixteen rows.
+    pub(super) fn tile(&mut self, first: &[u8]) {
+        let begin = first.as_ptr().addr() + LEAD;
+        (self.asked, self.wanted) = (begin, begin);
     }
 
-    /// Begins the next `bytes`: so many steps for each of sixteen rows, and as many of folding.
-    pub(super) fn tile(&mut self, bytes: usize, steps: usize) {
-        self.wanted = self.end + LEAD;
-        self.end += bytes;
-        self.fold = bytes / steps / 8;
-        self.row = (bytes / steps - self.fold) / 16;
-    }
-
-    /// One step of a row.
+    /// Begins one of them: each page is asked for once, as a second time would wait for the first.
     #[inline(always)]
-    pub(super) fn row(&mut self) {
-        self.wanted += self.row;
-        self.ask_on();
+    pub(super) fn row(&self, row: &[u8]) {
+        let far = row.as_ptr().addr() + PAGES;
+        let mut page = far.next_multiple_of(PAGE);
+        while page < far + row.len() {
+            ask(page);
+            page += PAGE;
+        }
     }
 
-    /// One step of folding.
+    /// One unit of a row.
+    #[inline(always)]
+    pub(super) fn unit(&mut self) {
+        self.ask_on(self.unit);
+    }
+
+    /// One unit of all rows is folded.
     #[inline(always)]
     pub(super) fn fold(&mut self) {
-        self.wanted += self.fold;
-        self.ask_on();
+        self.ask_on(self.fold);
     }
 
+    /// A loop, and not a known count that would be unrolled: four requests at once are 10 % slower than four with a branch after
+    /// each.
     #[inline(always)]
-    fn ask_on(&mut self) {
+    fn ask_on(&mut self, bytes: usize) {
+        self.wanted += bytes;
         while self.asked < self.wanted {
             ask(self.asked);
-            if self.asked % PAGE < LINE {
-                ask(self.asked + PAGES);
-            }
             self.asked += LINE;
         }
     }
