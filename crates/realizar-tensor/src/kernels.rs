@@ -93,7 +93,7 @@ pub(crate) fn half_sums(tokens: usize) -> usize {
 }
 
 /// Tokens that a kernel may take with the sums of all blocks of sixteen rows kept until the rows are done, at most.
-pub(crate) const ALONG_MOST: usize = 4;
+pub(crate) const ALONG_MOST: usize = 2;
 
 /// How many words the activations that meet the weights are then, and how many such sums and their scales.
 pub(crate) fn along_words(tokens: usize, width: usize) -> (usize, usize) {

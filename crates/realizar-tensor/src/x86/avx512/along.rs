@@ -1,4 +1,4 @@
-//! One to four tokens: rows of weights are read one after another, as they lie in memory.
+//! One or two tokens: rows of weights are read one after another, as they lie in memory.
 //!
 //! Memory serves one long stream far better than sixteen short ones, and with so few tokens it is memory that decides. So the
 //! lanes of a register are values along k here. Integer sums of blocks come out the same in any order; they are kept for
@@ -17,7 +17,7 @@ use std::arch::x86_64::{
 };
 
 use self::bytes::{Row, keep, unpack};
-pub(super) use self::stream::Stream;
+pub(super) use self::stream::{Stream, pages_after};
 use super::fold::{Fold, lanes, start};
 use super::panel::{Tail, block_of};
 use super::rows::{LANES, Rows16};
@@ -112,8 +112,8 @@ pub(super) fn rows16<const F: usize>(
             }
         };
     }
-    const { assert!(ALONG_MOST == 4) };
-    tokens!(1, 2, 3, 4);
+    const { assert!(ALONG_MOST == 2) };
+    tokens!(1, 2);
 }
 
 #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx512vnni,fma,f16c")]
@@ -187,7 +187,7 @@ fn block_sums<const F: usize, const T: usize>(
     stream.tile(weights.row(first));
     for (row, kept) in kept.chunks_exact_mut(stride::<F>(T, blocks)).enumerate().take(LANES) {
         let data = weights.row(first + row);
-        stream.row(data);
+        pages_after(data);
         let mut kept = kept.as_chunks_mut::<LANES>().0.chunks_exact_mut(T + 1);
         let mut units = data[..whole * bytes].chunks_exact(per * bytes);
         let mut tokens = acts.chunks_exact(per * T);

@@ -2,6 +2,7 @@
 
 use std::arch::x86_64::{__m512, __m512i, _mm512_dpbusd_epi32, _mm512_setzero_ps};
 
+use super::along::pages_after;
 use super::fold::{Fold, lanes, splat, start};
 use super::panel::{Tail, block_of};
 use super::rows::{Ahead, LANES};
@@ -39,7 +40,7 @@ pub(super) fn rows16<const F: usize>(
             }
         };
     }
-    tokens!(5: 5 + 0, 6: 6 + 0, 7: 7 + 0, 8: 8 + 0, 9: 5 + 4, 10: 5 + 5,
+    tokens!(3: 3 + 0, 4: 4 + 0, 5: 5 + 0, 6: 6 + 0, 7: 7 + 0, 8: 8 + 0, 9: 5 + 4, 10: 5 + 5,
         11: 6 + 5, 12: 6 + 6, 13: 7 + 6, 14: 7 + 7, 15: 8 + 7, 16: 8 + 8);
 }
 
@@ -59,6 +60,7 @@ fn tokens<const F: usize, const A: usize, const B: usize>(
     let bytes = LANES * weights.row_bytes;
     let start = (first + LANES) * weights.row_bytes + LEAD;
     let ahead = Ahead::new(weights.data, start, bytes, blocks * 4);
+    pages_after(&weights.data[first * weights.row_bytes..][..bytes]);
     let mut scales = Head::zero();
     for block in 0..blocks {
         let rows = block_of::<F>(weights, first, block, tail);

@@ -1,6 +1,6 @@
 //! What is asked for ahead of its use.
 
-use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+use std::arch::x86_64::{_MM_HINT_T0, _MM_HINT_T2, _mm_prefetch};
 
 use super::super::rows::LANES;
 use crate::matrix::Weights;
@@ -33,7 +33,7 @@ impl Stream {
     pub(in crate::x86::avx512) fn new(weights: &Weights<'_>, units: usize, last: usize) -> Self {
         let begin = weights.data.as_ptr().addr();
         if begin != last {
-            (begin..begin + PAGES).step_by(PAGE).for_each(ask);
+            (begin..begin + PAGES).step_by(PAGE).for_each(ask_page);
             (begin..begin + LEAD).step_by(LINE).for_each(ask);
         }
         let bytes = weights.row_bytes / units;
@@ -45,17 +45,6 @@ impl Stream {
     pub(super) fn tile(&mut self, first: &[u8]) {
         let begin = first.as_ptr().addr() + LEAD;
         (self.asked, self.wanted) = (begin, begin);
-    }
-
-    /// Begins one of them: each page is asked for once, as a second time would wait for the first.
-    #[inline(always)]
-    pub(super) fn row(&self, row: &[u8]) {
-        let far = row.as_ptr().addr() + PAGES;
-        let mut page = far.next_multiple_of(PAGE);
-        while page < far + row.len() {
-            ask(page);
-            page += PAGE;
-        }
     }
 
     /// One unit of a row.
@@ -80,6 +69,24 @@ impl Stream {
             self.asked += LINE;
         }
     }
+}
+
+/// Asks for the pages that will be used some time after `data`: each once, as a second time would wait for the first.
+#[inline(always)]
+pub(in crate::x86::avx512) fn pages_after(data: &[u8]) {
+    let far = data.as_ptr().addr() + PAGES;
+    let mut page = far.next_multiple_of(PAGE);
+    while page < far + data.len() {
+        ask_page(page);
+        page += PAGE;
+    }
+}
+
+/// The hint matters: with the nearest level, the thread waits until the page is known.
+#[inline(always)]
+fn ask_page(address: usize) {
+    // SAFETY: asking needs no valid address.
+    unsafe { _mm_prefetch::<_MM_HINT_T2>(std::ptr::without_provenance::<i8>(address)) };
 }
 
 #[inline(always)]
