@@ -7,7 +7,7 @@ use crate::kv::KV_BLOCK;
 /// Some queries of one key/value head against one block, one step of an online softmax.
 ///
 /// `n` queries: `queries` is `[n][dim_k]`, `sums` (the weighted values so far) `[n][dim_v]`, `largest` and `total`
-/// (the softmax's running maximum and denominator) `[n]`. Every query sees the same positions of the block.
+/// (the softmax's running maximum and denominator, in powers of two) `[n]`. Every query sees the same positions of the block.
 #[derive(Debug)]
 pub(crate) struct Attend<'a> {
     /// `[dim_k][64]`.

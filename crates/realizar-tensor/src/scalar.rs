@@ -28,6 +28,8 @@ pub(crate) static TABLE: Kernels = Kernels {
     quantise: quantise::quantise,
     widen_f16: float::widen_f16,
     widen_bf16: float::widen_bf16,
+    widen_q8_keys: float::widen_q8_keys,
+    widen_q8_values: float::widen_q8_values,
     dots: |dots, out| float::dots::<Plain, 1, 4>(dots, out),
     half: None,
     rms_norm: norm::rms_norm::<Plain>,

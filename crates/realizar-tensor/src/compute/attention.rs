@@ -5,6 +5,7 @@
 //! whole go through the kernel together, others row by row with the part that they see, so that what a row computes
 //! does not depend on the rows beside it.
 
+use std::f32::consts::LOG2_E;
 use std::ops::Range;
 
 use super::Compute;
@@ -226,10 +227,10 @@ fn span_tile(
 
 /// What the weighted sum is multiplied by at the end.
 pub(super) fn final_factor(largest: f32, total: f32, sink: Option<f32>) -> f32 {
-    let Some(sink) = sink else { return 1.0 / total };
+    let Some(sink) = sink.map(|sink| sink * LOG2_E) else { return 1.0 / total };
     let top = if sink > largest { sink } else { largest };
-    let keep = (largest - top).exp();
-    keep / (total * keep + (sink - top).exp())
+    let keep = (largest - top).exp2();
+    keep / (total * keep + (sink - top).exp2())
 }
 
 /// Keys and values of one block as f32.
@@ -255,19 +256,8 @@ pub(super) fn widen_block(
             (kernels.widen_f16)(v, values);
         }
         KvType::Q8_0 => {
-            let (q, scales) = k.split_at(keys.len());
-            let scale = |at: usize| f32::from_le_bytes(std::array::from_fn(|i| scales[at * 4 + i]));
-            for (d, (out, q)) in keys.chunks_exact_mut(KV_BLOCK).zip(q.chunks_exact(KV_BLOCK)).enumerate() {
-                for (pos, (out, &q)) in out.iter_mut().zip(q).enumerate() {
-                    *out = f32::from(q as i8) * scale(d / 32 * KV_BLOCK + pos);
-                }
-            }
-            let (q, scales) = v.split_at(values.len());
-            let parts = values.chunks_exact_mut(32).zip(q.chunks_exact(32)).zip(scales.as_chunks::<4>().0);
-            for ((out, q), &scale) in parts {
-                let scale = f32::from_le_bytes(scale);
-                out.iter_mut().zip(q).for_each(|(out, &q)| *out = f32::from(q as i8) * scale);
-            }
+            (kernels.widen_q8_keys)(k, keys);
+            (kernels.widen_q8_values)(v, values);
         }
     }
 }

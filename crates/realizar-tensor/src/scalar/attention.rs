@@ -1,6 +1,8 @@
 //! One block of keys and values for some queries: scores, softmax step, weighted values.
 
-use super::math::{Arith, LANES, exp, tanh, tree_sum};
+use std::f32::consts::LOG2_E;
+
+use super::math::{Arith, LANES, exp2_falling, tanh, tree_sum};
 use crate::attend::{Attend, Scores};
 use crate::kv::KV_BLOCK;
 
@@ -35,7 +37,7 @@ fn some<A: Arith, const Q: usize, const P: usize, const C: usize>(task: &mut Att
 /// Scores of every position of the block, seen or not.
 #[inline(always)]
 fn scores<A: Arith, const Q: usize, const P: usize>(task: &Attend<'_>, first: usize, out: &mut [Scores; Q]) {
-    let dim = task.dim_k;
+    let (dim, scale) = (task.dim_k, score_scale(task));
     let queries: [&[f32]; Q] = std::array::from_fn(|q| &task.queries[(first + q) * dim..][..dim]);
     for start in (0..KV_BLOCK).step_by(P) {
         let mut sums = [[0.0f32; P]; Q];
@@ -50,15 +52,28 @@ fn scores<A: Arith, const Q: usize, const P: usize>(task: &Attend<'_>, first: us
         }
         for q in 0..Q {
             for i in 0..P {
-                out[q][start + i] = sums[q][i] * task.scale;
+                out[q][start + i] = sums[q][i] * scale;
             }
         }
     }
 }
 
-/// Turns scores into weights relative to the new maximum; returns the factor of everything summed before.
+/// What a product of query and key is multiplied by. Scores are powers of two, so this holds the change of base as well,
+/// unless [`bend`] comes between.
 #[inline(always)]
-pub(crate) fn softmax_step<A: Arith>(task: &mut Attend<'_>, query: usize, scores: &mut Scores) -> f32 {
+pub(crate) fn score_scale(task: &Attend<'_>) -> f32 {
+    if is_bent(task) { task.scale } else { task.scale * LOG2_E }
+}
+
+/// Whether scores go through [`bend`].
+#[inline(always)]
+pub(crate) fn is_bent(task: &Attend<'_>) -> bool {
+    task.softcap.is_some() || task.alibi.is_some()
+}
+
+/// Cap and slope of the scores, where there are such.
+#[inline(always)]
+pub(crate) fn bend<A: Arith>(task: &Attend<'_>, query: usize, scores: &mut Scores) {
     if let Some(cap) = task.softcap {
         scores.iter_mut().for_each(|score| *score = cap * tanh::<A>(*score / cap));
     }
@@ -66,6 +81,15 @@ pub(crate) fn softmax_step<A: Arith>(task: &mut Attend<'_>, query: usize, scores
         for (pos, score) in scores.iter_mut().enumerate() {
             *score += alibi.bias(query, pos);
         }
+    }
+    scores.iter_mut().for_each(|score| *score *= LOG2_E);
+}
+
+/// Turns scores into weights relative to the new maximum; returns the factor of everything summed before.
+#[inline(always)]
+fn softmax_step<A: Arith>(task: &mut Attend<'_>, query: usize, scores: &mut Scores) -> f32 {
+    if is_bent(task) {
+        bend::<A>(task, query, scores);
     }
     for (pos, score) in scores.iter_mut().enumerate() {
         let seen = pos >= task.visible.start && pos < task.visible.end;
@@ -83,11 +107,11 @@ pub(crate) fn softmax_step<A: Arith>(task: &mut Attend<'_>, query: usize, scores
     let mut lanes = [0.0; LANES];
     for part in scores.as_chunks_mut::<LANES>().0 {
         for i in 0..LANES {
-            part[i] = exp::<A>(part[i] - largest);
+            part[i] = exp2_falling::<A>(part[i] - largest);
             lanes[i] += part[i];
         }
     }
-    let keep = exp::<A>(before - largest);
+    let keep = exp2_falling::<A>(before - largest);
     task.largest[query] = largest;
     task.total[query] = A::mul_add(task.total[query], keep, tree_sum(lanes));
     keep

@@ -1,7 +1,8 @@
-//! Products of f32 rows, and the conversions from 16-bit floats.
+//! Products of f32 rows, and the conversions from 16-bit floats and from integers with scales.
 
 use super::math::{Arith, LANES, tree_sum};
 use crate::kernels::Dots;
+use crate::kv::KV_BLOCK;
 use crate::pool::Tile;
 
 /// See [`Kernels::widen_f16`](crate::Kernels).
@@ -16,6 +17,36 @@ pub(crate) fn widen_f16(bytes: &[u8], out: &mut [f32]) {
 pub(crate) fn widen_bf16(bytes: &[u8], out: &mut [f32]) {
     for (out, &bytes) in out.iter_mut().zip(bytes.as_chunks::<2>().0) {
         *out = f32::from_bits(u32::from(u16::from_le_bytes(bytes)) << 16);
+    }
+}
+
+/// See [`Kernels::widen_q8_keys`](crate::Kernels).
+#[inline(always)]
+pub(crate) fn widen_q8_keys(bytes: &[u8], out: &mut [f32]) {
+    let (values, scales) = bytes.split_at(out.len());
+    let scales = scales.as_chunks::<4>().0.as_chunks::<KV_BLOCK>().0;
+    let parts = out.chunks_mut(32 * KV_BLOCK).zip(values.chunks(32 * KV_BLOCK)).zip(scales);
+    for ((out, values), scales) in parts {
+        let scales: [f32; KV_BLOCK] = std::array::from_fn(|pos| f32::from_le_bytes(scales[pos]));
+        let rows = out.as_chunks_mut::<KV_BLOCK>().0.iter_mut().zip(values.as_chunks::<KV_BLOCK>().0);
+        for (out, values) in rows {
+            for pos in 0..KV_BLOCK {
+                out[pos] = f32::from(values[pos] as i8) * scales[pos];
+            }
+        }
+    }
+}
+
+/// See [`Kernels::widen_q8_values`](crate::Kernels).
+#[inline(always)]
+pub(crate) fn widen_q8_values(bytes: &[u8], out: &mut [f32]) {
+    let (values, scales) = bytes.split_at(out.len());
+    let parts = out.as_chunks_mut::<32>().0.iter_mut().zip(values.as_chunks::<32>().0);
+    for ((out, values), &scale) in parts.zip(scales.as_chunks::<4>().0) {
+        let scale = f32::from_le_bytes(scale);
+        for i in 0..32 {
+            out[i] = f32::from(values[i] as i8) * scale;
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Numbers: how products and sums are joined, fixed reduction trees, and exp.
 
+use std::f32::consts::LN_2;
 use std::hint::black_box;
 
 /// How a product is added: in one rounding where the instruction set can, else in two.
@@ -54,7 +55,6 @@ pub(crate) fn tree_sum(mut lanes: [f32; LANES]) -> f32 {
 /// of a float that is large enough to have no fraction, which needs no conversion and thus widens on every machine.
 #[inline(always)]
 pub(crate) fn exp<A: Arith>(x: f32) -> f32 {
-    const SHIFT: f32 = 12_582_912.0; // 1.5 * 2^23
     let clamped = if x < -87.3 { -87.3 } else { x };
     let clamped = if clamped > 88.7 { 88.7 } else { clamped };
     let shifted = A::mul_add(clamped, std::f32::consts::LOG2_E, SHIFT);
@@ -75,6 +75,25 @@ pub(crate) fn exp<A: Arith>(x: f32) -> f32 {
     let y = p * power(half) * power(rest);
     let y = if x < -87.3 { 0.0 } else { y };
     if x > 88.7 { f32::INFINITY } else { y }
+}
+
+/// Coefficients of `2^f` for `|f| <= 1/2`, from the sixth power down to the first; that of the zeroth is 1, so that `2^0` is exact.
+pub(crate) const EXP2: [f32; 6] =
+    [1.545_316_3e-4, 1.339_086_3e-3, 9.618_083e-3, 5.550_357e-2, 0.240_226_5, LN_2];
+/// A float so large that adding it to a small number rounds this to an integer, which then stands in its low bits.
+pub(crate) const SHIFT: f32 = 12_582_912.0; // 1.5 * 2^23
+/// Where [`exp2_falling`] becomes zero.
+pub(crate) const EXP2_LEAST: f32 = -126.0;
+
+/// `2^x` for `x <= 0`: within 2 units of the last place; 0 below -126, NaN for NaN.
+#[inline(always)]
+pub(crate) fn exp2_falling<A: Arith>(x: f32) -> f32 {
+    let shifted = x + SHIFT;
+    let f = x - (shifted - SHIFT);
+    let p = EXP2[1..].iter().fold(EXP2[0], |p, &c| A::mul_add(p, f, c));
+    let p = A::mul_add(p, f, 1.0);
+    let power = f32::from_bits((shifted.to_bits() << 23).wrapping_add(1.0f32.to_bits()));
+    if x < EXP2_LEAST { 0.0 } else { p * power }
 }
 
 /// `tanh(x)`: within a few units of the last place.
@@ -148,7 +167,7 @@ pub(crate) fn int8_peak() -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Plain, erfc, exp, tanh, tree_sum};
+    use super::{Plain, erfc, exp, exp2_falling, tanh, tree_sum};
 
     #[test]
     fn exp_is_accurate() {
@@ -169,6 +188,32 @@ mod tests {
             assert_eq!(exp::<Plain>(x), y, "exp({x})");
         }
         assert!(exp::<Plain>(f32::NAN).is_nan());
+    }
+
+    #[test]
+    fn powers_of_two_are_accurate() {
+        let mut worst = 0.0f64;
+        for i in 0..1_260_000 {
+            let x = i as f32 * -1e-4;
+            let exact = f64::from(x).exp2();
+            worst = worst.max((f64::from(exp2_falling::<Plain>(x)) - exact).abs() / exact);
+        }
+        assert!(worst < 1.3e-7, "{worst:e}");
+        for (x, y) in [
+            (0.0, 1.0),
+            (-0.0, 1.0),
+            (-1.0, 0.5),
+            (-126.0, f32::MIN_POSITIVE),
+            (-126.1, 0.0),
+            (-1e9, 0.0),
+            (f32::MIN, 0.0),
+            (f32::NEG_INFINITY, 0.0),
+        ] {
+            assert_eq!(exp2_falling::<Plain>(x), y, "2^{x}");
+        }
+        for bits in [0x7fc0_0000, 0x7fc0_0001, 0xffff_ffff] {
+            assert!(exp2_falling::<Plain>(f32::from_bits(bits)).is_nan(), "{bits:x}");
+        }
     }
 
     #[test]
