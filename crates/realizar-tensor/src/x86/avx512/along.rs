@@ -17,7 +17,8 @@ use std::arch::x86_64::{
 };
 
 use self::bytes::{Row, keep, unpack};
-pub(super) use self::stream::{Stream, pages_after};
+pub(super) use self::stream::Stream;
+use self::stream::pages_after;
 use super::fold::{Fold, lanes, start};
 use super::panel::{Tail, block_of};
 use super::rows::{LANES, Rows16};

@@ -2,7 +2,6 @@
 
 use std::arch::x86_64::{__m512, __m512i, _mm512_dpbusd_epi32, _mm512_setzero_ps};
 
-use super::along::pages_after;
 use super::fold::{Fold, lanes, splat, start};
 use super::panel::{Tail, block_of};
 use super::rows::{Ahead, LANES};
@@ -60,7 +59,6 @@ fn tokens<const F: usize, const A: usize, const B: usize>(
     let bytes = LANES * weights.row_bytes;
     let start = (first + LANES) * weights.row_bytes + LEAD;
     let ahead = Ahead::new(weights.data, start, bytes, blocks * 4);
-    pages_after(&weights.data[first * weights.row_bytes..][..bytes]);
     let mut scales = Head::zero();
     for block in 0..blocks {
         let rows = block_of::<F>(weights, first, block, tail);

@@ -122,7 +122,7 @@ const fn index<const STRIDE: usize, const FROM: usize, const A: usize, const B: 
     }
 }
 
-/// What [`raw`] takes from a row.
+/// What [`super::super::unpack::Raw`] has of one row.
 #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx512vnni")]
 #[inline]
 pub(super) fn keep<const F: usize>(row: Row<'_>) -> [__m128i; 2] {
@@ -148,8 +148,8 @@ pub(super) fn keep<const F: usize>(row: Row<'_>) -> [__m128i; 2] {
     }
 }
 
-/// The bytes of [`super::super::unpack::part`] for one row. Types with blocks of 16: in the order of k. Types with blocks of 32: the first halves of
-/// four blocks, their second halves, and both of the next four.
+/// The bytes of [`super::super::unpack::part`] for one row. Types with blocks of 16: in the order of k. Types with blocks of
+/// 32: the first halves of four blocks, their second halves, and both of the next four.
 #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx512vnni")]
 #[inline]
 pub(super) fn unpack<const F: usize>(row: Row<'_>) -> [__m512i; 4] {

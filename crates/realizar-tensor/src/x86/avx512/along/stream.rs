@@ -73,7 +73,7 @@ impl Stream {
 
 /// Asks for the pages that will be used some time after `data`: each once, as a second time would wait for the first.
 #[inline(always)]
-pub(in crate::x86::avx512) fn pages_after(data: &[u8]) {
+pub(super) fn pages_after(data: &[u8]) {
     let far = data.as_ptr().addr() + PAGES;
     let mut page = far.next_multiple_of(PAGE);
     while page < far + data.len() {
