@@ -192,7 +192,8 @@ fn block_sums<const F: usize, const T: usize>(
         let mut kept = kept.as_chunks_mut::<LANES>().0.chunks_exact_mut(T + 1);
         let mut units = data[..whole * bytes].chunks_exact(per * bytes);
         let mut tokens = acts.chunks_exact(per * T);
-        for ((kept, unit), acts) in (&mut kept).zip(&mut units).zip(&mut tokens) {
+        // In this order: what comes first decides, and the others lose nothing.
+        for ((unit, kept), acts) in (&mut units).zip(&mut kept).zip(&mut tokens) {
             stream.unit();
             let mut acc = [[_mm512_setzero_si512(); 4]; T];
             for half in 0..per {
@@ -205,11 +206,10 @@ fn block_sums<const F: usize, const T: usize>(
         let (unit, acts) = (units.remainder(), acts.chunks_exact(T));
         if let Some(kept) = kept.next() {
             let mut acc = [[_mm512_setzero_si512(); 4]; T];
-            let mut half = 0;
             let last = (whole < blocks).then(|| tail.row(row, bytes));
-            for (block, acts) in unit.chunks_exact(bytes).chain(last).zip(acts.skip(whole / per * per)) {
+            let blocks = unit.chunks_exact(bytes).chain(last).zip(acts.skip(whole / per * per));
+            for (half, (block, acts)) in blocks.enumerate() {
                 meet::<F, T>(Row::new(block), acts, &mut acc, half, kept);
-                half += 1;
             }
             store::<T>(&acc, kept);
         }
