@@ -251,9 +251,14 @@ impl App {
         limit: usize,
         work: impl FnOnce(&dyn Backend) -> Result<T, Refusal> + Send + 'static,
     ) -> Result<T, Refusal> {
-        let _place = places.enter(limit, self.shared.settings.limits.queue_time).await?;
+        let place = places.enter(limit, self.shared.settings.limits.queue_time).await?;
         let backend = Arc::clone(&self.shared.backend);
-        let done = tokio::task::spawn_blocking(move || work(&*backend)).await;
+        let work = move || {
+            // Whoever leaves leaves its work behind: the next one begins when that is over.
+            let _place = place;
+            work(&*backend)
+        };
+        let done = tokio::task::spawn_blocking(work).await;
         done.map_err(|_| Refusal::Internal)?
     }
 

@@ -182,4 +182,24 @@ mod tests {
             "{error}"
         );
     }
+
+    #[test]
+    fn the_page_on_serve_gives_the_standard_of_every_limit() {
+        let page = include_str!("../../../docs/src/cli/serve.md");
+        let mut told = Vec::new();
+        for row in page.lines().filter(|line| line.starts_with("| `")) {
+            let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+            let names = cells[1].split(", ").map(|name| name.trim_matches('`'));
+            // What follows the numbers is said of them.
+            let numbers = cells[2].split(';').next().unwrap_or_default().split(", ");
+            for (name, number) in names.zip(numbers) {
+                let mut limits = Limits::default();
+                assert!(limits.set(name, number).is_ok(), "{name}: {number}");
+                assert_eq!(limits, Limits::default(), "{name} is not {number}");
+                told.push(name);
+            }
+        }
+        assert_eq!(told.len(), Limits::names().count(), "{told:?}");
+        assert!(Limits::names().all(|name| told.contains(&name)), "{told:?}");
+    }
 }

@@ -17,6 +17,9 @@ const BACKLOG: u32 = 1024;
 /// How long to wait when the system has no file descriptor left.
 const BACK_OFF: Duration = Duration::from_millis(50);
 
+/// Files that are not for connections: the model, its tokenizer, and what the system libraries open.
+const OTHER_FILES: usize = 64;
+
 /// A bound socket that hands out connections within the limits.
 #[derive(Debug)]
 pub struct Listener {
@@ -68,7 +71,9 @@ impl Listener {
             socket.listen(BACKLOG)
         };
         let socket = bind().map_err(|source| HttpError::Listen { address, source })?;
-        Ok(Self { socket, limits: limits.clone(), open: Arc::default() })
+        let mut limits = limits.clone();
+        limits.connections = limits.connections.min(open_files().map_or(usize::MAX, for_connections));
+        Ok(Self { socket, limits, open: Arc::default() })
     }
 
     /// The address, with the port that was chosen.
@@ -114,6 +119,19 @@ impl Listener {
     }
 }
 
+/// So many connections leave files for everything else.
+fn for_connections(files: usize) -> usize {
+    files.saturating_sub(OTHER_FILES).max(files / 2)
+}
+
+/// Files that this process may have open, where the system tells.
+fn open_files() -> Option<usize> {
+    let limits = std::fs::read_to_string("/proc/self/limits").ok()?;
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    // `unlimited` is no number, and none is needed.
+    line.split_whitespace().next()?.parse().ok()
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
         let mut open = self.open.lock();
@@ -123,5 +141,18 @@ impl Drop for Place {
                 open.remove(&self.address);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn row_123_files_are_left_for_what_is_no_connection() {
+        let cases = [(1_048_576, 1_048_512), (1024, 960), (256, 192), (128, 64), (64, 32), (40, 20), (1, 0)];
+        for (files, connections) in cases {
+            assert_eq!(super::for_connections(files), connections, "{files}");
+        }
+        #[cfg(target_os = "linux")]
+        assert!(super::open_files().is_none_or(|files| files > 3), "this process has more than those");
     }
 }

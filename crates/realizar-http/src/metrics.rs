@@ -87,7 +87,8 @@ impl Metrics {
         if let Some(code) = log.code {
             add(&self.refusals, code);
         }
-        if !log.complete {
+        // What broke off by our doing has a code.
+        if !log.complete && log.code.is_none() {
             self.disconnects.fetch_add(1, Ordering::Relaxed);
         }
         self.duration.add(log.duration);

@@ -2,6 +2,7 @@
 //! does not read its answer. They live in the transport, so every server has the same ones.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,8 +16,11 @@ use tokio::time::{Instant, Sleep};
 use crate::limits::Limits;
 use crate::own_answer::{self, TooLarge};
 
-/// Bytes that are read of what comes behind a request that is under way.
-const AHEAD: usize = 48 << 10;
+/// Bytes that are read of what comes behind a request that is under way, beside what the library has read with its body.
+const AHEAD: usize = 16 << 10;
+/// A header is read in pieces of so many bytes. The library makes more room than it is used to need once it is given all
+/// that it asked for, 8 KiB at first: so its buffer is never larger than what has come, and a piece.
+const HEADER_PIECE: usize = 4 << 10;
 
 /// Counts the requests of one connection, so that the transport knows whether the next byte begins a header.
 #[derive(Debug, Clone, Default)]
@@ -92,6 +96,9 @@ impl Deadline {
 /// Begins every connection of HTTP/2.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0";
 
+/// Begins no request of any kind.
+const NO_REQUEST: &[u8] = b"\0";
+
 /// What the client speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Speech {
@@ -104,6 +111,11 @@ enum Speech {
 }
 
 impl Speech {
+    fn after(mut self, bytes: &[u8]) -> Self {
+        self.hear(bytes);
+        self
+    }
+
     fn hear(&mut self, bytes: &[u8]) {
         for byte in bytes {
             let Self::Unknown(heard) = *self else { return };
@@ -157,6 +169,8 @@ pub(crate) struct PacedIo<T, P> {
     in_header: bool,
     speech: Speech,
     head: Head,
+    /// Whether HTTP/2 is spoken.
+    http2: bool,
     /// What a header may be: its first line, all of it, its fields.
     most: (usize, usize, usize),
     /// Requests that had begun when this was last looked at.
@@ -186,6 +200,7 @@ impl<T, P> PacedIo<T, P> {
             in_header: false,
             speech: Speech::Unknown(0),
             head: Head::default(),
+            http2: limits.http2,
             most: (limits.uri_bytes, limits.header_bytes, limits.headers),
             begun: 0,
             writing: Deadline::default(),
@@ -245,8 +260,16 @@ impl<T: AsyncRead + Unpin, P: Unpin> AsyncRead for PacedIo<T, P> {
             Poll::Ready(Ok(()))
         } else if this.left {
             Poll::Ready(Ok(()))
-        } else {
+        } else if this.pace.busy() || this.speech == Speech::Http2 {
             Pin::new(&mut this.inner).poll_read(cx, buffer)
+        } else {
+            let mut space = [MaybeUninit::uninit(); HEADER_PIECE];
+            let mut piece = ReadBuf::uninit(&mut space[..HEADER_PIECE.min(buffer.remaining())]);
+            let polled = Pin::new(&mut this.inner).poll_read(cx, &mut piece);
+            let begun = this.speech.after(piece.filled()) == Speech::Http2;
+            // Where it is not spoken, its preface is no request; the library says nothing to it, but to this it does.
+            buffer.put_slice(if begun && !this.http2 { NO_REQUEST } else { piece.filled() });
+            polled
         };
         this.starved = polled.is_pending();
         this.count_requests();
@@ -365,5 +388,81 @@ impl<T: AsyncRead + AsyncWrite + Unpin, P: Unpin> AsyncWrite for PacedIo<T, P> {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.get_mut().timed(cx, T::poll_shutdown)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::pin::Pin;
+    use std::task::{Context, Poll, Waker};
+
+    use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+    use super::{HEADER_PIECE, Pace, PacedIo};
+    use crate::limits::Limits;
+
+    /// A client that never stops sending; how many bytes were taken of it.
+    struct Endless(usize);
+
+    impl AsyncRead for Endless {
+        fn poll_read(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            buffer: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            self.get_mut().0 += buffer.remaining();
+            buffer.initialize_unfilled().fill(b'a');
+            buffer.set_filled(buffer.capacity());
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    impl AsyncWrite for Endless {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
+            Poll::Pending
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    fn read(io: &mut PacedIo<Endless, ()>, bytes: usize) -> usize {
+        let mut space = vec![0; bytes];
+        let mut buffer = ReadBuf::new(&mut space);
+        let polled = Pin::new(io).poll_read(&mut Context::from_waker(Waker::noop()), &mut buffer);
+        assert!(matches!(polled, Poll::Ready(Ok(()))));
+        buffer.filled().len()
+    }
+
+    #[tokio::test]
+    async fn row_118_a_header_is_read_in_pieces() {
+        let pace = Pace::default();
+        let mut io = PacedIo::new(Endless(0), pace.clone(), &Limits::default(), ());
+        assert_eq!(read(&mut io, 100), 100);
+        assert_eq!(read(&mut io, 8 << 10), HEADER_PIECE);
+        // A body is not.
+        let _busy = pace.enter();
+        assert_eq!(read(&mut io, 100_000), 100_000);
+    }
+
+    #[tokio::test]
+    async fn row_124_a_client_that_sends_on_is_not_read_without_end() {
+        let pace = Pace::default();
+        let mut io = PacedIo::new(Endless(0), pace.clone(), &Limits::default(), ());
+        let _busy = pace.enter();
+        let mut context = Context::from_waker(Waker::noop());
+        for _ in 0..1000 {
+            assert!(Pin::new(&mut io).poll_write(&mut context, b"an answer").is_pending());
+            assert!(matches!(Pin::new(&mut io).poll_flush(&mut context), Poll::Ready(Ok(()))));
+        }
+        // The library has at most one buffer beside it, of as much as a header may be.
+        let buffer = Limits::default().uri_bytes + Limits::default().header_bytes + (2 << 10);
+        assert!(io.inner.0 > 8 << 10 && io.inner.0 + buffer <= 64 << 10, "{} bytes ahead", io.inner.0);
     }
 }

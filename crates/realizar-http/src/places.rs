@@ -1,9 +1,10 @@
 //! Places for work that takes a while: a few at a time, and a queue before them that is bounded in length and in time.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::refusal::Refusal;
 
@@ -13,7 +14,7 @@ const RETRY: Duration = Duration::from_secs(1);
 /// So many places, and how many wait for one.
 #[derive(Debug)]
 pub(crate) struct Places {
-    free: Semaphore,
+    free: Arc<Semaphore>,
     waiting: AtomicUsize,
 }
 
@@ -28,12 +29,13 @@ impl Drop for Waits<'_> {
 
 impl Places {
     pub(crate) fn new(places: usize) -> Self {
-        Self { free: Semaphore::new(places), waiting: AtomicUsize::new(0) }
+        Self { free: Arc::new(Semaphore::new(places)), waiting: AtomicUsize::new(0) }
     }
 
-    /// A place, once there is one; at most `limit` wait, and none for longer than `time`.
-    pub(crate) async fn enter(&self, limit: usize, time: Duration) -> Result<SemaphorePermit<'_>, Refusal> {
-        if let Ok(place) = self.free.try_acquire() {
+    /// A place, once there is one; at most `limit` wait, and none for longer than `time`. It belongs to the work, which goes
+    /// on to its end even if nobody waits for it any more.
+    pub(crate) async fn enter(&self, limit: usize, time: Duration) -> Result<OwnedSemaphorePermit, Refusal> {
+        if let Ok(place) = Arc::clone(&self.free).try_acquire_owned() {
             return Ok(place);
         }
         let waiting = self.waiting.fetch_add(1, Ordering::AcqRel);
@@ -41,7 +43,7 @@ impl Places {
         if waiting >= limit {
             return Err(Refusal::QueueFull { waiting, limit, retry_after: RETRY });
         }
-        match tokio::time::timeout(time, self.free.acquire()).await {
+        match tokio::time::timeout(time, Arc::clone(&self.free).acquire_owned()).await {
             Ok(place) => place.map_err(|_| Refusal::Internal),
             Err(_) => Err(Refusal::QueueTime { limit: time }),
         }

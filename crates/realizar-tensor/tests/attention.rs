@@ -204,13 +204,15 @@ fn vectors_of_any_width_agree() {
 #[test]
 fn chunks_batches_and_threads_do_not_show() {
     each_table(|kernels| {
-        for &((heads, kv_heads), dims, len) in CASES {
-            let case = Case::new(&mut compute(kernels, 1), KvType::F16, (heads, kv_heads), dims, len);
+        let halves = CASES.iter().map(|&case| (KvType::F16, case));
+        let others = [KvType::F32, KvType::Q8_0].map(|dtype| (dtype, CASES[2]));
+        for (dtype, ((heads, kv_heads), dims, len)) in halves.chain(others) {
+            let case = Case::new(&mut compute(kernels, 1), dtype, (heads, kv_heads), dims, len);
             for window in [None, Some(50)] {
                 let spec = AttentionSpec { window, ..case.spec() };
                 let whole = bits(&case.run(&mut compute(kernels, 1), &spec));
                 let width = heads * dims.1;
-                for (threads, chunk) in [(1, 1), (2, 7), (4, 64), (2, 200)] {
+                for (threads, chunk) in [(1, 1), (2, 7), (3, 33), (4, 64), (2, 200)] {
                     let mut compute = compute(kernels, threads);
                     let mut found = Vec::new();
                     for first in (0..len).step_by(chunk) {
@@ -227,7 +229,7 @@ fn chunks_batches_and_threads_do_not_show() {
                     }
                     assert!(
                         found == whole,
-                        "{threads} threads, chunks of {chunk}, {dims:?} on {}",
+                        "{threads} threads, chunks of {chunk}, {dims:?} {dtype} on {}",
                         kernels.name()
                     );
                 }

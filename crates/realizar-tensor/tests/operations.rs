@@ -339,15 +339,29 @@ fn threads_do_not_show() {
     each_table(|kernels| {
         let mut random = Random::new(16);
         let (x, up, gain) = (random.rows(33, 3000), random.rows(33, 3000), random.vector(3000));
+        let rope = Rope {
+            head_dim: 100,
+            rotary_dim: 100,
+            offset: 0,
+            order: PairOrder::Halves,
+            inv_freq: Vector::from_vec(random.values(50)),
+            magnitude: 1.0,
+        };
+        let positions: Vec<u32> = (0..33).collect();
         let run = |threads| -> Vec<u32> {
             let mut compute = compute(kernels, threads);
             let mut out: Rows = empty(33, 3000);
             compute.rms_norm(&x, &gain, 1e-5, &mut out);
             compute.gate(Gate::Silu, &mut out, &up);
             compute.add(&x, 1.0, &mut out);
-            bits(out.read())
+            compute.rope(&mut out, 30, &rope, &positions);
+            let mut more = empty(33, 3000);
+            compute.layer_norm(&out, &gain, Some(&gain), 1e-5, &mut more);
+            compute.activate(Gate::GeluErf, &mut more);
+            compute.softcap(&mut more, 3.0);
+            bits(&[out.read(), more.read()].concat())
         };
         let one = run(1);
-        assert!(one == run(2) && one == run(4), "{}", kernels.name());
+        assert!(one == run(2) && one == run(3) && one == run(4), "{}", kernels.name());
     });
 }

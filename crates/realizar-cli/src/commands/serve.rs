@@ -17,7 +17,7 @@ use crate::args::{ComputeArgs, positive};
 use crate::error::CliError;
 use crate::{demo, load, output, session};
 
-/// Threads that talk to clients. They only pass bytes on; the cores belong to the model.
+/// Most threads that talk to clients. They only pass bytes on; the cores belong to the model.
 const WORKERS: usize = 2;
 /// Prompt tokens per step beside the answers that are being written.
 const STEP_TOKENS: usize = 512;
@@ -90,7 +90,7 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), CliError> {
     }
     let limits = limits(&args)?;
     // Taken before the model is loaded: a port that is in use is told at once.
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers()).enable_all().build();
     let runtime = runtime.map_err(CliError::Runtime)?;
     let listener = {
         let _inside = runtime.enter();
@@ -113,6 +113,12 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), CliError> {
     runtime.block_on(HyperServer.serve(listener, app)).map_err(CliError::Runtime)?;
     engine.shutdown();
     Ok(())
+}
+
+/// Threads that talk to clients: on two cores one. Two of them wake each other at every turn of a stream, and that time is taken
+/// from the threads that compute.
+fn workers() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).clamp(1, WORKERS))
 }
 
 /// The one model. Every further one would take its memory from it, and answers their cores from each other.

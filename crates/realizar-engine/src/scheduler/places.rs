@@ -6,7 +6,7 @@
 
 use std::cmp::Reverse;
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use realizar_model::ModelError;
 
@@ -39,11 +39,16 @@ type Opened<R> = Result<<R as Runner>::Seq, ModelError>;
 /// An answer that cannot have a place.
 type Refused<'a> = (Written<'a>, ModelError);
 
+/// The part of a time that each gets who has a place, when so many others wait for `places`.
+fn share(time: Duration, waiting: usize, places: usize) -> Duration {
+    time / u32::try_from(1 + waiting / places.max(1)).unwrap_or(u32::MAX)
+}
+
 impl<'a, R: Runner> Work<'a, R> {
     /// How long a reader may fall behind: the less, the more wait for each place.
     pub(super) fn set_patience(&mut self, waiting: usize) {
-        let share = u32::try_from(1 + waiting / self.limits.sequences.max(1)).unwrap_or(u32::MAX);
-        self.patience = self.limits.times.stalled.map(|time| time / share);
+        let limits = &self.limits;
+        self.patience = limits.times.stalled.map(|time| share(time, waiting, limits.sequences));
     }
 
     /// Takes note of the readers that do not keep up, and of those that have caught up.
@@ -163,6 +168,30 @@ impl<'a, R: Runner> Work<'a, R> {
                 None
             }
             Err(error) => Some((answer, error)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::share;
+
+    #[test]
+    fn row_122_the_more_wait_the_sooner_an_answer_gives_way() {
+        let time = Duration::from_millis(1500);
+        // Nobody waits for long behind others: all have had a turn after about that time.
+        for (waiting, places, part) in [
+            (0, 16, 1500),
+            (15, 16, 1500),
+            (16, 16, 750),
+            (128, 16, 166),
+            (256, 16, 88),
+            (256, 1, 5),
+            (3, 0, 375),
+        ] {
+            assert_eq!(share(time, waiting, places).as_millis(), part, "{waiting} for {places}");
         }
     }
 }

@@ -17,8 +17,11 @@ use crate::app::App;
 use crate::limits::Limits;
 use crate::listener::{Connection, Listener, Peer};
 
-/// The least that hyper's buffer for a header is; a header that does not fit gets 431.
-const HEADER_BUFFER: usize = 64 << 10;
+/// What a header may take beside what is counted of it: its method, its version and the line ends. One that does not fit
+/// into hyper's buffer gets 431; with all else that a connection is, the buffer of the standard limits is within 64 KiB.
+const HEADER_SPARE: usize = 2 << 10;
+/// hyper takes no smaller one.
+const LEAST_BUFFER: usize = 8 << 10;
 const STREAMS: u32 = 100;
 const PENDING_RESETS: usize = 20;
 const LOCAL_RESETS: usize = 1024;
@@ -82,7 +85,13 @@ fn builder(limits: &Limits) -> Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .header_read_timeout(None)
         .max_headers(limits.headers)
-        .max_buf_size(HEADER_BUFFER.max(2 * (limits.uri_bytes + limits.header_bytes)))
+        .max_buf_size(
+            limits
+                .uri_bytes
+                .saturating_add(limits.header_bytes)
+                .saturating_add(HEADER_SPARE)
+                .max(LEAST_BUFFER),
+        )
         .half_close(false);
     builder
         .http2()

@@ -17,9 +17,13 @@ const EMBEDDINGS: &str = "/v1/embeddings";
 fn row_134_depth_and_the_number_of_values_have_an_end() {
     for kind in KINDS {
         let server = start(*kind, Scripted::new(), settings(Limits { body_bytes: 16 << 20, ..quick() }));
-        let deep = |levels: usize| format!(r#"{{{HI},"x":{}{}}}"#, "[".repeat(levels), "]".repeat(levels));
-        assert_eq!(server.post(CHAT, &deep(126)).status, 200, "{kind:?}");
-        for levels in [128, 3_000, 100_000, 1_000_000] {
+        // A number at this level, which is in so many lists but one, and an object.
+        let deep = |level: usize| {
+            let lists = level - 2;
+            format!(r#"{{{HI},"x":{}0{}}}"#, "[".repeat(lists), "]".repeat(lists))
+        };
+        assert_eq!(server.post(CHAT, &deep(128)).status, 200, "{kind:?}");
+        for levels in [129, 3_000, 100_000, 1_000_000] {
             let reply = server.post(CHAT, &deep(levels));
             assert_eq!(
                 (reply.status, reply.code().as_str()),
@@ -307,9 +311,8 @@ fn slowest_health_beside_tokenizing(server: &Arc<Running>) -> Duration {
         std::thread::sleep(Duration::from_millis(1));
     }
     for thread in busy {
-        let status = thread.join().unwrap();
-        // Bodies share a memory: whoever finds no place there is told so.
-        assert!(status == 200 || status == 503 || status == 429, "{status}");
+        // There is memory for all of them, and they wait for each other.
+        assert_eq!(thread.join().unwrap(), 200);
     }
     times.sort();
     times[(times.len() * 99).div_ceil(100) - 1]

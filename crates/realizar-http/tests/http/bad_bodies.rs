@@ -519,7 +519,14 @@ pub(crate) fn check(server: &str, post: impl Fn(&str, &str) -> Reply) {
         assert_eq!(native, !path.starts_with("/v1"), "{path}: {answer}");
         let error = if native { &answer } else { &answer["error"] };
         assert_eq!(error["param"].as_str(), *param, "{path} {shown} over {server}: {answer}");
+        let kind = if native { None } else { Some("invalid_request_error") };
+        assert_eq!(error["type"].as_str(), kind, "{path} {shown} over {server}: {answer}");
         let message = if native { &error["error"] } else { &error["message"] };
+        // Row 133: where the text stops being one.
+        let place = *code != "invalid_json"
+            || matches!(body.as_str(), "[]" | "null")
+            || message.as_str().is_some_and(|text| text.contains("byte "));
+        assert!(place, "{path} {shown} over {server}: {answer}");
         let sentence = message.as_str().is_some_and(|text| (5..400).contains(&text.len()));
         assert!(sentence, "{path} {shown} over {server}: {answer}");
     }

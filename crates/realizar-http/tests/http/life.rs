@@ -1,6 +1,7 @@
 //! Full queues, clients that leave, failures, and the end of the server.
 
 use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::thread::sleep;
@@ -257,7 +258,7 @@ fn row_159_answers_share_that_memory_until_they_are_read() {
         ]
     };
     for kind in KINDS {
-        let limits = realizar_http::Limits { memory_bytes: 100_000_000, body_bytes: 16 << 20, ..patient() };
+        let limits = realizar_http::Limits { memory_bytes: 150_000_000, body_bytes: 16 << 20, ..patient() };
         let server = start(*kind, Scripted::new(), settings(limits));
         for (path, body) in long(500_000) {
             let reply = server.post(path, &body);
@@ -339,7 +340,41 @@ fn draining_refuses_new_work_and_finishes_what_runs() {
         assert!(last.contains(r#""code":"draining""#), "{kind:?}: {last}");
         server.runtime.block_on(ending).unwrap();
         server.runtime.block_on(server.serving).unwrap().unwrap();
-        assert!(std::net::TcpStream::connect(server.address).is_err(), "{kind:?}");
+        assert!(TcpStream::connect(server.address).is_err(), "{kind:?}");
+    }
+}
+
+#[test]
+fn row_186_who_does_not_read_holds_up_no_end() {
+    for kind in KINDS {
+        // Whoever reads nothing may stand still for two minutes.
+        let server = start(*kind, Scripted::new(), settings(patient()));
+        let stalled: Vec<_> = (0..3)
+            .map(|_| {
+                let mut stream = server.connect();
+                let body = chat("forever", r#","stream":true,"max_tokens":100000000"#);
+                stream.write_all(post(CHAT, &body).as_bytes()).unwrap();
+                stream
+            })
+            .collect();
+        eventually("they are answered", || server.live() == 3);
+        let held = |stream: &TcpStream| stream.peek(&mut vec![0; 8 << 20]).unwrap();
+        for stream in &stalled {
+            let mut before = 0;
+            while before != held(stream) {
+                before = held(stream);
+                // What the system holds for them is full when nothing more comes.
+                sleep(Duration::from_millis(100));
+            }
+        }
+        let began = Instant::now();
+        server.runtime.block_on(server.app.shut_down(Duration::ZERO));
+        server.runtime.block_on(server.serving).unwrap().unwrap();
+        // Far less than those two minutes, however busy the machine is.
+        assert!(began.elapsed() < Duration::from_secs(30), "{kind:?}: {:?}", began.elapsed());
+        drop(stalled);
+        drop(server.runtime);
+        assert_eq!(server.live.load(Ordering::SeqCst), 0, "{kind:?}: their answers are gone");
     }
 }
 
@@ -498,5 +533,41 @@ fn row_182_logs_tell_of_requests_and_never_of_what_is_in_them() {
         );
         assert!(metrics.contains("realizar_time_to_first_token_seconds_count 1"), "{metrics}");
         assert!(metrics.contains("realizar_inter_token_latency_seconds_count 3"), "{metrics}");
+    }
+}
+
+#[test]
+fn row_182_an_answer_that_breaks_off_is_told_of_with_its_reason() {
+    for kind in KINDS {
+        let lines: Arc<Mutex<Vec<RequestLog>>> = Arc::default();
+        let sink = Arc::clone(&lines);
+        let log = LogSink::new(move |log| sink.lock().unwrap().push(log.clone()));
+        let server = start(*kind, Scripted::new(), Settings { log: Some(log), ..settings(quick()) });
+        server.post(CHAT, &chat("fail", r#","stream":true"#));
+        server.post("/stream/generate", r#"{"prompt":"fail"}"#);
+        server.post(CHAT, &chat("panic", r#","stream":true"#));
+        eventually("three are told of", || lines.lock().unwrap().len() == 3);
+        let leaves = || {
+            let mut stream = server.connect();
+            stream.write_all(post(CHAT, &chat("silent", r#","stream":true"#)).as_bytes()).unwrap();
+            eventually("it runs", || server.live() == 1);
+        };
+        leaves();
+        eventually("four are told of", || lines.lock().unwrap().len() == 4);
+        let seen: Vec<_> =
+            lines.lock().unwrap().iter().map(|log| (log.route, log.status, log.code, log.complete)).collect();
+        assert_eq!(
+            seen,
+            [
+                (CHAT, 200, Some("generation_failed"), false),
+                ("/stream/generate", 200, Some("generation_failed"), false),
+                (CHAT, 200, Some("internal"), false),
+                (CHAT, 200, None, false),
+            ],
+            "{kind:?}"
+        );
+        // Of these one client has left; the others were failed.
+        let metrics = server.get("/metrics").body;
+        assert!(metrics.contains("\nrealizar_disconnects_total 1\n"), "{kind:?}: {metrics}");
     }
 }

@@ -15,4 +15,5 @@ mod protocol;
 mod rows;
 mod scripted;
 mod types;
+mod vectors;
 mod wire;

@@ -11,8 +11,10 @@ const ROWS: RangeInclusive<u32> = 113..=160;
 
 /// Where tests of these rows are, beside this crate's own.
 const FILES: &[&str] = &[
-    "realizar-cli/tests/serve.rs",
+    "realizar-cli/tests/serve/main.rs",
+    "realizar-cli/tests/serve/limits.rs",
     "realizar-engine/src/channel.rs",
+    "realizar-engine/src/scheduler/places.rs",
     "realizar-engine/src/scheduler/tests.rs",
     "realizar-engine/src/spelled/tests.rs",
     "realizar-engine/src/template/tests.rs",
@@ -22,7 +24,7 @@ const FILES: &[&str] = &[
 /// What a row asks for beyond what its tests show, and why that is not here.
 #[rustfmt::skip]
 const NOTES: &[(u32, &str)] = &[
-    (118, "the library's buffer for a header is bounded, 64 KiB (`max_buf_size`)"),
+    (118, "by the resident memory of the process with 400 connections that have sent nothing, a request, or nearly a header"),
     (119, "the absolute form is refused (400), as the row says of all other forms"),
     (122, "events that wait are counted in tokens, 256 of a request, and what the kernel holds is set by `send_buffer`; after `stall_time` the answer gives way to others"),
     (127, "HTTP/2 is on unless `--no-http2` turns it off: then its preface gets 400"),
@@ -37,7 +39,7 @@ const NOTES: &[(u32, &str)] = &[
     (155, "blocks are kept for the longest that an answer may get before it begins, so that none runs out of them"),
     (156, "by the steps: each that reads a prompt goes on with every answer; times are in the records of `benches/`"),
     (158, "by the CPU time of the process"),
-    (159, "by what is counted; resident memory under load is in the records of `benches/`"),
+    (159, "by what is counted, and by the resident memory of the process in a flood of bodies where the allocator keeps nothing (`MALLOC_MMAP_THRESHOLD_`); an hour's load is not run with the tests: longer ones are in the records of `benches/`"),
 ];
 
 /// The files of this crate's tests and of [`FILES`].

@@ -20,17 +20,20 @@ pub(crate) fn product<V: Meet<F>, F: Format>(
     scratch: &mut Scratch,
     out: &mut Tile<'_, f32>,
 ) {
-    if weights.rows >= ROWS {
-        return tile::<V, F>(weights, ROWS, acts, scratch, out);
+    let mut copy = Vec::new();
+    let used = weights.rows.min(ROWS);
+    if weights.rows < ROWS {
+        // Too few rows: copy them, with zeros below.
+        copy = std::mem::take(&mut scratch.bytes);
+        copy.clear();
+        copy.extend_from_slice(weights.data);
+        copy.resize(ROWS * weights.row_bytes, 0);
     }
-    // Too few rows: copy them, with zeros below.
-    let mut copy = std::mem::take(&mut scratch.bytes);
-    copy.clear();
-    copy.extend_from_slice(weights.data);
-    copy.resize(ROWS * weights.row_bytes, 0);
-    let padded = Weights { data: &copy, rows: ROWS, ..*weights };
-    tile::<V, F>(&padded, weights.rows, acts, scratch, out);
-    scratch.bytes = copy;
+    let whole = if weights.rows < ROWS { Weights { data: &copy, rows: ROWS, ..*weights } } else { *weights };
+    tile::<V, F>(&whole, used, acts, scratch, out);
+    if weights.rows < ROWS {
+        scratch.bytes = copy;
+    }
 }
 
 /// Eight rows at a time, of which the first `used` are wanted.
@@ -91,16 +94,18 @@ fn unpack<V: Meet<F>, F: Format>(
     heads: &mut V::Heads,
 ) {
     let at = block * F::BYTES;
-    if (block + 1) * SUPER <= weights.cols {
-        let rows = &weights.data[first * weights.row_bytes + at..];
-        return unpack_at::<V, F>(rows, weights.row_bytes, ahead, panel, heads);
-    }
-    let mut tail = [0; TAIL];
-    for (row, tail) in tail.chunks_exact_mut(F::BYTES).take(ROWS).enumerate() {
-        let rest = &weights.row(first + row)[at..];
-        tail[..rest.len()].copy_from_slice(rest);
-    }
-    unpack_at::<V, F>(&tail, F::BYTES, ahead, panel, heads);
+    let mut tail;
+    let (bytes, stride) = if (block + 1) * SUPER <= weights.cols {
+        (&weights.data[first * weights.row_bytes + at..], weights.row_bytes)
+    } else {
+        tail = [0; TAIL];
+        for (row, tail) in tail.chunks_exact_mut(F::BYTES).take(ROWS).enumerate() {
+            let rest = &weights.row(first + row)[at..];
+            tail[..rest.len()].copy_from_slice(rest);
+        }
+        (&tail[..], F::BYTES)
+    };
+    unpack_at::<V, F>(bytes, stride, ahead, panel, heads);
 }
 
 #[inline(always)]

@@ -54,20 +54,25 @@ impl<'a> Quad<'a> {
     /// check further on.
     #[inline(always)]
     pub(super) fn new<V: Vector, F: Format>(bytes: &'a [u8], stride: usize) -> Self {
-        Self(std::array::from_fn(|row| if row < V::ROWS { &bytes[row * stride..][..F::BYTES] } else { &[] }))
+        let mut rows: [&[u8]; ROWS] = [&[]; ROWS];
+        for (row, out) in rows[..V::ROWS].iter_mut().enumerate() {
+            *out = &bytes[row * stride..][..F::BYTES];
+        }
+        Self(rows)
     }
 
     /// 16 bytes at `at` of each row: register j holds dword j of every row.
     #[inline(always)]
     fn transpose<V: Vector>(self, at: usize) -> [V; 4] {
         let row = |row: usize| -> &[u8; 16] { self.0[row][at..].first_chunk().unwrap_or(&[0; 16]) };
-        V::transpose(std::array::from_fn(|first| V::load(row, first)))
+        V::transpose([V::load(row, 0), V::load(row, 1), V::load(row, 2), V::load(row, 3)])
     }
 
     /// The f16 at `at` of each row.
     #[inline(always)]
     fn half<V: Vector>(self, at: usize) -> V::Floats {
-        V::half_of(|row| u16::from_le_bytes([self.0[row][at], self.0[row][at + 1]]))
+        // Two bytes at once: of single ones, the compiler makes vectors of bytes first.
+        V::half_of(|row| u16::from_le_bytes(*self.0[row][at..].first_chunk().unwrap_or(&[0; 2])))
     }
 
     /// What the byte at `at` of each row stands for.

@@ -24,7 +24,9 @@ impl Format for Q4_1 {
     #[inline(always)]
     fn head<V: Vector>(rows: Quad<'_>, out: &mut Head<V>) {
         rows.block_scales(20, out);
-        out.float_mins = std::array::from_fn(|b| minus_eighth::<V>(rows, b * 20 + 2));
+        for (b, min) in out.float_mins.iter_mut().enumerate() {
+            *min = minus_eighth::<V>(rows, b * 20 + 2);
+        }
     }
 
     #[inline(always)]
@@ -70,7 +72,9 @@ impl Format for Q5_1 {
     #[inline(always)]
     fn head<V: Vector>(rows: Quad<'_>, out: &mut Head<V>) {
         rows.block_scales(24, out);
-        out.float_mins = std::array::from_fn(|b| minus_eighth::<V>(rows, b * 24 + 2));
+        for (b, min) in out.float_mins.iter_mut().enumerate() {
+            *min = minus_eighth::<V>(rows, b * 24 + 2);
+        }
     }
 
     #[inline(always)]
@@ -121,7 +125,11 @@ impl Format for Q2K {
 
     #[inline(always)]
     fn part<V: Vector>(rows: Quad<'_>, part: usize, mut put: impl FnMut(usize, V)) {
-        two_bits(rows, 16, part, |_, place, x| put(place, x));
+        for four in two_bits::<V>(rows, 16, part) {
+            for (place, x) in four {
+                put(place, x);
+            }
+        }
     }
 }
 
@@ -142,7 +150,9 @@ impl Format for Q3K {
             let lower = dword(four % 2).shr8(four as u32 / 2 * 4).and(low);
             let upper = dword(2).shr8(2 * four as u32).and(V::splat8(3)).shl8(4);
             let signed = lower.or(upper).sub8(offset);
-            out.scales[4 * four..][..4].copy_from_slice(&bytes(signed).map(|x| x.shl32(24).sar32(24)));
+            for (scale, byte) in out.scales[4 * four..][..4].iter_mut().zip(bytes(signed)) {
+                *scale = byte.shl32(24).sar32(24);
+            }
         }
     }
 
@@ -150,23 +160,29 @@ impl Format for Q3K {
     fn part<V: Vector>(rows: Quad<'_>, part: usize, mut put: impl FnMut(usize, V)) {
         let third = rows.transpose::<V>(part % 2 * 16);
         let (one, offset) = (V::splat8(1), V::splat8(4));
-        two_bits(rows, 32, part, |quarter, place, x: V| {
-            let bit = third[place % 4].shr8((part / 2 * 4 + quarter) as u32).and(one).shl8(2);
-            put(place, x.or(bit).sub8(offset));
-        });
+        for (third, two) in third.into_iter().zip(two_bits::<V>(rows, 32, part)) {
+            for (quarter, (place, x)) in two.into_iter().enumerate() {
+                let bit = third.shr8((part / 2 * 4 + quarter) as u32).and(one).shl8(2);
+                put(place, x.or(bit).sub8(offset));
+            }
+        }
     }
 }
 
-/// Two bits of each value of a part: 16 of each of the four quarters of a half, whose 32 bytes begin at `at` in the first.
+/// Two bits of each value of a part, and their places: 16 of each of the four quarters of a half, whose 32 bytes begin at `at`
+/// in the first; dword by dword of these bytes. (Given back, not handed to a function: that would not be inlined.)
 #[inline(always)]
-fn two_bits<V: Vector>(rows: Quad<'_>, at: usize, part: usize, mut put: impl FnMut(usize, usize, V)) {
+fn two_bits<V: Vector>(rows: Quad<'_>, at: usize, part: usize) -> [[(usize, V); 4]; 4] {
     let (half, x) = (part / 2, part % 2);
-    for (j, bits) in rows.transpose::<V>(at + half * 32 + x * 16).into_iter().enumerate() {
-        for quarter in 0..4 {
+    let dwords = rows.transpose::<V>(at + half * 32 + x * 16);
+    let mut out = [[(0, V::splat32(0)); 4]; 4];
+    for (j, (bits, out)) in dwords.into_iter().zip(&mut out).enumerate() {
+        for (quarter, out) in out.iter_mut().enumerate() {
             let two = bits.shr8(2 * quarter as u32).and(V::splat8(3));
-            put(quarter, half * 32 + quarter * 8 + x * 4 + j, two);
+            *out = (half * 32 + quarter * 8 + x * 4 + j, two);
         }
     }
+    out
 }
 
 /// The four bytes of each lane, one to a register.

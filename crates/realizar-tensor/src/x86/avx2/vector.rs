@@ -1,13 +1,13 @@
 //! The vectors of [`crate::quads`] in 256-bit registers: what unpacks weights of eight rows, four in each half.
 
 use std::arch::x86_64::{
-    __m128i, __m256, __m256i, _mm_cvtsi32_si128, _mm_loadu_si128, _mm256_add_epi32, _mm256_and_si256,
-    _mm256_broadcastsi128_si256, _mm256_castsi256_si128, _mm256_cvtepi32_ps, _mm256_cvtph_ps,
-    _mm256_loadu_ps, _mm256_mul_ps, _mm256_mullo_epi32, _mm256_or_si256, _mm256_permute4x64_epi64,
-    _mm256_set_m128i, _mm256_set1_epi8, _mm256_set1_epi32, _mm256_set1_ps, _mm256_setr_epi8,
-    _mm256_shuffle_epi8, _mm256_sll_epi16, _mm256_sll_epi32, _mm256_sra_epi32, _mm256_srl_epi16,
-    _mm256_srl_epi32, _mm256_sub_epi8, _mm256_unpackhi_epi32, _mm256_unpackhi_epi64, _mm256_unpacklo_epi32,
-    _mm256_unpacklo_epi64,
+    __m128i, __m256, __m256i, _mm_cvtsi32_si128, _mm_loadu_si128, _mm_setr_epi16, _mm256_add_epi32,
+    _mm256_and_si256, _mm256_broadcastsi128_si256, _mm256_castsi256_si128, _mm256_cvtepi32_ps,
+    _mm256_cvtph_ps, _mm256_loadu_ps, _mm256_mul_ps, _mm256_mullo_epi32, _mm256_or_si256,
+    _mm256_permute4x64_epi64, _mm256_set_m128i, _mm256_set1_epi8, _mm256_set1_epi32, _mm256_set1_ps,
+    _mm256_setr_epi8, _mm256_shuffle_epi8, _mm256_sll_epi16, _mm256_sll_epi32, _mm256_sra_epi32,
+    _mm256_srl_epi16, _mm256_srl_epi32, _mm256_sub_epi8, _mm256_unpackhi_epi32, _mm256_unpackhi_epi64,
+    _mm256_unpacklo_epi32, _mm256_unpacklo_epi64,
 };
 
 use crate::quads::Vector;
@@ -117,7 +117,7 @@ impl Vector for Ymm {
     fn transpose(rows: [Self; 4]) -> [Self; 4] {
         // SAFETY: the callers are compiled for AVX2.
         unsafe {
-            let [a, b, c, d] = rows.map(|row| row.0);
+            let [Self(a), Self(b), Self(c), Self(d)] = rows;
             let (low_ab, low_cd) = (_mm256_unpacklo_epi32(a, b), _mm256_unpacklo_epi32(c, d));
             let (high_ab, high_cd) = (_mm256_unpackhi_epi32(a, b), _mm256_unpackhi_epi32(c, d));
             [
@@ -151,14 +151,18 @@ impl Vector for Ymm {
 
     #[inline(always)]
     fn half_of(row: impl Fn(usize) -> u16) -> __m256 {
-        let halves: [u16; 8] = std::array::from_fn(row);
-        // SAFETY: the callers are compiled for AVX2 and F16C; eight halves.
-        unsafe { _mm256_cvtph_ps(_mm_loadu_si128(halves.as_ptr().cast())) }
+        let row = |i: usize| row(i) as i16;
+        // SAFETY: the callers are compiled for AVX2 and F16C.
+        unsafe {
+            let halves = _mm_setr_epi16(row(0), row(1), row(2), row(3), row(4), row(5), row(6), row(7));
+            _mm256_cvtph_ps(halves)
+        }
     }
 
     #[inline(always)]
     fn float_of(row: impl Fn(usize) -> f32) -> __m256 {
-        let floats: [f32; 8] = std::array::from_fn(row);
+        // One by one: a function over the array would not always be inlined.
+        let floats = [row(0), row(1), row(2), row(3), row(4), row(5), row(6), row(7)];
         // SAFETY: the callers are compiled for AVX2; eight floats.
         unsafe { _mm256_loadu_ps(floats.as_ptr()) }
     }

@@ -2,11 +2,13 @@
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-#[path = "../../realizar-http/tests/http/bad_bodies.rs"]
+#[path = "../../../realizar-http/tests/http/bad_bodies.rs"]
 mod bad_bodies;
-#[path = "../../realizar-http/tests/http/bad_protocol.rs"]
+#[path = "../../../realizar-http/tests/http/bad_protocol.rs"]
 mod bad_protocol;
-#[path = "../../realizar-http/tests/http/wire.rs"]
+#[cfg(target_os = "linux")]
+mod limits;
+#[path = "../../../realizar-http/tests/http/wire.rs"]
 mod wire;
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -16,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-/// A server of the built-in model; killed when the test is over.
+/// A server of the built-in model; ended when the test is over.
 struct Serving {
     child: Child,
     stderr: BufReader<std::process::ChildStderr>,
@@ -25,6 +27,18 @@ struct Serving {
 
 impl Drop for Serving {
     fn drop(&mut self) {
+        // The second signal does not wait for answers.
+        for _ in 0..2 {
+            if matches!(self.child.try_wait(), Ok(None)) {
+                self.terminate();
+            }
+        }
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_secs(10)
+            && self.child.try_wait().is_ok_and(|end| end.is_none())
+        {
+            std::thread::sleep(Duration::from_millis(10));
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -62,8 +76,12 @@ impl Serving {
     }
 
     fn terminate(&self) {
+        self.signal("-TERM");
+    }
+
+    fn signal(&self, name: &str) {
         let id = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        assert!(Command::new("kill").args([name, &id]).status().unwrap().success());
     }
 
     fn ends_within(&mut self, time: Duration) -> i32 {
@@ -110,10 +128,9 @@ fn the_demo_model_is_served_and_logged_without_a_word_of_the_prompt() {
 }
 
 #[test]
-fn row_186_sigterm_drains_and_a_second_one_does_not_wait() {
+fn row_186_sigterm_lets_answers_finish() {
     let mut server = serve(&[]);
-    // An answer without end, as far as this test is concerned.
-    let body = r#"{"prompt":"Once","stream":true,"ignore_eos":true}"#;
+    let body = r#"{"prompt":"Once","stream":true,"ignore_eos":true,"logprobs":5,"max_tokens":200}"#;
     let mut running: Vec<TcpStream> = Vec::new();
     for _ in 0..16 {
         let mut stream = server.send(&post("/v1/completions", body));
@@ -121,57 +138,67 @@ fn row_186_sigterm_drains_and_a_second_one_does_not_wait() {
         running.push(stream);
     }
     server.terminate();
-    // Either it still drains, and says so, or its answers have ended already and so has it.
-    if let Ok(mut stream) = TcpStream::connect(&server.address) {
-        let _ = stream.write_all(get("/readyz").as_bytes());
-        let mut text = String::new();
-        let _ = stream.read_to_string(&mut text);
-        assert!(
-            text.is_empty() || text.starts_with("HTTP/1.1 503") || text.starts_with("HTTP/1.1 200"),
-            "{text}"
-        );
-    }
-    server.terminate();
-    assert_eq!(server.ends_within(Duration::from_secs(10)), 0);
+    assert_eq!(server.ends_within(Duration::from_secs(60)), 0);
     for mut stream in running {
         let mut rest = String::new();
         stream.read_to_string(&mut rest).unwrap();
-        let told = rest.contains("data: [DONE]") || rest.contains(r#""code":"draining""#);
-        assert!(told, "the stream ends and says why: {rest}");
+        assert!(rest.contains("data: [DONE]"), "what runs is finished: {rest}");
     }
 }
 
-/// Time on a core that a process has had, in the clock's ticks of a hundredth of a second.
-#[cfg(target_os = "linux")]
-fn ticks(id: u32) -> u64 {
-    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap();
-    let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
-    fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+#[test]
+fn row_186_nothing_new_is_taken_and_a_second_sigterm_does_not_wait() {
+    let time = (0..5).map(|_| second_sigterm()).min().unwrap();
+    assert!(time <= Duration::from_secs(1), "the best of five took {time:?}");
 }
 
 #[test]
-#[cfg(target_os = "linux")]
-fn row_158_connections_beyond_the_open_files_wait_without_spinning() {
-    let program = env!("CARGO_BIN_EXE_realizar-cli");
-    let line = format!("ulimit -n 40 && exec '{program}' serve --listen 127.0.0.1:0 --threads 1");
-    let mut child =
-        Command::new("sh").args(["-c", &line]).stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut stderr = BufReader::new(child.stderr.take().unwrap());
-    let mut line = String::new();
-    stderr.read_line(&mut line).unwrap();
-    let address = line.trim().strip_prefix("listening on http://").unwrap_or_else(|| panic!("{line}"));
-    let server = Serving { child, stderr, address: address.to_owned() };
-    let crowd: Vec<TcpStream> = (0..200).filter_map(|_| TcpStream::connect(&server.address).ok()).collect();
-    assert!(crowd.len() > 40, "{}", crowd.len());
-    std::thread::sleep(Duration::from_millis(300));
-    let before = ticks(server.child.id());
-    std::thread::sleep(Duration::from_secs(2));
-    let spent = ticks(server.child.id()) - before;
-    assert!(spent <= 10, "{spent} hundredths of a second of two seconds on a core, to wait for open files");
-    drop(crowd);
-    let start = Instant::now();
-    assert!(server.ask(&get("/livez")).starts_with("HTTP/1.1 200"));
-    assert!(start.elapsed() <= Duration::from_secs(1), "{:?}", start.elapsed());
+fn row_186_an_interrupt_ends_it_and_other_signals_do_not() {
+    let mut server = serve(&[]);
+    // Without a file of keys there is nothing to read again.
+    for name in ["-HUP", "-PIPE"] {
+        server.signal(name);
+        assert!(server.ask(&get("/livez")).starts_with("HTTP/1.1 200"), "after {name}");
+    }
+    server.signal("-INT");
+    assert_eq!(server.ends_within(Duration::from_secs(10)), 130);
+}
+
+/// The time from the second signal to the end, beside answers that do not end.
+fn second_sigterm() -> Duration {
+    // Who does not read keeps its answer for 30 s; what the system holds for it is far less than one.
+    let mut server = serve(&["--limit", "send-buffer=4096", "--parallel", "8"]);
+    let body = r#"{"prompt":"Once","stream":true,"ignore_eos":true,"logprobs":5,"max_tokens":100000,"n":4}"#;
+    let unread: Vec<TcpStream> = (0..2).map(|_| server.send(&post("/v1/completions", body))).collect();
+    let mut kept = TcpStream::connect(&server.address).unwrap();
+    kept.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let running = |kept: &mut TcpStream| {
+        kept.write_all(b"GET /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
+        wire::read_reply(kept).body
+    };
+    // Two, and the question itself.
+    while !running(&mut kept).contains("\nrealizar_requests_active 3\n") {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    server.terminate();
+    // From the moment on which the signal is heard.
+    let mut drains = || {
+        kept.write_all(b"GET /readyz HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
+        wire::read_reply(&mut kept).status == 503
+    };
+    while !drains() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let refused = server.reply(post("/v1/completions", r#"{"prompt":"a"}"#).as_bytes());
+    assert_eq!((refused.status, refused.code().as_str()), (503, "draining"), "{refused:?}");
+    assert_eq!(refused.json()["error"]["type"], "unavailable_error");
+    assert_eq!(refused.header("retry-after"), Some("5"));
+    assert!(server.child.try_wait().unwrap().is_none(), "it waits for its answers");
+    let began = Instant::now();
+    server.terminate();
+    assert_eq!(server.ends_within(Duration::from_secs(20)), 0);
+    drop(unread);
+    began.elapsed()
 }
 
 #[test]
@@ -241,9 +268,15 @@ const QUICK: &[&str] = &[
 
 /// A server that says nothing, at a port that is free.
 fn serve_quietly(args: &[&str]) -> Serving {
+    serve_quietly_with(args, &[])
+}
+
+/// The same with variables of the environment.
+fn serve_quietly_with(args: &[&str], variables: &[(&str, &str)]) -> Serving {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let address = format!("127.0.0.1:{port}");
-    let mut child = command(&[&["--listen", &address, "--threads", "1"], args].concat()).spawn().unwrap();
+    let mut command = command(&[&["--listen", &address, "--threads", "1"], args].concat());
+    let mut child = command.envs(variables.iter().copied()).spawn().unwrap();
     let stderr = BufReader::new(child.stderr.take().unwrap());
     let start = Instant::now();
     while TcpStream::connect(&address).is_err() {
@@ -310,8 +343,7 @@ fn keys_of_the_environment_and_keys_that_change() {
         server.ask(&request).starts_with("HTTP/1.1 200")
     };
     let told = |server: &mut Serving, words: &str| {
-        let id = server.child.id().to_string();
-        assert!(Command::new("kill").args(["-HUP", &id]).status().unwrap().success());
+        server.signal("-HUP");
         let mut line = String::new();
         while !line.contains(words) {
             line.clear();
