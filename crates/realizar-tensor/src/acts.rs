@@ -21,7 +21,7 @@
 pub(crate) const SUPER: usize = 256;
 
 /// Tokens whose sums a kernel keeps at once, at most.
-pub(crate) const MOST_SUMS: usize = 256;
+pub(crate) const MOST_SUMS: usize = 258;
 
 /// Where the parts of a record begin, in words.
 pub(crate) mod word {

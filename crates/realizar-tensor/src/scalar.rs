@@ -23,7 +23,7 @@ pub(crate) static TABLE: Kernels = Kernels {
     isa: Isa::Scalar,
     name: "scalar",
     group: 1,
-    few: (0, 1),
+    few: &[],
     integer: integer::FORMATS,
     quantise: quantise::quantise,
     widen_f16: float::widen_f16,

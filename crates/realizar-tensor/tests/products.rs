@@ -18,6 +18,7 @@ const SHAPES: &[(&str, usize, usize, usize)] = &[
     ("several tiles", 300, 256, 4),
     ("several groups of tokens", 48, 256, 29),
     ("several stretches of tokens", 33, 256, 270),
+    ("several blocks of several stretches", 80, 768, 262),
 ];
 
 fn cols_for(dtype: DType, cols: usize) -> usize {

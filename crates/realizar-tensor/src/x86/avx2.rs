@@ -32,7 +32,7 @@ static TABLE: Kernels = Kernels {
     isa: Isa::Avx2,
     name: "avx2",
     group: 4,
-    few: (0, 1),
+    few: &[],
     integer: quads::formats!(product),
     quantise: |kind, x, width, block, words| {
         // SAFETY: see `TABLE`.

@@ -58,11 +58,9 @@ pub(super) fn rows<const F: usize>(
     let ahead = Ahead::new(weights.data, first * weights.row_bytes + bytes, bytes, blocks * panels * 4);
     for (begin, count) in groups(acts.tokens, acts.group * STRETCH) {
         let (_, sums) = scratch.buffers(0, panels * count * LANES);
-        sums.fill(0.0);
         for block in 0..blocks {
             for (index, panel) in storage.iter_mut().enumerate() {
-                let first = first + index * LANES;
-                let rows = block_of::<F>(weights, first, block, tail);
+                let rows = block_of::<F>(weights, first + index * LANES, block, tail);
                 // SAFETY: written above.
                 head::<F>(rows, unsafe { panel.head.assume_init_mut() });
                 for p in 0..4 {
@@ -74,25 +72,31 @@ pub(super) fn rows<const F: usize>(
             }
             for (group, tokens) in groups(count, acts.group) {
                 let words = acts.group(block, begin + group, tokens);
-                let at = group * LANES;
-                let mut sums =
-                    sums.chunks_exact_mut(count * LANES).map(|sums| &mut sums[at..at + tokens * LANES]);
+                // The sums of a group lie together: panel by panel, token by token.
+                let sums = &mut sums[group * panels * LANES..][..tokens * panels * LANES];
+                if block == 0 {
+                    sums.fill(0.0);
+                }
+                let mut parts = sums.chunks_exact_mut(tokens * LANES);
                 let (pairs, last) = storage.as_chunks::<2>();
                 for pair in pairs {
-                    if let (Some(first), Some(second)) = (sums.next(), sums.next()) {
+                    if let (Some(first), Some(second)) = (parts.next(), parts.next()) {
                         multiply::<F, 2>(pair, words, [first, second]);
                     }
                 }
-                if let ([panel], Some(sums)) = (last, sums.next()) {
+                if let ([panel], Some(sums)) = (last, parts.next()) {
                     multiply::<F, 1>(std::array::from_ref(panel), words, [sums]);
                 }
-            }
-        }
-        // Token by token, so that what is stored side by side lies side by side: outputs of two tokens are pages apart.
-        let sums = sums.as_chunks::<LANES>().0;
-        for token in 0..count {
-            for index in 0..panels {
-                put(begin + token, first + index * LANES, &sums[index * count + token]);
+                if block + 1 == blocks {
+                    // While they are in the L1 cache; token by token, as what is stored side by side lies side by side then:
+                    // outputs of two tokens are pages apart.
+                    let sums = sums.as_chunks::<LANES>().0;
+                    for token in 0..tokens {
+                        for index in 0..panels {
+                            put(begin + group + token, first + index * LANES, &sums[index * tokens + token]);
+                        }
+                    }
+                }
             }
         }
     }
