@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use realizar_quant::DType;
 
 use crate::acts::{ActKind, Acts, group_size};
+use crate::attend::{Attend, AttendF16, Block};
 use crate::matrix::Weights;
 use crate::pool::Tile;
 use crate::scalar::scan::{ChannelScan, Convolve, Scan};
@@ -61,7 +62,9 @@ pub struct Kernels {
     /// A convolution of channels over the tokens of a span.
     pub(crate) convolve: fn(&Convolve<'_>, state: &mut [f32], out: &mut Tile<'_, f32>),
     /// One KV block for some queries of one row or of rows that all see it whole.
-    pub(crate) attend: fn(crate::attend::Attend<'_>),
+    pub(crate) attend: fn(Block<'_, f32>, Attend<'_>),
+    /// The same for a few queries and a block as it is stored in f16. Without it, blocks are widened first.
+    pub(crate) attend_f16: Option<AttendF16>,
 }
 
 /// Loops that do nothing but multiply and add in registers, as fast as the instruction set can; each returns how many.

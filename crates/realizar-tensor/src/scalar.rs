@@ -38,6 +38,7 @@ pub(crate) static TABLE: Kernels = Kernels {
     softcap: activation::softcap::<Plain>,
     add: activation::add::<Plain>,
     attend: attention::attend::<Plain, 2, 16, 16>,
+    attend_f16: None,
     scan: scan::scan::<Plain>,
     scan_channels: scan::scan_channels::<Plain>,
     convolve: scan::convolve::<Plain>,

@@ -14,7 +14,7 @@ mod unpack;
 
 use super::level::plain_loops;
 use crate::acts::Acts;
-use crate::attend::Attend;
+use crate::attend::{Attend, Block};
 use crate::kernels::{ALONG_MOST, Dots, IntegerFormat, Peak};
 use crate::matrix::Weights;
 use crate::pool::Tile;
@@ -75,10 +75,14 @@ static TABLE: Kernels = Kernels {
         // SAFETY: see `TABLE`.
         unsafe { half::dots(weights, x, sums, out) }
     }),
-    attend: |task: Attend<'_>| {
+    attend: |block: Block<'_, f32>, task: Attend<'_>| {
         // SAFETY: see `TABLE`.
-        unsafe { attention::attend(task) }
+        unsafe { attention::attend(block, task) }
     },
+    attend_f16: Some(|block: Block<'_, [u8; 2]>, task: Attend<'_>| {
+        // SAFETY: see `TABLE`.
+        unsafe { attention::attend_f16(block, task) }
+    }),
     peak: Peak {
         int8: || {
             // SAFETY: see `TABLE`.
