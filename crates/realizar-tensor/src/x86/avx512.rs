@@ -41,8 +41,7 @@ static TABLE: Kernels = Kernels {
     isa: Isa::Avx512,
     name: "avx512",
     group: many::GROUP,
-    // Two groups of the many-token kernel's size where they do: both kinds of kernels take them.
-    few: &[(ALONG_MOST, 1), (2 * many::GROUP, many::GROUP), (few::MOST, few::GROUP)],
+    few: &[(ALONG_MOST, 1), (few::MOST, few::GROUP)],
     integer: &[
         format::<{ unpack::Q4_0 }>(),
         format::<{ unpack::Q4_1 }>(),

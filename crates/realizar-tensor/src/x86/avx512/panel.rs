@@ -4,7 +4,7 @@ use super::along;
 use super::few;
 use super::many;
 use super::rows::{LANES, Rows16};
-use super::unpack::{FACTS, Q4_K};
+use super::unpack::FACTS;
 use crate::acts::{Acts, SUPER};
 use crate::kernels::ALONG_MOST;
 use crate::matrix::Weights;
@@ -53,7 +53,7 @@ fn tiles<const F: usize>(
         if left < LANES {
             first = weights.rows - LANES;
         }
-        if from_registers::<F>(acts) {
+        if acts.tokens <= few::MOST {
             few::rows16::<F>(weights, first, acts, &mut tail, |token, sums| {
                 put(&mut out.row(token)[first..], sums, used);
             });
@@ -90,12 +90,6 @@ fn rows_along<const F: usize>(
         });
     }
     scratch.last = weights.data.as_ptr_range().end.addr();
-}
-
-/// Whether weights are used as they are unpacked. Those of Q4_K are unpacked so quickly that panels, whose loop is the faster
-/// one, are worth it from eight tokens on.
-fn from_registers<const F: usize>(acts: &Acts<'_>) -> bool {
-    acts.tokens <= few::MOST && (F != Q4_K || acts.tokens < 8 || acts.group > many::GROUP)
 }
 
 /// Stores the first `used` sums; nearly always all of them, by one register.
