@@ -183,7 +183,7 @@ impl Load {
     /// do not wait.
     pub(crate) fn full(&self, places: usize) -> Option<SubmitError> {
         let free = places.saturating_sub(self.running + self.parked);
-        (self.queued >= self.queue_limit + free).then_some(SubmitError::QueueFull {
+        (self.queued >= self.queue_limit + free).then(|| SubmitError::QueueFull {
             waiting: self.queued - free,
             limit: self.queue_limit,
             retry_after: Duration::from_secs(1),
