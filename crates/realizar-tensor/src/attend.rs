@@ -4,16 +4,23 @@ use std::ops::Range;
 
 use crate::kv::KV_BLOCK;
 
+/// Keys and values of one head in one block.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Block<'a, T> {
+    /// `[dim_k][64]`.
+    pub(crate) keys: &'a [T],
+    /// `[64][dim_v]`.
+    pub(crate) values: &'a [T],
+    /// The bytes of those that come next, to be fetched meanwhile; may be empty.
+    pub(crate) ahead: (&'a [u8], &'a [u8]),
+}
+
 /// Some queries of one key/value head against one block, one step of an online softmax.
 ///
 /// `n` queries: `queries` is `[n][dim_k]`, `sums` (the weighted values so far) `[n][dim_v]`, `largest` and `total`
 /// (the softmax's running maximum and denominator, in powers of two) `[n]`. Every query sees the same positions of the block.
 #[derive(Debug)]
 pub(crate) struct Attend<'a> {
-    /// `[dim_k][64]`.
-    pub(crate) keys: &'a [f32],
-    /// `[64][dim_v]`.
-    pub(crate) values: &'a [f32],
     pub(crate) queries: &'a [f32],
     pub(crate) sums: &'a mut [f32],
     pub(crate) largest: &'a mut [f32],
@@ -46,3 +53,6 @@ impl Alibi<'_> {
 
 /// Scores of one query.
 pub(crate) type Scores = [f32; KV_BLOCK];
+
+/// See [`Kernels::attend_f16`](crate::Kernels).
+pub(crate) type AttendF16 = fn(Block<'_, [u8; 2]>, Attend<'_>);

@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use realizar_quant::DType;
 
 use crate::acts::{ActKind, Acts, group_size};
+use crate::attend::{Attend, AttendF16, Block};
 use crate::matrix::Weights;
 use crate::pool::Tile;
 use crate::scalar::scan::{ChannelScan, Convolve, Scan};
@@ -22,8 +23,8 @@ pub struct Kernels {
     pub(crate) name: &'static str,
     /// Most tokens per group of quantised activations.
     pub(crate) group: usize,
-    /// Most tokens of a product that go in groups of another size, and most tokens of such a group.
-    pub(crate) few: (usize, usize),
+    /// Most tokens of a product that go in groups of another size, and most tokens of such a group; ascending.
+    pub(crate) few: &'static [(usize, usize)],
     /// Formats whose products run on integers.
     pub(crate) integer: &'static [IntegerFormat],
     /// Quantises 256-block number `block` of the rows `x` (each `width` values; the tokens of one group) into the words of
@@ -61,7 +62,9 @@ pub struct Kernels {
     /// A convolution of channels over the tokens of a span.
     pub(crate) convolve: fn(&Convolve<'_>, state: &mut [f32], out: &mut Tile<'_, f32>),
     /// One KV block for some queries of one row or of rows that all see it whole.
-    pub(crate) attend: fn(crate::attend::Attend<'_>),
+    pub(crate) attend: fn(Block<'_, f32>, Attend<'_>),
+    /// The same for a few queries and a block as it is stored in f16. Without it, blocks are widened first.
+    pub(crate) attend_f16: Option<AttendF16>,
 }
 
 /// Loops that do nothing but multiply and add in registers, as fast as the instruction set can; each returns how many.
@@ -94,6 +97,15 @@ pub(crate) const HALF_TOKENS: usize = 48;
 /// How many sums a product of f16 rows with so many tokens keeps: sixteen lanes of each.
 pub(crate) fn half_sums(tokens: usize) -> usize {
     HALF_ROWS * tokens.min(HALF_TOKENS) * 16
+}
+
+/// Tokens that a kernel may take with the sums of all blocks of sixteen rows kept until the rows are done, at most.
+pub(crate) const ALONG_MOST: usize = 2;
+
+/// How many words the activations that meet the weights are then, and how many such sums and their scales.
+pub(crate) fn along_words(tokens: usize, width: usize) -> (usize, usize) {
+    let (width, tokens) = (width.next_multiple_of(2 * crate::acts::SUPER), tokens.min(ALONG_MOST));
+    (width * tokens / 4, width * (tokens + 1) + 16 * 16)
 }
 
 /// See [`Kernels::half`]: rows of f16, tokens of as many values as a row has, `out[token][r] = weights[r] . x[token]`.
@@ -181,9 +193,8 @@ impl Kernels {
 
     /// Tokens per group of quantised activations, when so many meet a matrix.
     pub(crate) fn group_of(&self, tokens: usize) -> usize {
-        let (few, group) = self.few;
-        // Two groups of the smaller size where they do: both kinds of kernels take them.
-        group_size(tokens, if tokens <= few && tokens > 2 * self.group { group } else { self.group })
+        let few = self.few.iter().find(|(most, _)| tokens <= *most);
+        group_size(tokens, few.map_or(self.group, |(_, group)| *group))
     }
 
     /// The integer format of a type, if this table has one.

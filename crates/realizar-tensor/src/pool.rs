@@ -3,7 +3,7 @@
 //! A phase is a closure over rectangular tiles of one or more output grids. Tiles are claimed one by one
 //! from atomic counters, so a core that a neighbour has stolen holds up only its own tile: each thread begins in a
 //! region of its own and goes on to those of others when it is through. The shape of a tile never depends on the number of
-//! threads. Between phases workers spin for some tens of
+//! threads. Between phases workers spin for some hundreds of
 //! microseconds, then park. A worker that comes late to a phase is not waited for: it joins by raising the
 //! count of active threads while the phase is open, and the caller closes the phase before it waits.
 
@@ -27,8 +27,9 @@ const REGIONS: usize = 16;
 #[repr(align(128))]
 struct Counter(AtomicUsize);
 
-/// How long a worker spins for the next phase before it parks.
-const SPIN: Duration = Duration::from_micros(50);
+/// How long a worker spins for the next phase before it parks. The caller loses its core for some tens of microseconds when a
+/// client is told of tokens; a worker that parked meanwhile would be woken by a call of the system, and come late.
+const SPIN: Duration = Duration::from_micros(300);
 
 /// Set in [`Shared::state`] while workers may join the phase.
 const OPEN: u64 = 1 << 31;

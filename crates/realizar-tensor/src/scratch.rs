@@ -14,6 +14,8 @@ pub(crate) struct Scratch {
     sums: Vec<Line>,
     /// Copies of weights that a kernel cannot read where they lie.
     pub(crate) bytes: Vec<u8>,
+    /// The address where the weights end that this thread has multiplied last.
+    pub(crate) last: usize,
 }
 
 impl Scratch {

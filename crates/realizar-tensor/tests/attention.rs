@@ -7,8 +7,8 @@ mod kit;
 use kit::{Random, bits, compute, decoded, each_table, empty, encoded, error, rows_of};
 use realizar_quant::DType;
 use realizar_tensor::{
-    AttentionSpan, AttentionSpec, BlockId, Compute, KV_BLOCK, Kernels, KvShape, KvStore, KvType, Rows, Slot,
-    Vector,
+    AttentionSpan, AttentionSpec, BlockId, Compute, Isa, KV_BLOCK, Kernels, KvShape, KvStore, KvType, Rows,
+    Slot, Vector,
 };
 
 /// One sequence's queries, keys and values, and the store that holds them.
@@ -179,6 +179,25 @@ fn attention_agrees_with_f64() {
             }
         }
     });
+}
+
+/// Vectors of any width that round a product and its sum once, blocks widened or as they are stored: the same bits.
+#[test]
+fn vectors_of_any_width_agree() {
+    let mut tables =
+        Kernels::available().iter().filter(|kernels| !matches!(kernels.isa(), Isa::Scalar | Isa::Simd128));
+    let Some(first) = tables.next() else { return };
+    for kernels in tables {
+        for &(heads, dims, len) in CASES {
+            let case = Case::new(&mut compute(first, 1), KvType::F16, heads, dims, len);
+            for softcap in [None, Some(1.5)] {
+                let spec = AttentionSpec { softcap, ..case.spec() };
+                let (expected, found) =
+                    (case.run(&mut compute(first, 1), &spec), case.run(&mut compute(kernels, 1), &spec));
+                assert!(bits(&found) == bits(&expected), "{heads:?} {dims:?} {len} on {}", kernels.name());
+            }
+        }
+    }
 }
 
 /// The prompt cut into chunks, and rows of several sequences in one call.

@@ -9,7 +9,7 @@ use std::f32::consts::LOG2_E;
 use std::ops::Range;
 
 use super::Compute;
-use crate::attend::{Alibi, Attend};
+use crate::attend::{Alibi, Attend, Block};
 use crate::kernels::Kernels;
 use crate::kv::{BlockId, KV_BLOCK, KvStore, KvType, Slot};
 use crate::pool::{Cuts, Grid, Tile};
@@ -18,6 +18,8 @@ use crate::{Rows, Vector};
 
 /// Rows of queries per tile when there are many.
 const TILE_ROWS: usize = 16;
+/// Most queries that read blocks as they are stored, where a kernel can.
+const FEW_QUERIES: usize = 8;
 
 /// Consecutive rows of queries that are consecutive positions of one sequence.
 #[derive(Debug, Clone)]
@@ -174,9 +176,15 @@ fn span_tile(
     total.fill(0.0);
 
     let seen = spec.sees(pos_of(rows.start), end).start..spec.sees(pos_of(rows.end - 1), end).end;
-    for block in seen.start / KV_BLOCK..seen.end.div_ceil(KV_BLOCK) {
+    let as_stored = kernels.attend_f16.filter(|_| shape.dtype == KvType::F16 && queries <= FEW_QUERIES);
+    let stored = |block: usize| source.kv.head(span.blocks[block], source.layer, source.head);
+    let blocks = seen.start / KV_BLOCK..seen.end.div_ceil(KV_BLOCK);
+    for block in blocks.clone() {
         let base = block * KV_BLOCK;
-        widen_block(kernels, source, span.blocks[block], keys, values);
+        let ahead = if block + 1 < blocks.end { stored(block + 1) } else { (&[][..], &[][..]) };
+        if as_stored.is_none() {
+            widen_block(kernels, source, span.blocks[block], keys, values);
+        }
         let visible = |row: usize| {
             let sees = spec.sees(pos_of(row), end);
             sees.start.max(base).min(base + KV_BLOCK) - base..sees.end.clamp(base, base + KV_BLOCK) - base
@@ -191,9 +199,7 @@ fn span_tile(
             }
             let part = (row - rows.start) * group..(next - rows.start) * group;
             if !sees.is_empty() {
-                (kernels.attend)(Attend {
-                    keys,
-                    values,
+                let task = Attend {
                     queries: &copies[part.start * dim_k..part.end * dim_k],
                     sums: &mut sums[part.start * dim_v..part.end * dim_v],
                     largest: &mut largest[part.clone()],
@@ -207,7 +213,14 @@ fn span_tile(
                         slopes: &slopes.as_slice()[source.head * group..][..group],
                         first: pos_of(row) as f32 - base as f32,
                     }),
-                });
+                };
+                if let Some(attend) = as_stored {
+                    let (keys, values) = stored(block);
+                    let (keys, values) = (keys.as_chunks::<2>().0, values.as_chunks::<2>().0);
+                    attend(Block { keys, values, ahead }, task);
+                } else {
+                    (kernels.attend)(Block { keys, values, ahead }, task);
+                }
             }
             row = next;
         }

@@ -6,7 +6,7 @@
 
 use super::Compute;
 use super::attention::{AttentionSpan, AttentionSpec, Source, final_factor, widen_block};
-use crate::attend::Attend;
+use crate::attend::{Attend, Block};
 use crate::kv::{KV_BLOCK, KvStore};
 use crate::pool::{Cuts, Grid};
 use crate::{Kernels, Rows};
@@ -143,9 +143,8 @@ impl Compute {
             for part in chosen.of(row, pos).chunks(KV_BLOCK) {
                 gather(kernels, &source, (span, part), &mut held, block, gathered);
                 let (keys, values) = gathered.split_at(KV_BLOCK * dim_k);
-                (kernels.attend)(Attend {
-                    keys,
-                    values,
+                let block = Block { keys, values, ahead: (&[], &[]) };
+                let task = Attend {
                     queries: &q.row(row)[head * group * dim_k..][..group * dim_k],
                     sums: &mut *sums,
                     largest: &mut *largest,
@@ -156,7 +155,8 @@ impl Compute {
                     scale: spec.scale,
                     softcap: spec.softcap,
                     alibi: None,
-                });
+                };
+                (kernels.attend)(block, task);
             }
             let heads = tile.row(0).chunks_exact_mut(dim_v).zip(sums.chunks_exact(dim_v)).enumerate();
             for (index, (out, sums)) in heads {

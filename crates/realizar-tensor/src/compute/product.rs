@@ -4,7 +4,7 @@ use realizar_quant::{DType, decode};
 
 use super::{ActBuffers, Compute, TILE_ELEMS};
 use crate::acts::{ActKind, Acts, MOST_SUMS, SUPER, groups};
-use crate::kernels::{Dots, Kernels, half_sums};
+use crate::kernels::{Dots, Kernels, along_words, half_sums};
 use crate::matrix::Weights;
 use crate::pool::{Cuts, Grid, Tile};
 use crate::scratch::Scratch;
@@ -111,8 +111,9 @@ impl Compute {
 
     /// Working memory for tiles of any product with `tokens` rows of `width` and weight rows of up to `row_bytes`.
     pub(super) fn prepare_products(&mut self, tokens: usize, width: usize, row_bytes: usize) {
-        let sums = (TILE_ROWS * tokens.min(MOST_SUMS)).max(half_sums(tokens));
-        self.prepare(PANEL_ROWS * width, sums, FEWEST_ROWS * row_bytes);
+        let (panel, along) = along_words(tokens, width);
+        let sums = (TILE_ROWS * tokens.min(MOST_SUMS)).max(half_sums(tokens)).max(along);
+        self.prepare((PANEL_ROWS * width).max(panel), sums, FEWEST_ROWS * row_bytes);
     }
 
     /// Quantises `x` for the matrices of these types. `cuts` are the borders of the runs of tokens that are multiplied

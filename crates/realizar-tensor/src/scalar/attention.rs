@@ -3,45 +3,57 @@
 use std::f32::consts::LOG2_E;
 
 use super::math::{Arith, LANES, exp2_falling, tanh, tree_sum};
-use crate::attend::{Attend, Scores};
+use crate::attend::{Attend, Block, Scores};
 use crate::kv::KV_BLOCK;
 
 /// See [`Kernels::attend`](crate::Kernels): `Q` queries at a time; scores of `P` positions and sums of `C` columns of the
 /// values in registers. Per query the order of operations is the same whatever these are: a score sums its dimensions
 /// in ascending order, a value's sum its positions in ascending order, the denominator by 16 lanes and the fixed tree.
 #[inline(always)]
-pub(crate) fn attend<A: Arith, const Q: usize, const P: usize, const C: usize>(mut task: Attend<'_>) {
+pub(crate) fn attend<A: Arith, const Q: usize, const P: usize, const C: usize>(
+    block: Block<'_, f32>,
+    mut task: Attend<'_>,
+) {
     let queries = task.largest.len();
     let mut first = 0;
     while first + Q <= queries {
-        some::<A, Q, P, C>(&mut task, first);
+        some::<A, Q, P, C>(block, &mut task, first);
         first += Q;
     }
     while first < queries {
-        some::<A, 1, P, C>(&mut task, first);
+        some::<A, 1, P, C>(block, &mut task, first);
         first += 1;
     }
 }
 
 #[inline(always)]
-fn some<A: Arith, const Q: usize, const P: usize, const C: usize>(task: &mut Attend<'_>, first: usize) {
+fn some<A: Arith, const Q: usize, const P: usize, const C: usize>(
+    block: Block<'_, f32>,
+    task: &mut Attend<'_>,
+    first: usize,
+) {
     let mut weights: [Scores; Q] = [[0.0; KV_BLOCK]; Q];
-    scores::<A, Q, P>(task, first, &mut weights);
+    scores::<A, Q, P>(block.keys, task, first, &mut weights);
     let mut keep = [0.0; Q];
     for (q, weights) in weights.iter_mut().enumerate() {
         keep[q] = softmax_step::<A>(task, first + q, weights);
     }
-    weigh::<A, Q, C>(task, first, &weights, &keep);
+    weigh::<A, Q, C>(block.values, task, first, &weights, &keep);
 }
 
 /// Scores of every position of the block, seen or not.
 #[inline(always)]
-fn scores<A: Arith, const Q: usize, const P: usize>(task: &Attend<'_>, first: usize, out: &mut [Scores; Q]) {
+fn scores<A: Arith, const Q: usize, const P: usize>(
+    keys: &[f32],
+    task: &Attend<'_>,
+    first: usize,
+    out: &mut [Scores; Q],
+) {
     let (dim, scale) = (task.dim_k, score_scale(task));
     let queries: [&[f32]; Q] = std::array::from_fn(|q| &task.queries[(first + q) * dim..][..dim]);
     for start in (0..KV_BLOCK).step_by(P) {
         let mut sums = [[0.0f32; P]; Q];
-        for (d, keys) in task.keys.as_chunks::<KV_BLOCK>().0.iter().take(dim).enumerate() {
+        for (d, keys) in keys.as_chunks::<KV_BLOCK>().0.iter().take(dim).enumerate() {
             let keys = &keys[start..start + P];
             for q in 0..Q {
                 let x = queries[q][d];
@@ -120,6 +132,7 @@ fn softmax_step<A: Arith>(task: &mut Attend<'_>, query: usize, scores: &mut Scor
 /// Adds the visible positions' values by their weights.
 #[inline(always)]
 fn weigh<A: Arith, const Q: usize, const C: usize>(
+    values: &[f32],
     task: &mut Attend<'_>,
     first: usize,
     weights: &[Scores; Q],
@@ -128,22 +141,22 @@ fn weigh<A: Arith, const Q: usize, const C: usize>(
     let dim = task.dim_v;
     let mut column = 0;
     while column + C <= dim {
-        columns::<A, Q, C>(task, first, weights, keep, column);
+        columns::<A, Q, C>(values, task, (first, column), weights, keep);
         column += C;
     }
     while column < dim {
-        columns::<A, Q, 1>(task, first, weights, keep, column);
+        columns::<A, Q, 1>(values, task, (first, column), weights, keep);
         column += 1;
     }
 }
 
 #[inline(always)]
 fn columns<A: Arith, const Q: usize, const C: usize>(
+    values: &[f32],
     task: &mut Attend<'_>,
-    first: usize,
+    (first, column): (usize, usize),
     weights: &[Scores; Q],
     keep: &[f32; Q],
-    column: usize,
 ) {
     let dim = task.dim_v;
     let mut sums = [[0.0f32; C]; Q];
@@ -154,7 +167,7 @@ fn columns<A: Arith, const Q: usize, const C: usize>(
         }
     }
     for pos in task.visible.clone() {
-        let values = &task.values[pos * dim + column..][..C];
+        let values = &values[pos * dim + column..][..C];
         for q in 0..Q {
             let weight = weights[q][pos];
             for i in 0..C {

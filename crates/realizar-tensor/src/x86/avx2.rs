@@ -7,7 +7,7 @@ mod vector;
 use self::panel::Bytes;
 use super::level::plain_loops;
 use crate::acts::{ActKind, Acts};
-use crate::attend::Attend;
+use crate::attend::{Attend, Block};
 use crate::kernels::{Dots, Peak};
 use crate::matrix::Weights;
 use crate::pool::Tile;
@@ -32,7 +32,7 @@ static TABLE: Kernels = Kernels {
     isa: Isa::Avx2,
     name: "avx2",
     group: 4,
-    few: (0, 1),
+    few: &[],
     integer: quads::formats!(product),
     quantise: |kind, x, width, block, words| {
         // SAFETY: see `TABLE`.
@@ -47,9 +47,9 @@ static TABLE: Kernels = Kernels {
         unsafe { gated::dots(task, out) }
     },
     half: None,
-    attend: |task: Attend<'_>| {
+    attend: |block: Block<'_, f32>, task: Attend<'_>| {
         // SAFETY: see `TABLE`.
-        unsafe { gated::attend(task) }
+        unsafe { gated::attend(block, task) }
     },
     peak: Peak {
         int8: || {
@@ -74,7 +74,7 @@ mod gated {
     use std::arch::x86_64::{_mm_loadu_si128, _mm256_cvtph_ps, _mm256_storeu_ps};
 
     use super::vector::Ymm;
-    use super::{ActKind, Acts, Attend, Bytes, Dots, Fused, Scratch, Tile, Weights, attention, quads};
+    use super::{ActKind, Acts, Attend, Block, Bytes, Dots, Fused, Scratch, Tile, Weights, attention, quads};
 
     #[target_feature(enable = "avx2,fma,f16c")]
     pub(super) fn widen_f16(bytes: &[u8], out: &mut [f32]) {
@@ -110,8 +110,8 @@ mod gated {
     }
 
     #[target_feature(enable = "avx2,fma,f16c")]
-    pub(super) fn attend(task: Attend<'_>) {
-        attention::attend::<Fused, 4, 16, 16>(task);
+    pub(super) fn attend(block: Block<'_, f32>, task: Attend<'_>) {
+        attention::attend::<Fused, 4, 16, 16>(block, task);
     }
 
     /// Twelve chains, as the instruction takes several cycles.

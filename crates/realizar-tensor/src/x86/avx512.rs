@@ -1,5 +1,6 @@
 //! AVX-512 with VNNI.
 
+mod along;
 mod attention;
 mod few;
 mod float;
@@ -13,8 +14,8 @@ mod unpack;
 
 use super::level::plain_loops;
 use crate::acts::Acts;
-use crate::attend::Attend;
-use crate::kernels::{Dots, IntegerFormat, Peak};
+use crate::attend::{Attend, Block};
+use crate::kernels::{ALONG_MOST, Dots, IntegerFormat, Peak};
 use crate::matrix::Weights;
 use crate::pool::Tile;
 use crate::scratch::Scratch;
@@ -40,7 +41,8 @@ static TABLE: Kernels = Kernels {
     isa: Isa::Avx512,
     name: "avx512",
     group: many::GROUP,
-    few: (few::MOST, few::GROUP),
+    // Two groups of the many-token kernel's size where they do: both kinds of kernels take them.
+    few: &[(ALONG_MOST, 1), (2 * many::GROUP, many::GROUP), (few::MOST, few::GROUP)],
     integer: &[
         format::<{ unpack::Q4_0 }>(),
         format::<{ unpack::Q4_1 }>(),
@@ -73,10 +75,14 @@ static TABLE: Kernels = Kernels {
         // SAFETY: see `TABLE`.
         unsafe { half::dots(weights, x, sums, out) }
     }),
-    attend: |task: Attend<'_>| {
+    attend: |block: Block<'_, f32>, task: Attend<'_>| {
         // SAFETY: see `TABLE`.
-        unsafe { attention::attend(task) }
+        unsafe { attention::attend(block, task) }
     },
+    attend_f16: Some(|block: Block<'_, [u8; 2]>, task: Attend<'_>| {
+        // SAFETY: see `TABLE`.
+        unsafe { attention::attend_f16(block, task) }
+    }),
     peak: Peak {
         int8: || {
             // SAFETY: see `TABLE`.

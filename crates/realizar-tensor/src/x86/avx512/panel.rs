@@ -1,10 +1,12 @@
 //! One tile of an integer product: which rows go together, and which of the two ways computes them.
 
+use super::along;
 use super::few;
 use super::many;
 use super::rows::{LANES, Rows16};
 use super::unpack::{FACTS, Q4_K};
 use crate::acts::{Acts, SUPER};
+use crate::kernels::ALONG_MOST;
 use crate::matrix::Weights;
 use crate::pool::Tile;
 use crate::scratch::Scratch;
@@ -40,6 +42,9 @@ fn tiles<const F: usize>(
     scratch: &mut Scratch,
     out: &mut Tile<'_, f32>,
 ) {
+    if acts.tokens <= ALONG_MOST {
+        return rows_along::<F>(weights, used, acts, scratch, out);
+    }
     let mut first = 0;
     let mut tail = Tail::EMPTY;
     while first < weights.rows {
@@ -61,6 +66,30 @@ fn tiles<const F: usize>(
             first += panels * LANES;
         }
     }
+}
+
+/// As [`tiles`], for the tokens of [`along`].
+#[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx512vnni,fma,f16c")]
+fn rows_along<const F: usize>(
+    weights: &Weights<'_>,
+    used: usize,
+    acts: &Acts<'_>,
+    scratch: &mut Scratch,
+    out: &mut Tile<'_, f32>,
+) {
+    let blocks = weights.cols.div_ceil(SUPER);
+    let (panel, sums) = along::words::<F>(acts, blocks);
+    along::arrange::<F>(acts, blocks, scratch.buffers(panel, sums).0);
+    let mut stream = along::Stream::new(weights, along::units::<F>(blocks), scratch.last);
+    let mut tail = Tail::EMPTY;
+    for first in (0..weights.rows).step_by(LANES) {
+        // See `tiles`.
+        let first = first.min(weights.rows - LANES);
+        along::rows16::<F>(weights, first, acts, &mut tail, &mut stream, scratch, |token, sums| {
+            put(&mut out.row(token)[first..], sums, used);
+        });
+    }
+    scratch.last = weights.data.as_ptr_range().end.addr();
 }
 
 /// Whether weights are used as they are unpacked. Those of Q4_K are unpacked so quickly that panels, whose loop is the faster
@@ -109,4 +138,9 @@ pub(super) struct Tail([u8; TAIL]);
 
 impl Tail {
     pub(super) const EMPTY: Self = Self([0; TAIL]);
+
+    /// The bytes of one of the rows that are here, each `bytes` long.
+    pub(super) fn row(&self, row: usize, bytes: usize) -> &[u8] {
+        &self.0[row * bytes..][..bytes]
+    }
 }

@@ -139,13 +139,6 @@ impl Rows16 {
         };
         turned([four(0), four(1), four(2), four(3)])
     }
-
-    /// The f16 at `at` of each row; two bytes before it are read as well.
-    #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx512vnni")]
-    #[inline]
-    pub(super) fn half_at_end(self, at: usize) -> __m512 {
-        high_halves(self.dword(at - 2))
-    }
 }
 
 /// The bytes behind the rows that are being computed, fetched in the order in which they lie: memory serves one long stream

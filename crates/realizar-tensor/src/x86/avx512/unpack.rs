@@ -16,6 +16,7 @@ use std::arch::x86_64::{
 
 use realizar_quant::{DType, FP4_VALUES, IQ4_VALUES};
 
+pub(super) use self::low::{Q4_1_FIRST, Q4_1_LAST, Q5_0_FIRST, Q5_0_LAST, Q5_1_FIRST, Q5_1_LAST};
 use super::rows::{Rows16, high_halves, low_halves};
 use crate::acts::{ActKind, word};
 
@@ -90,23 +91,57 @@ pub(super) struct Head {
     pub(super) d_min: __m512,
 }
 
+/// What scales 256 values of sixteen rows, as it lies: 16 bytes twice, of which register j holds dword j of each row. Types
+/// for which 16 bytes are enough have them in the first place.
+pub(super) type Raw = [[__m512i; 4]; 2];
+
 /// Scales and minima of the 256-block at `rows`.
 #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx512vnni")]
 #[inline]
 pub(super) fn head<const F: usize>(rows: Rows16, out: &mut Head) {
+    finish::<F>(&raw::<F>(rows), out);
+}
+
+/// The first step of [`head`].
+#[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx512vnni")]
+#[inline]
+fn raw<const F: usize>(rows: Rows16) -> Raw {
+    let zero = _mm512_setzero_si512();
+    let one = |t| [t, [zero; 4]];
     match F {
-        Q4_1 | Q5_0 | Q5_1 | Q2_K | Q3_K => low::head::<F>(rows, out),
+        Q4_0 | IQ4_NL => one(rows.words::<0, 9, 1>([0])),
+        Q8_0 => one(rows.words::<0, 17, 2>([0, 136])),
+        // Of 17 bytes the first: those of even blocks in the low halves of words, those of odd ones in the high halves.
+        MXFP4 => [rows.words::<0, 17, 1>([0]), rows.words::<4, 17, 1>([8])],
+        // Of 36 bytes the first four.
+        NVFP4 => [rows.words::<0, 18, 1>([0]), rows.words::<1, 18, 1>([0])],
+        Q5_0 => {
+            let (a, b) = (rows.pick(0, Q5_0_FIRST), rows.pick(48, Q5_0_LAST));
+            one([a[0], a[1], a[2], b[3]])
+        }
+        Q4_1 => [rows.pick(0, Q4_1_FIRST), rows.pick(32, Q4_1_LAST)],
+        Q5_1 => [rows.pick(0, Q5_1_FIRST), rows.pick(64, Q5_1_LAST)],
+        Q2_K => [rows.transpose(0), [zero, zero, zero, rows.dword(80)]],
+        Q3_K => one(rows.transpose(94)),
+        Q6_K => [rows.transpose(192), [zero, zero, zero, rows.dword(206)]],
+        _ => one(rows.transpose(0)),
+    }
+}
+
+/// The second step of [`head`].
+#[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx512vnni")]
+#[inline]
+pub(super) fn finish<const F: usize>(&[t, more]: &Raw, out: &mut Head) {
+    match F {
+        Q4_1 | Q5_0 | Q5_1 | Q2_K | Q3_K => low::finish::<F>(&[t, more], out),
         Q4_0 | Q8_0 | IQ4_NL => {
-            let t = if F != Q8_0 { rows.words::<0, 9, 1>([0]) } else { rows.words::<0, 17, 2>([0, 136]) };
             for (pair, t) in out.scales.as_chunks_mut::<2>().0.iter_mut().zip(t) {
                 *pair = [_mm512_castps_si512(low_halves(t)), _mm512_castps_si512(high_halves(t))];
             }
         }
         MXFP4 => {
-            // Of 17 bytes the first: those of even blocks in the low halves of words, those of odd ones in the high halves.
-            let (even, odd) = (rows.words::<0, 17, 1>([0]), rows.words::<4, 17, 1>([8]));
             for (four, (even, odd)) in
-                out.scales[..8].as_chunks_mut::<4>().0.iter_mut().zip(even.into_iter().zip(odd))
+                out.scales[..8].as_chunks_mut::<4>().0.iter_mut().zip(t.into_iter().zip(more))
             {
                 *four = [
                     half_e8m0(even),
@@ -117,10 +152,8 @@ pub(super) fn head<const F: usize>(rows: Rows16, out: &mut Head) {
             }
         }
         NVFP4 => {
-            // Of 36 bytes the first four.
-            let (low, high) = (rows.words::<0, 18, 1>([0]), rows.words::<1, 18, 1>([0]));
             for (eight, (low, high)) in
-                out.scales.as_chunks_mut::<8>().0.iter_mut().zip(low.into_iter().zip(high))
+                out.scales.as_chunks_mut::<8>().0.iter_mut().zip(t.into_iter().zip(more))
             {
                 for (four, shift) in eight.as_chunks_mut::<4>().0.iter_mut().zip([0, 16]) {
                     let shift = _mm_cvtsi32_si128(shift);
@@ -135,7 +168,6 @@ pub(super) fn head<const F: usize>(rows: Rows16, out: &mut Head) {
             }
         }
         IQ4_XS => {
-            let t = rows.transpose(0);
             let d = low_halves(t[0]);
             let (mut low, mut high) = (t[1], _mm512_srli_epi32::<16>(t[0]));
             let bits = |x, mask| _mm512_and_si512(x, _mm512_set1_epi32(mask));
@@ -147,7 +179,6 @@ pub(super) fn head<const F: usize>(rows: Rows16, out: &mut Head) {
             }
         }
         Q4_K | Q5_K => {
-            let t = rows.transpose(0);
             out.d = low_halves(t[0]);
             out.d_min = high_halves(t[0]);
             let six = |x| and(x, 63);
@@ -171,9 +202,9 @@ pub(super) fn head<const F: usize>(rows: Rows16, out: &mut Head) {
             }
         }
         _ => {
-            out.d = rows.half_at_end(208);
+            out.d = high_halves(more[3]);
             let low = _mm512_set1_epi32(0xffff);
-            for (four, t) in out.scales.as_chunks_mut::<4>().0.iter_mut().zip(rows.transpose(192)) {
+            for (four, t) in out.scales.as_chunks_mut::<4>().0.iter_mut().zip(t) {
                 let signed = |x| _mm512_and_si512(_mm512_srai_epi32::<24>(x), low);
                 *four = [
                     signed(_mm512_slli_epi32::<24>(t)),
@@ -294,7 +325,7 @@ pub(super) fn part<const F: usize>(rows: Rows16, part: usize) -> [__m512i; 16] {
 /// The values that four bits stand for, as unsigned bytes: 128 too large, or 32 where blocks are of 16.
 #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx512vnni")]
 #[inline]
-fn table<const F: usize>() -> __m512i {
+pub(super) fn table<const F: usize>() -> __m512i {
     let table = const {
         let values = if F == MXFP4 || F == NVFP4 { FP4_VALUES } else { IQ4_VALUES };
         let mut table = [0u8; 16];
@@ -333,6 +364,6 @@ fn half_ue4m3(x: __m512i) -> __m512i {
 
 #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx512vnni")]
 #[inline]
-fn and(x: __m512i, byte: i8) -> __m512i {
+pub(super) fn and(x: __m512i, byte: i8) -> __m512i {
     _mm512_and_si512(x, _mm512_set1_epi8(byte))
 }

@@ -9,25 +9,34 @@ use std::arch::x86_64::{
     _mm512_sub_epi32, _mm512_test_epi8_mask,
 };
 
-use super::{Head, Q2_K, Q4_1, Q5_0, Rows16, and, high_halves, low_halves};
+use super::{Head, Q2_K, Q4_1, Q5_0, Raw, Rows16, and, high_halves, low_halves};
 
-/// See [`super::head`].
+/// Numbers of the 16-bit words that are scales and minima, in two times 128 bytes: of 11, 10 or 12 words the first or the first two.
+pub(in super::super) const Q5_0_FIRST: &[i16; 8] = &[0, 11, 22, 33, 44, 55, 0, 0];
+/// See [`Q5_0_FIRST`]; from byte 48 on.
+pub(in super::super) const Q5_0_LAST: &[i16; 8] = &[0, 0, 0, 0, 0, 0, 42, 53];
+/// See [`Q5_0_FIRST`].
+pub(in super::super) const Q4_1_FIRST: &[i16; 8] = &[0, 1, 10, 11, 20, 21, 30, 31];
+/// See [`Q5_0_FIRST`]; from byte 32 on.
+pub(in super::super) const Q4_1_LAST: &[i16; 8] = &[24, 25, 34, 35, 44, 45, 54, 55];
+/// See [`Q5_0_FIRST`].
+pub(in super::super) const Q5_1_FIRST: &[i16; 8] = &[0, 1, 12, 13, 24, 25, 36, 37];
+/// See [`Q5_0_FIRST`]; from byte 64 on.
+pub(in super::super) const Q5_1_LAST: &[i16; 8] = &[16, 17, 28, 29, 40, 41, 52, 53];
+
+/// See [`super::finish`].
 #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx512vnni")]
 #[inline]
-pub(super) fn head<const F: usize>(rows: Rows16, out: &mut Head) {
+pub(super) fn finish<const F: usize>(&[t, more]: &Raw, out: &mut Head) {
     match F {
         Q5_0 => {
-            // Of 11 words the first.
-            let a = rows.pick(0, &[0, 11, 22, 33, 44, 55, 0, 0]);
-            let b = rows.pick(48, &[0, 0, 0, 0, 0, 0, 42, 53]);
-            for (pair, t) in [a[0], a[1], a[2], b[3]].into_iter().enumerate() {
+            for (pair, t) in t.into_iter().enumerate() {
                 out.scales[2 * pair] = _mm512_castps_si512(low_halves(t));
                 out.scales[2 * pair + 1] = _mm512_castps_si512(high_halves(t));
             }
         }
         Q2_K => {
-            let t = rows.transpose(0);
-            let last = rows.dword(80);
+            let last = more[3];
             out.d = low_halves(last);
             // The record has the sums of 16 times -32.
             out.d_min = _mm512_mul_ps(high_halves(last), _mm512_set1_ps(-1.0 / 32.0));
@@ -40,7 +49,6 @@ pub(super) fn head<const F: usize>(rows: Rows16, out: &mut Head) {
             }
         }
         super::Q3_K => {
-            let t = rows.transpose(94);
             out.d = high_halves(t[3]);
             let dword =
                 |i: usize| _mm512_or_si512(_mm512_srli_epi32::<16>(t[i]), _mm512_slli_epi32::<16>(t[i + 1]));
@@ -58,19 +66,8 @@ pub(super) fn head<const F: usize>(rows: Rows16, out: &mut Head) {
             }
         }
         _ => {
-            // Of 10 or 12 words the first two.
-            let [a, b] = match F {
-                Q4_1 => [
-                    rows.pick(0, &[0, 1, 10, 11, 20, 21, 30, 31]),
-                    rows.pick(32, &[24, 25, 34, 35, 44, 45, 54, 55]),
-                ],
-                _ => [
-                    rows.pick(0, &[0, 1, 12, 13, 24, 25, 36, 37]),
-                    rows.pick(64, &[16, 17, 28, 29, 40, 41, 52, 53]),
-                ],
-            };
             for b8 in 0..8 {
-                let t = if b8 < 4 { a[b8] } else { b[b8 - 4] };
+                let t = if b8 < 4 { t[b8] } else { more[b8 - 4] };
                 out.scales[b8] = _mm512_castps_si512(low_halves(t));
                 // The record has the sums of 32 times -8.
                 let min = _mm512_mul_ps(high_halves(t), _mm512_set1_ps(-0.125));
