@@ -20,9 +20,9 @@ use realizar_tensor::{Compute, Isa, Kernels, Pool, Product, QMatrix, Rows};
 const ROWS: usize = 1024;
 const COLS: usize = 2048;
 
-/// How much faster than f32 weights they must be, with one token and with many: an integer kernel is at least twice as
-/// fast on every table, the slow path decodes first and is slower.
-const AT_LEAST: f64 = 1.2;
+/// How much faster than f32 weights they must be, by tokens. The slow path decodes first: of the speed of f32 rows, which lie
+/// in a cache here, that leaves a sixth for one token and nine tenths for many; integer kernels have 0.6 and 2.0 times it at least.
+const AT_LEAST: [(usize, f64); 2] = [(1, 0.4), (64, 1.2)];
 
 fn main() -> Result<(), Box<dyn Error>> {
     if std::env::args().any(|argument| argument == "--assert") {
@@ -86,7 +86,7 @@ fn assert_fast() -> Result<(), Box<dyn Error>> {
         }
         for dtype in DType::ALL.into_iter().filter(|dtype| kernels.multiplies_integers(*dtype)) {
             let weight = matrix(dtype, &values)?;
-            for tokens in [1, 64] {
+            for (tokens, at_least) in AT_LEAST {
                 let [fast, float] = best_of(&pool, kernels, [&weight, &floats], &values, tokens);
                 let ratio = float / fast;
                 let rate = (ROWS * COLS * tokens) as f64 / fast / 1e9;
@@ -96,7 +96,7 @@ fn assert_fast() -> Result<(), Box<dyn Error>> {
                     kernels.name()
                 );
                 println!("{line}");
-                if ratio < AT_LEAST {
+                if ratio < at_least {
                     slow.push(line);
                 }
             }
