@@ -12,6 +12,10 @@ pub(crate) struct Block<'a, T> {
     /// `[64][dim_v]`.
     pub(crate) values: &'a [T],
     /// The bytes of those that come next, to be fetched meanwhile; may be empty.
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        expect(dead_code, reason = "only the kernels of x86 fetch ahead")
+    )]
     pub(crate) ahead: (&'a [u8], &'a [u8]),
 }
 

@@ -15,6 +15,10 @@ pub(crate) struct Scratch {
     /// Copies of weights that a kernel cannot read where they lie.
     pub(crate) bytes: Vec<u8>,
     /// The address where the weights end that this thread has multiplied last.
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        expect(dead_code, reason = "only the kernels of x86 fetch ahead")
+    )]
     pub(crate) last: usize,
 }
 
