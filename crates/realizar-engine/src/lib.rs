@@ -47,6 +47,7 @@ pub use engine::{Engine, EngineOptions, ModelInfo, Request, Times};
 pub use error::{EngineError, SubmitError};
 pub use event::{Finish, Timings, Token, TokenLogprob, TopLogprob, Usage};
 pub use load::Loaded;
+pub use queue::in_line;
 pub use realizar_model::SessionOptions;
 pub use realizar_sample::SampleOptions;
 pub use realizar_tokenize::EncodeOptions;

@@ -42,6 +42,13 @@ pub(crate) struct State {
     pub(crate) running: usize,
 }
 
+/// How many of those that `came` find no place among `places`, of which `running` are taken. The others have not been taken yet
+/// because the scheduler looks between two steps; they do not count as waiting.
+#[must_use]
+pub fn in_line(came: usize, running: usize, places: usize) -> usize {
+    came.saturating_sub(places.saturating_sub(running))
+}
+
 /// The queue between callers and the scheduler.
 #[derive(Debug)]
 pub(crate) struct Queue {
@@ -69,20 +76,18 @@ impl Queue {
         self.limit
     }
 
-    /// Puts a request at the end. Those for which a place is free do not count as waiting, though the scheduler has not
-    /// taken them yet: it looks between two steps. `retry_after` makes the hint for a caller that is turned away.
+    /// Puts a request at the end. `retry_after` makes the hint for a caller that is turned away.
     pub(crate) fn push(
         &self,
         job: Job,
         retry_after: impl FnOnce(usize) -> Duration,
     ) -> Result<(), SubmitError> {
         let mut state = self.lock();
-        let free = self.places.saturating_sub(state.running);
         if state.mode != Mode::Open {
             return Err(SubmitError::Draining);
         }
-        if state.waiting.len() >= self.limit + free {
-            let waiting = state.waiting.len() - free;
+        let waiting = in_line(state.waiting.len(), state.running, self.places);
+        if waiting >= self.limit {
             return Err(SubmitError::QueueFull {
                 waiting,
                 limit: self.limit,

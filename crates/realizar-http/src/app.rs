@@ -45,8 +45,6 @@ const BLOCKING: usize = 4;
 const MAX_WAITING: usize = 256;
 /// Bodies over this are parsed away from the threads that serve everybody.
 const LARGE_BODY: usize = 64 << 10;
-/// An answer of so many values takes longer to write than other clients should wait.
-const LONG_ANSWER: usize = 1 << 10;
 
 /// How a server behaves. [`Settings::default`] is for tests and loopback: no keys, standard limits.
 #[derive(Debug, Default)]
@@ -270,18 +268,6 @@ impl App {
         };
         let done = tokio::task::spawn_blocking(work).await;
         done.map_err(|_| Refusal::Internal)?
-    }
-
-    /// Writes an answer of so many values; a long one on a thread that nobody waits for.
-    pub(crate) async fn write<T: Send + 'static>(
-        &self,
-        values: usize,
-        write: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, Refusal> {
-        if values < LONG_ANSWER {
-            return Ok(write());
-        }
-        tokio::task::spawn_blocking(write).await.map_err(|_| Refusal::Internal)
     }
 
     /// Refuses a request that would be turned away, before its prompt is read.

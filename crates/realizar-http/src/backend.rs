@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use realizar_engine::{
     AnswerOptions, ChatMessage, EncodeOptions, EngineError, Finish, SubmitError, Timings, Token, Usage,
+    in_line,
 };
 use serde_json::{Map, Value};
 
@@ -179,12 +180,11 @@ pub struct Load {
 }
 
 impl Load {
-    /// Whether a further request would be turned away by a model of so many places. Those that are about to take a free one
-    /// do not wait.
+    /// Whether a further request would be turned away by a model of so many places.
     pub(crate) fn full(&self, places: usize) -> Option<SubmitError> {
-        let free = places.saturating_sub(self.running + self.parked);
-        (self.queued >= self.queue_limit + free).then(|| SubmitError::QueueFull {
-            waiting: self.queued - free,
+        let waiting = in_line(self.queued, self.running + self.parked, places);
+        (waiting >= self.queue_limit).then_some(SubmitError::QueueFull {
+            waiting,
             limit: self.queue_limit,
             retry_after: Duration::from_secs(1),
         })

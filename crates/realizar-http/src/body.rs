@@ -79,6 +79,11 @@ impl Memory {
 }
 
 impl Reserved {
+    /// How much it is.
+    pub(crate) fn bytes(&self) -> usize {
+        self.units * UNIT
+    }
+
     /// Gives back all but so many bytes.
     pub(crate) fn shrink(&mut self, bytes: usize) {
         let wanted = bytes.div_ceil(UNIT);

@@ -14,7 +14,7 @@ pub(crate) use completions::{completions, empty};
 pub(crate) use embeddings::embeddings;
 pub(crate) use models::{check_model, model, models};
 pub(crate) use options::{Defaults, answer_options, max_tokens, stop_strings, token_ids};
-pub(crate) use unbuilt::refuse_unbuilt;
+pub(crate) use unbuilt::{Off, Unbuilt, refuse, refuse_unbuilt};
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -16,6 +16,9 @@ use crate::record::Tally;
 use crate::refusal::Refusal;
 use crate::{native, openai, page};
 
+/// Answers that take so many bytes before they are written keep others waiting: a probability is counted as 1 KiB.
+const LONG: usize = 1 << 20;
+
 /// A body that was read, on its way to a handler.
 #[derive(Debug)]
 pub(crate) struct Call {
@@ -126,6 +129,18 @@ pub(crate) fn long(json: String, mut held: Reserved) -> Response<Body> {
     typed(StatusCode::OK, "application/json", json).map(|body| body.hold(held))
 }
 
+/// The same, written of something that takes so many bytes; what takes long on a thread that nobody else waits for.
+pub(crate) async fn written(
+    bytes: usize,
+    write: impl FnOnce() -> String + Send + 'static,
+    held: Reserved,
+) -> Result<Response<Body>, Refusal> {
+    if bytes < LONG {
+        return Ok(long(write(), held));
+    }
+    tokio::task::spawn_blocking(move || long(write(), held)).await.map_err(|_| Refusal::Internal)
+}
+
 /// A JSON response that was written beforehand.
 pub(crate) fn text(status: StatusCode, json: &'static str) -> Response<Body> {
     let mut response = Response::new(Body::whole(json));
@@ -155,7 +170,26 @@ pub(crate) fn events(body: Body) -> Response<Body> {
 
 #[cfg(test)]
 mod tests {
-    use super::{ROUTES, find};
+    use std::sync::mpsc;
+    use std::thread;
+
+    use super::{LONG, ROUTES, Reserved, find, written};
+
+    #[tokio::test]
+    async fn long_answers_are_written_elsewhere() {
+        let (sender, receiver) = mpsc::channel();
+        for bytes in [LONG - 1, LONG] {
+            let sender = sender.clone();
+            let write = move || {
+                sender.send(thread::current().id()).unwrap();
+                "{}".to_owned()
+            };
+            let response = written(bytes, write, Reserved::default()).await.unwrap();
+            assert_eq!(response.body().bytes().unwrap(), "{}");
+            let here = receiver.recv().unwrap() == thread::current().id();
+            assert_eq!(here, bytes < LONG, "{bytes} bytes");
+        }
+    }
 
     #[test]
     fn paths_are_found_as_they_are_written() {

@@ -59,12 +59,15 @@ fn any_bytes_are_weights() {
 fn tables_agree_on_any_bytes() {
     for &dtype in INTEGER {
         let mut random = Random::new(47);
-        let bytes = garbage(&mut random, dtype, 33, 512);
-        let weight = QMatrix::new(dtype, 33, 512, bytes.into()).expect("matrix");
-        let x = random.rows(5, 512);
-        let mut results = Vec::new();
-        each_table(|kernels| results.push(product(&mut compute(kernels, 1), &x, &weight, None)));
-        assert!(results.iter().all(|found| same(found, &results[0])), "{dtype}");
+        let bytes = garbage(&mut random, dtype, 33, 768);
+        let weight = QMatrix::new(dtype, 33, 768, bytes.into()).expect("matrix");
+        // One, a few and many go different ways.
+        for tokens in [1, 5, 20] {
+            let x = random.rows(tokens, 768);
+            let mut results = Vec::new();
+            each_table(|kernels| results.push(product(&mut compute(kernels, 1), &x, &weight, None)));
+            assert!(results.iter().all(|found| same(found, &results[0])), "{dtype}, {tokens} tokens");
+        }
     }
 }
 
@@ -86,19 +89,19 @@ fn weights_that_are_not_finite_spoil_their_row_only() {
                 DType::MXFP4 | DType::NVFP4 => (0, &[&[0x00], &[0x7f], &[0xff]]),
                 _ => (0, HALVES),
             };
-            let (rows, cols) = (19, 256);
+            let (rows, cols) = (19, 768);
             let row_bytes = dtype.row_bytes(cols).expect("whole blocks");
             let mut random = Random::new(53);
             let clean = kit::encoded(dtype, rows, cols, &random.values(rows * cols));
-            let x = random.rows(7, cols);
+            let several = [1, 7, 20].map(|tokens| random.rows(tokens, cols));
             let run = |compute: &mut _, bytes: Vec<u8>, x: &Rows| {
                 product(compute, x, &QMatrix::new(dtype, rows, cols, bytes.into()).expect("matrix"), None)
             };
-            let expected = run(&mut compute, clean.clone(), &x);
-            for bad in bad {
+            for (x, bad) in several.iter().flat_map(|x| bad.iter().map(move |bad| (x, bad))) {
+                let expected = run(&mut compute, clean.clone(), x);
                 let mut bytes = clean.clone();
                 bytes[5 * row_bytes + at..][..bad.len()].copy_from_slice(bad);
-                let found = run(&mut compute, bytes, &x);
+                let found = run(&mut compute, bytes, x);
                 for (index, (found, expected)) in found.iter().zip(&expected).enumerate() {
                     let place = format!("{bad:x?} at {index}, {dtype} on {}", kernels.name());
                     if index % rows != 5 {

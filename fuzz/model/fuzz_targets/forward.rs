@@ -2,7 +2,7 @@
 #![no_main]
 
 #[path = "../../../crates/realizar-model/tests/model/file.rs"]
-#[allow(dead_code, reason = "shared with the crate's tests")]
+#[expect(dead_code, reason = "shared with the crate's tests")]
 mod file;
 
 use std::path::{Path, PathBuf};

@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+mod kept;
+pub(crate) use kept::check;
+
 /// A file of tests: how a table names it, and where it is.
 pub(crate) type File = (String, PathBuf);
 
@@ -59,13 +62,4 @@ pub(crate) fn tests(files: &[File]) -> BTreeMap<u32, Vec<String>> {
     }
     tests.values_mut().for_each(|list| list.sort());
     tests
-}
-
-/// Holds a table against the one that is kept, or writes it anew.
-pub(crate) fn check(path: &Path, table: &str) {
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        fs::write(path, table).unwrap();
-    }
-    let kept = fs::read_to_string(path).unwrap_or_default();
-    assert!(kept == table, "{} is old: UPDATE_GOLDEN=1 writes it anew", path.display());
 }

@@ -8,7 +8,9 @@ use crate::answers::{Answers, Event, Whole};
 use crate::app::App;
 use crate::body::{Body, Pen};
 use crate::fields::Fields;
-use crate::openai::{PROMPT, check_model, empty, max_tokens, refuse_unbuilt, stop_strings};
+use crate::openai::{
+    Off, PROMPT, Unbuilt, check_model, empty, max_tokens, refuse, refuse_unbuilt, stop_strings,
+};
 use crate::refusal::Refusal;
 use crate::routes::{self, Call};
 use crate::sse;
@@ -18,27 +20,28 @@ use super::tokens::texts;
 const MAX_TOKENS: usize = 50;
 const MAX_BATCH: usize = 128;
 
-/// Fields of the OpenAI interface that would change the answer, and the number with which they would not.
+/// What the routes of the OpenAI interface know, where it would change the answer.
 #[rustfmt::skip]
-const OF_OTHERS: &[(&str, Option<f64>)] = &[
-    ("logprobs",              Some(0.0)),
-    ("top_logprobs",          Some(0.0)),
-    ("logit_bias",            None),
-    ("ignore_eos",            None),
-    ("echo",                  None),
-    ("max_completion_tokens", None),
-    ("n_predict",             None),
-    ("samplers",              None),
-    ("min_p",                 Some(0.0)),
-    ("typical_p",             Some(1.0)),
-    ("repeat_penalty",        Some(1.0)),
-    ("repetition_penalty",    Some(1.0)),
-    ("frequency_penalty",     Some(0.0)),
-    ("presence_penalty",      Some(0.0)),
-    ("top_n_sigma",           Some(-1.0)),
-    ("xtc_probability",       Some(0.0)),
-    ("dynatemp_range",        Some(0.0)),
+const OF_OTHERS: &[Unbuilt] = &[
+    ("logprobs",              Off::Nothing(0.0),  ELSEWHERE),
+    ("top_logprobs",          Off::Nothing(0.0),  ELSEWHERE),
+    ("logit_bias",            Off::Empty,         ELSEWHERE),
+    ("ignore_eos",            Off::False,         ELSEWHERE),
+    ("echo",                  Off::False,         ELSEWHERE),
+    ("max_completion_tokens", Off::Never,         ELSEWHERE),
+    ("n_predict",             Off::Never,         ELSEWHERE),
+    ("samplers",              Off::Never,         ELSEWHERE),
+    ("min_p",                 Off::Nothing(0.0),  ELSEWHERE),
+    ("typical_p",             Off::Nothing(1.0),  ELSEWHERE),
+    ("repeat_penalty",        Off::Nothing(1.0),  ELSEWHERE),
+    ("repetition_penalty",    Off::Nothing(1.0),  ELSEWHERE),
+    ("frequency_penalty",     Off::Nothing(0.0),  ELSEWHERE),
+    ("presence_penalty",      Off::Nothing(0.0),  ELSEWHERE),
+    ("top_n_sigma",           Off::Nothing(-1.0), ELSEWHERE),
+    ("xtc_probability",       Off::Nothing(0.0),  ELSEWHERE),
+    ("dynatemp_range",        Off::Nothing(0.0),  ELSEWHERE),
 ];
+const ELSEWHERE: &str = "`/v1/completions` has it";
 
 /// `{prompt}` gives `{token_ids, text, num_generated, finish_reason}`.
 pub(crate) async fn generate(app: &App, call: Call) -> Result<Response<Body>, Refusal> {
@@ -59,10 +62,9 @@ pub(crate) async fn batch_generate(app: &App, call: Call) -> Result<Response<Bod
     }
     let (prompts, answers) = start(app, &call, prompts, false).await?;
     let (parts, held) = answers.collect().await?;
-    let values = prompts.iter().map(|prompt| prompt.ids.len()).sum::<usize>()
-        + parts.iter().map(|part| part.tokens.len()).sum::<usize>();
-    let write = move || routes::long(json!({ "results": results(&prompts, &parts) }).to_string(), held);
-    app.write(values, write).await
+    let ids: usize = prompts.iter().map(|prompt| prompt.ids.len()).sum();
+    let bytes = held.bytes() + ids * size_of::<Value>();
+    routes::written(bytes, move || json!({ "results": results(&prompts, &parts) }).to_string(), held).await
 }
 
 /// `{prompt}` gives an event `token` for each token, and an event `done`.
@@ -135,7 +137,7 @@ async fn start(
     Ok((prompts, answers))
 }
 
-/// Refuses what the routes of the OpenAI interface know, where it would change the answer.
+/// Refuses [`OF_OTHERS`], several answers, and a stream where there is none.
 fn refuse_of_others(fields: Fields<'_>, streams: bool) -> Result<(), Refusal> {
     let refused = |name: &str, what| Err(Refusal::Unsupported { param: fields.path(name), what });
     if fields.count("n", 1..=128)?.is_some_and(|choices| choices > 1) {
@@ -144,17 +146,7 @@ fn refuse_of_others(fields: Fields<'_>, streams: bool) -> Result<(), Refusal> {
     if fields.boolean("stream")?.is_some_and(|stream| stream != streams) {
         return refused("stream", "`/stream/generate` streams, the other routes do not");
     }
-    for (name, off) in OF_OTHERS {
-        let neutral = |value: &Value| {
-            *value == Value::Bool(false)
-                || *value == json!({})
-                || off.is_some_and(|off| value.as_f64() == Some(off))
-        };
-        if fields.get(name).is_some_and(|value| !neutral(value)) {
-            return refused(name, "`/v1/completions` has it");
-        }
-    }
-    Ok(())
+    refuse(fields, OF_OTHERS)
 }
 
 /// Options by strategy: `greedy` looks at no other number, the others at temperature and their own.

@@ -77,11 +77,7 @@ pub(super) async fn respond(
         return Ok(routes::events(body));
     }
     let (parts, held) = answers.collect().await?;
-    let told = |part: &Whole| -> usize {
-        part.tokens.iter().flat_map(|token| &token.logprobs).map(|told| 1 + told.top.len()).sum()
-    };
-    let values: usize = parts.iter().map(|part| 1 + part.tokens.len() / 16 + told(part)).sum();
-    app.write(values, move || routes::long(whole(&head, view, &parts, &echo), held)).await
+    routes::written(held.bytes(), move || whole(&head, view, &parts, &echo), held).await
 }
 
 /// All choices at once.

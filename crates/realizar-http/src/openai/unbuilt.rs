@@ -19,7 +19,7 @@ const SAMPLER: &str = "this sampler is not built in";
 
 /// Which values of a field change nothing.
 #[derive(Debug, Clone)]
-enum Off {
+pub(crate) enum Off {
     /// None at all.
     Never,
     /// A text, list or object without anything in it.
@@ -34,10 +34,15 @@ enum Off {
     True,
     /// These words.
     Words(&'static [&'static str]),
+    /// This number, `false` or `{}`.
+    Nothing(f64),
 }
 
+/// A field, what leaves the answer as it is, and why nothing else can be asked for.
+pub(crate) type Unbuilt = (&'static str, Off, &'static str);
+
 #[rustfmt::skip]
-const FIELDS: &[(&str, Off, &str)] = &[
+const FIELDS: &[Unbuilt] = &[
     ("chat_template",       Off::Never,                    "templates come from the model or the operator"),
     ("functions",           Off::Empty,                    TOOLS),
     ("function_call",       Off::Words(&["none", "auto"]), TOOLS),
@@ -77,7 +82,16 @@ const FIELDS: &[(&str, Off, &str)] = &[
 
 /// Refuses whatever asks for more than there is.
 pub(crate) fn refuse_unbuilt(fields: Fields<'_>) -> Result<(), Refusal> {
-    for (name, off, what) in FIELDS {
+    refuse(fields, FIELDS)?;
+    check_idle(fields)?;
+    tools(fields)?;
+    modalities(fields)?;
+    response_format(fields)
+}
+
+/// Refuses what is asked for of these fields.
+pub(crate) fn refuse(fields: Fields<'_>, unbuilt: &[Unbuilt]) -> Result<(), Refusal> {
+    for (name, off, what) in unbuilt {
         let Some(value) = fields.get(name) else { continue };
         let neutral = match (off, value) {
             (Off::Never, _) => false,
@@ -94,15 +108,15 @@ pub(crate) fn refuse_unbuilt(fields: Fields<'_>) -> Result<(), Refusal> {
             }
             (Off::False, _) => fields.boolean(name)? == Some(false),
             (Off::True, _) => fields.boolean(name)? == Some(true),
+            (Off::Nothing(_), Value::Bool(asked)) => !asked,
+            (Off::Nothing(_), Value::Object(object)) => object.is_empty(),
+            (Off::Nothing(number), value) => value.as_f64() == Some(*number),
         };
         if !neutral {
             return Err(Refusal::Unsupported { param: fields.path(name), what });
         }
     }
-    check_idle(fields)?;
-    tools(fields)?;
-    modalities(fields)?;
-    response_format(fields)
+    Ok(())
 }
 
 fn tools(fields: Fields<'_>) -> Result<(), Refusal> {

@@ -20,20 +20,18 @@ pub(crate) fn product<V: Meet<F>, F: Format>(
     scratch: &mut Scratch,
     out: &mut Tile<'_, f32>,
 ) {
-    let mut copy = Vec::new();
-    let used = weights.rows.min(ROWS);
-    if weights.rows < ROWS {
+    let mut copy = std::mem::take(&mut scratch.bytes);
+    let whole = if weights.rows < ROWS {
         // Too few rows: copy them, with zeros below.
-        copy = std::mem::take(&mut scratch.bytes);
         copy.clear();
         copy.extend_from_slice(weights.data);
         copy.resize(ROWS * weights.row_bytes, 0);
-    }
-    let whole = if weights.rows < ROWS { Weights { data: &copy, rows: ROWS, ..*weights } } else { *weights };
-    tile::<V, F>(&whole, used, acts, scratch, out);
-    if weights.rows < ROWS {
-        scratch.bytes = copy;
-    }
+        Weights { data: &copy, rows: ROWS, ..*weights }
+    } else {
+        *weights
+    };
+    tile::<V, F>(&whole, weights.rows.min(ROWS), acts, scratch, out);
+    scratch.bytes = copy;
 }
 
 /// Eight rows at a time, of which the first `used` are wanted.

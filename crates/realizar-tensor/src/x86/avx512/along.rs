@@ -19,12 +19,11 @@ use std::arch::x86_64::{
 use self::bytes::{Row, keep, unpack};
 pub(super) use self::stream::Stream;
 use self::stream::pages_after;
-use super::fold::{Fold, lanes, start};
+use super::fold::{Fold, start};
 use super::panel::{Tail, block_of};
 use super::rows::{LANES, Rows16};
 use super::unpack::{FACTS, Head, MXFP4, NVFP4, Q2_K, Q4_1, Q5_1, Q6_K, finish};
 use crate::acts::{Acts, SUPER};
-use crate::kernels::ALONG_MOST;
 use crate::matrix::Weights;
 use crate::scratch::Scratch;
 
@@ -91,34 +90,7 @@ const fn stride<const F: usize>(tokens: usize, blocks: usize) -> usize {
 
 /// The products of the sixteen rows from `first` on with all tokens, whose activations are in `scratch`.
 #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx512vnni,fma,f16c")]
-pub(super) fn rows16<const F: usize>(
-    weights: &Weights<'_>,
-    first: usize,
-    acts: &Acts<'_>,
-    tail: &mut Tail,
-    stream: &mut Stream,
-    scratch: &mut Scratch,
-    mut put: impl FnMut(usize, &[f32; LANES]),
-) {
-    macro_rules! tokens {
-        ($($count:literal),*) => {
-            match acts.tokens {
-                $($count => {
-                    let sums = tokens::<F, $count>(weights, first, acts, tail, stream, scratch);
-                    for (token, &sums) in sums.iter().enumerate() {
-                        put(token, &lanes(sums));
-                    }
-                })*
-                count => debug_assert!(count == 0, "{count} tokens are too many for this kernel"),
-            }
-        };
-    }
-    const { assert!(ALONG_MOST == 2) };
-    tokens!(1, 2);
-}
-
-#[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx512vnni,fma,f16c")]
-fn tokens<const F: usize, const T: usize>(
+pub(super) fn rows16<const F: usize, const T: usize>(
     weights: &Weights<'_>,
     first: usize,
     acts: &Acts<'_>,
@@ -197,7 +169,7 @@ fn block_sums<const F: usize, const T: usize>(
             stream.unit();
             let mut acc = [[_mm512_setzero_si512(); 4]; T];
             for half in 0..per {
-                let block = Row::new(&unit[half * bytes..][..bytes]);
+                let block = Row::new::<F>(&unit[half * bytes..][..bytes]);
                 meet::<F, T>(block, &acts[half * T..][..T], &mut acc, half, kept);
             }
             store::<T>(&acc, kept);
@@ -209,7 +181,7 @@ fn block_sums<const F: usize, const T: usize>(
             let last = (whole < blocks).then(|| tail.row(row, bytes));
             let blocks = unit.chunks_exact(bytes).chain(last).zip(acts.skip(whole / per * per));
             for (half, (block, acts)) in blocks.enumerate() {
-                meet::<F, T>(Row::new(block), acts, &mut acc, half, kept);
+                meet::<F, T>(Row::new::<F>(block), acts, &mut acc, half, kept);
             }
             store::<T>(&acc, kept);
         }

@@ -13,8 +13,8 @@ use crate::matrix::Weights;
 pub(super) const MOST: usize = 16;
 /// Most tokens of a group: their sums stay in registers.
 pub(super) const GROUP: usize = 8;
-/// Bytes beyond the next sixteen rows at which weights are asked for. With one token and weights from memory, 0 and 4 KiB were
-/// 5 and 3 % slower in the mean of four rounds, which differ among themselves by 10 %.
+/// Bytes beyond the next sixteen rows at which weights are asked for. When one token went this way too, 0 and 4 KiB were 5 and
+/// 3 % slower with it in the mean of four rounds, which differ among themselves by 10 %.
 const LEAD: usize = 8 << 10;
 
 /// The products of the sixteen rows from `first` on with all tokens.

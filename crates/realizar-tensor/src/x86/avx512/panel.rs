@@ -1,7 +1,8 @@
-//! One tile of an integer product: which rows go together, and which of the two ways computes them.
+//! One tile of an integer product: which rows go together, and which of the three ways computes them.
 
 use super::along;
 use super::few;
+use super::fold::lanes;
 use super::many;
 use super::rows::{LANES, Rows16};
 use super::unpack::FACTS;
@@ -42,8 +43,11 @@ fn tiles<const F: usize>(
     scratch: &mut Scratch,
     out: &mut Tile<'_, f32>,
 ) {
-    if acts.tokens <= ALONG_MOST {
-        return rows_along::<F>(weights, used, acts, scratch, out);
+    const { assert!(ALONG_MOST == 2) };
+    match acts.tokens {
+        1 => return rows_along::<F, 1>(weights, used, acts, scratch, out),
+        2 => return rows_along::<F, 2>(weights, used, acts, scratch, out),
+        _ => {}
     }
     let mut first = 0;
     let mut tail = Tail::EMPTY;
@@ -68,9 +72,9 @@ fn tiles<const F: usize>(
     }
 }
 
-/// As [`tiles`], for the tokens of [`along`].
+/// As [`tiles`], for the `T` tokens of [`along`].
 #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx512vnni,fma,f16c")]
-fn rows_along<const F: usize>(
+fn rows_along<const F: usize, const T: usize>(
     weights: &Weights<'_>,
     used: usize,
     acts: &Acts<'_>,
@@ -85,9 +89,10 @@ fn rows_along<const F: usize>(
     for first in (0..weights.rows).step_by(LANES) {
         // See `tiles`.
         let first = first.min(weights.rows - LANES);
-        along::rows16::<F>(weights, first, acts, &mut tail, &mut stream, scratch, |token, sums| {
-            put(&mut out.row(token)[first..], sums, used);
-        });
+        let sums = along::rows16::<F, T>(weights, first, acts, &mut tail, &mut stream, scratch);
+        for (token, sums) in sums.into_iter().enumerate() {
+            put(&mut out.row(token)[first..], &lanes(sums), used);
+        }
     }
     scratch.last = weights.data.as_ptr_range().end.addr();
 }

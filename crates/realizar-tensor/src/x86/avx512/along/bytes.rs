@@ -10,13 +10,13 @@ use std::arch::x86_64::{
 };
 
 use super::super::unpack::{
-    IQ4_NL, IQ4_XS, MXFP4, NVFP4, Q2_K, Q3_K, Q4_0, Q4_1, Q4_1_FIRST, Q4_1_LAST, Q4_K, Q5_0, Q5_0_FIRST,
-    Q5_0_LAST, Q5_1, Q5_1_FIRST, Q5_1_LAST, Q5_K, Q6_K, Q8_0, and, table,
+    FACTS, IQ4_NL, IQ4_XS, MXFP4, NVFP4, Q2_K, Q3_K, Q4_0, Q4_1, Q4_1_FIRST, Q4_1_LAST, Q4_K, Q5_0,
+    Q5_0_FIRST, Q5_0_LAST, Q5_1, Q5_1_FIRST, Q5_1_LAST, Q5_K, Q6_K, Q8_0, and, table,
 };
 
 /// The bytes of 256 values of one row.
 ///
-/// Invariant: all of a block of the format is there.
+/// Invariant: all of a block of the format is there, and no more.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Row<'a> {
     bytes: &'a [u8],
@@ -24,7 +24,8 @@ pub(super) struct Row<'a> {
 
 impl<'a> Row<'a> {
     #[inline(always)]
-    pub(super) fn new(bytes: &'a [u8]) -> Self {
+    pub(super) fn new<const F: usize>(bytes: &'a [u8]) -> Self {
+        assert!(bytes.len() == FACTS[F].bytes);
         Self { bytes }
     }
 
