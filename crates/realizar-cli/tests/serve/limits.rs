@@ -1,24 +1,19 @@
 //! What the process takes: files, memory and time on a core, however many ask for them.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::{Serving, get, serve_quietly, serve_quietly_with, wire};
+use super::{Serving, get, listening, serve_quietly, serve_quietly_with, wire};
 
 /// A server that may have so many files open.
 fn serve_with_files(files: usize) -> Serving {
     let program = env!("CARGO_BIN_EXE_realizar-cli");
     let line = format!("ulimit -n {files} && exec '{program}' serve --listen 127.0.0.1:0 --threads 1");
-    let mut child =
-        Command::new("sh").args(["-c", &line]).stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut stderr = BufReader::new(child.stderr.take().unwrap());
-    let mut line = String::new();
-    stderr.read_line(&mut line).unwrap();
-    let address = line.trim().strip_prefix("listening on http://").unwrap_or_else(|| panic!("{line}"));
-    let address = address.to_owned();
-    Serving { child, stderr, address }
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &line]).stdin(Stdio::null());
+    listening(shell)
 }
 
 #[test]

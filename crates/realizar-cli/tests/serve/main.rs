@@ -51,8 +51,12 @@ fn command(args: &[&str]) -> Command {
 }
 
 fn serve(args: &[&str]) -> Serving {
-    let mut child =
-        command(&[&["--listen", "127.0.0.1:0", "--threads", "1"], args].concat()).spawn().unwrap();
+    listening(command(&[&["--listen", "127.0.0.1:0", "--threads", "1"], args].concat()))
+}
+
+/// Starts a server and waits until it says where it listens.
+fn listening(mut command: Command) -> Serving {
+    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
     let mut line = String::new();
     stderr.read_line(&mut line).unwrap();
@@ -342,12 +346,9 @@ fn keys_of_the_environment_and_keys_that_change() {
     };
     write("0123456789abcdef\n");
     let args = ["--listen", "127.0.0.1:0", "--threads", "1", "--api-key-file", file.to_str().unwrap()];
-    let mut child = command(&args).env("REALIZAR_API_KEY", "key of the environment").spawn().unwrap();
-    let mut stderr = BufReader::new(child.stderr.take().unwrap());
-    let mut line = String::new();
-    stderr.read_line(&mut line).unwrap();
-    let address = line.trim().strip_prefix("listening on http://").unwrap().to_owned();
-    let mut server = Serving { child, stderr, address };
+    let mut with_key = command(&args);
+    with_key.env("REALIZAR_API_KEY", "key of the environment");
+    let mut server = listening(with_key);
     let passes = |server: &Serving, key: &str| {
         let request = get("/v1/models").replace("host:", &format!("authorization: Bearer {key}\r\nhost:"));
         server.ask(&request).starts_with("HTTP/1.1 200")
