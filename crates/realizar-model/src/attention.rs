@@ -6,11 +6,11 @@ use crate::arch::{Norm, QkNorm};
 use crate::buffers::{AttentionBuffers, Buffers, LatentBuffers};
 use crate::config::{BlockConfig, Config, LatentConfig};
 use crate::linear::project;
-use crate::transformer::{Input, Paging, Pass, Step, apply_norm};
+use crate::transformer::{Input, Paging, Pass, Step, Wanted, apply_norm};
 use crate::weights::{Attention, AttentionInput, HeadWeights, LatentUp, LatentWeights, NormWeights};
 
 impl Pass {
-    /// Attention over `input`; the result is left in `buffers.branch`.
+    /// Attention over `input`; the result for the wanted rows is left in `buffers.branch`.
     pub(crate) fn attention(
         &mut self,
         config: &Config,
@@ -58,6 +58,9 @@ impl Pass {
         if owns_keys {
             compute.kv_append(&mut cache.stores[place.store].kv, place.layer, k, v, slots);
         }
+        if let Wanted::Rows([]) = step.wanted {
+            return;
+        }
         let spec = AttentionSpec {
             heads: block.heads,
             scale: block.scale,
@@ -97,6 +100,9 @@ impl Pass {
             _ => heads,
         };
         let heads = finish_heads(compute, config, weights, input, (heads, gate));
+        if let Wanted::Rows(rows) = step.wanted {
+            heads.keep_rows(rows);
+        }
         project(compute, heads, [(&weights.output, &mut *branch)]);
         if config.value_scale != 1.0 {
             compute.scale(branch, config.value_scale);
@@ -111,7 +117,7 @@ fn finish_heads<'a>(
     weights: &Attention,
     input: &Rows,
     (heads, gate): (&'a mut Rows, &'a mut Rows),
-) -> &'a Rows {
+) -> &'a mut Rows {
     if let Some(norm) = &weights.inner_norm {
         norm_parts(compute, norm, 1, config.norm_eps, heads);
     }

@@ -12,7 +12,7 @@ use crate::logits::Logits;
 use crate::model::Model;
 use crate::plan::{Sizes, at_least_one, check_positions};
 use crate::pooling::{Pooling, normalise, pool};
-use crate::transformer::{Paging, Pass, Step};
+use crate::transformer::{Paging, Pass, Step, Wanted};
 
 /// How an encoder runs its model.
 #[derive(Debug, Clone)]
@@ -130,7 +130,7 @@ impl Encoder {
         }
         let vocab = config.vocab;
         self.run(tokens)?;
-        self.pass.logits(&self.model, &[tokens.len() - 1]);
+        self.pass.logits(&self.model, tokens.len() - 1..tokens.len());
         let logits = self.pass.buffers.logits.read();
         Logits::new(logits, vocab).check(0)?;
         Ok(logits)
@@ -161,7 +161,8 @@ impl Encoder {
             states.reset(state);
         }
         let states = self.state.map(|state| StateSpan { rows: 0..tokens.len(), state });
-        let step = Step { ids: tokens, positions: &positions, paging: &paging, states: states.as_slice() };
+        let (states, wanted) = (states.as_slice(), Wanted::All);
+        let step = Step { ids: tokens, positions: &positions, paging: &paging, states, wanted };
         self.pass.run(&self.model, step);
         Ok(())
     }

@@ -11,7 +11,7 @@ use crate::logits::Logits;
 use crate::model::Model;
 use crate::plan::{MemoryPlan, Sizes};
 use crate::sequences::{SeqId, Sequences, Table};
-use crate::transformer::{Paging, Pass, Step};
+use crate::transformer::{Paging, Pass, Step, Wanted};
 
 /// How a session runs its model.
 #[derive(Debug, Clone)]
@@ -282,7 +282,8 @@ impl Session {
             paging[store] = Paging { slots: &own.slots, spans, stretches };
         }
         let RowLists { ids, positions, states, .. } = &*rows;
-        pass.run(model, Step { ids, positions, paging: &paging, states });
+        let wanted = Wanted::Rows(&rows.wanted);
+        pass.run(model, Step { ids, positions, paging: &paging, states, wanted });
         for ((spans, stretches), own) in lists.into_iter().zip(&mut rows.paging) {
             own.spans = recycled(spans);
             own.stretches = recycled(stretches);
@@ -290,8 +291,9 @@ impl Session {
         for piece in &rows.pieces {
             sequences.get_mut(piece.seq)?.len += piece.rows;
         }
-        for wanted in rows.wanted.chunks(pass.buffers.logits.capacity()) {
-            pass.logits(model, wanted);
+        let (wanted, most) = (rows.wanted.len(), pass.buffers.logits.capacity());
+        for first in (0..wanted).step_by(most) {
+            pass.logits(model, first..wanted.min(first + most));
             if collect {
                 collected.extend_from_slice(pass.buffers.logits.read());
             }

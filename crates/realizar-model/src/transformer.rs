@@ -1,5 +1,7 @@
 //! The forward pass: one for every architecture. What differs is read from [`Config`] and from which weights exist.
 
+use std::ops::Range;
+
 use realizar_tensor::{AttentionSpan, Compute, Product, Rope, Rows, Slot, StateSpan, Vector};
 
 use crate::arch::Norm;
@@ -20,6 +22,17 @@ pub(crate) struct Step<'a> {
     pub(crate) paging: &'a [Paging<'a>],
     /// Which rows belong to which recurrent state.
     pub(crate) states: &'a [StateSpan],
+    /// The rows of the stream that are asked for, ascending.
+    pub(crate) wanted: Wanted<'a>,
+}
+
+/// Rows of the stream that a pass is run for; the others only leave keys, values and states behind.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Wanted<'a> {
+    /// All of them.
+    All,
+    /// These, ascending.
+    Rows(&'a [usize]),
 }
 
 /// Rows and the blocks of a store.
@@ -52,7 +65,7 @@ pub(crate) struct Pass {
 }
 
 impl Pass {
-    /// Runs the rows of `step` through all blocks; the stream is left in `buffers.x`.
+    /// Runs the rows of `step` through all blocks; the wanted rows of the stream are left in `buffers.x`.
     pub(crate) fn run(&mut self, model: &Model, step: Step<'_>) {
         let config = model.config();
         if let Some(temperature) = config.query_temperature {
@@ -63,17 +76,24 @@ impl Pass {
             self.temperatures.extend(step.positions.iter().map(factor));
         }
         self.embed(model, step);
+        let last = model.weights.layers.len().saturating_sub(1);
+        let early = leaves_early(config);
         for (index, layer) in model.weights.layers.iter().enumerate() {
-            self.block(config, index, layer, step);
+            let wanted = if early && index == last { step.wanted } else { Wanted::All };
+            self.block(config, index, layer, Step { wanted, ..step });
         }
         self.close_streams(model.weights.streams.as_ref());
+        if let (false, Wanted::Rows(rows)) = (early, step.wanted) {
+            self.buffers.x.keep_rows(rows);
+        }
     }
 
-    /// Logits of the given rows of the stream, in `buffers.logits`.
-    pub(crate) fn logits(&mut self, model: &Model, rows: &[usize]) {
+    /// Logits of some rows of those that are left of the stream, in `buffers.logits`.
+    pub(crate) fn logits(&mut self, model: &Model, rows: Range<usize>) {
         let config = model.config();
         let Buffers { x, wanted, wanted_normed, logits, .. } = &mut self.buffers;
-        self.compute.gather_rows(x, rows, wanted);
+        let width = x.width();
+        wanted.write(&x.read()[rows.start * width..rows.end * width]);
         if let Some(norm) = &model.weights.output_norm {
             apply_norm(&mut self.compute, norm, config.norm_eps, wanted, wanted_normed);
             std::mem::swap(wanted, wanted_normed);
@@ -126,11 +146,23 @@ impl Pass {
         let input = self.norm_stream(norms.attention_only.as_ref(), eps, Input::Own, shared);
         let mixes = layer.attention.is_some() || layer.state.is_some();
         if let Some(attention) = &layer.attention {
-            self.attention(config, index, attention, input, step);
+            // What a recurrence adds has all rows.
+            let wanted = if layer.state.is_some() { Wanted::All } else { step.wanted };
+            self.attention(config, index, attention, input, Step { wanted, ..step });
         }
         if let Some(state) = &layer.state {
             let beside = layer.attention.is_some();
             self.recurrence(config, index, state, input, step, beside);
+        }
+        if let Wanted::Rows(rows) = step.wanted {
+            let Buffers { x, branch, .. } = &mut self.buffers;
+            x.keep_rows(rows);
+            if layer.state.is_some() {
+                branch.keep_rows(rows);
+            }
+            if rows.is_empty() {
+                return;
+            }
         }
         if mixes {
             self.norm_branch(norms.after_attention.as_ref(), eps);
@@ -186,6 +218,13 @@ impl Pass {
             norm_in_place(&mut self.compute, norm, config.norm_eps, x, spare);
         }
     }
+}
+
+/// Whether rows that nobody wants can leave in the middle of the last block: what follows its attention or recurrence is a
+/// matter of each row, and reads only the stream.
+fn leaves_early(config: &Config) -> bool {
+    let routed_before = config.arch.moe.is_some_and(|moe| moe.routes_block_input);
+    !config.parallel && !routed_before && config.arch.streams.is_none() && config.per_layer.is_none()
 }
 
 /// What a branch reads.

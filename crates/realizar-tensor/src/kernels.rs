@@ -8,6 +8,7 @@ use crate::acts::{ActKind, Acts, group_size};
 use crate::attend::{Attend, AttendF16, Block};
 use crate::matrix::Weights;
 use crate::pool::Tile;
+use crate::scalar::rope::Turn;
 use crate::scalar::scan::{ChannelScan, Convolve, Scan};
 use crate::scratch::Scratch;
 use crate::{Isa, TensorError};
@@ -53,6 +54,10 @@ pub struct Kernels {
     pub(crate) softcap: fn(x: &mut [f32], cap: f32),
     /// `into += scale * x`.
     pub(crate) add: fn(x: &[f32], scale: f32, into: &mut [f32]),
+    /// Rotates the heads of a row; the buffer has two values per pair.
+    pub(crate) rope: fn(turn: &Turn<'_>, row: &mut [f32], copy: &mut [f32]),
+    /// As many f32 values as f16, rounded half to even.
+    pub(crate) narrow_f16: fn(x: &[f32], out: &mut [[u8; 2]]),
     /// Loops at the machine's bounds.
     pub(crate) peak: Peak,
     /// The tokens of a span through some columns of a recurrent state.

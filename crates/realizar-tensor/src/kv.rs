@@ -8,9 +8,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-use half::f16;
+use crate::{Kernels, TensorError};
 
-use crate::TensorError;
+/// Dimensions of a key that are made f16 at a time.
+const NARROWED: usize = 64;
 
 /// Positions per block.
 pub const KV_BLOCK: usize = 64;
@@ -228,7 +229,7 @@ impl KvStore {
     }
 
     /// Writes one position: `k` and `v` hold all heads of one row.
-    pub(crate) fn write(&mut self, slot: Slot, layer: usize, k: &[f32], v: &[f32]) {
+    pub(crate) fn write(&mut self, slot: Slot, layer: usize, k: &[f32], v: &[f32], kernels: &Kernels) {
         let KvShape { kv_heads, head_dim_k, head_dim_v, dtype, .. } = self.shape;
         let pos = slot.offset as usize;
         assert!(pos < KV_BLOCK, "offset {pos} in a block of {KV_BLOCK}");
@@ -243,8 +244,16 @@ impl KvStore {
                     store(v_out, pos, v, f32::to_le_bytes);
                 }
                 KvType::F16 => {
-                    scatter(k_out, pos, k, |x| f16::from_f32(x).to_le_bytes());
-                    store(v_out, pos, v, |x| f16::from_f32(x).to_le_bytes());
+                    let mut halves = [[0; 2]; NARROWED];
+                    for (k_out, k) in k_out.chunks_mut(NARROWED * KV_BLOCK * 2).zip(k.chunks(NARROWED)) {
+                        let halves = &mut halves[..k.len()];
+                        (kernels.narrow_f16)(k, halves);
+                        for (row, half) in k_out.chunks_exact_mut(KV_BLOCK * 2).zip(halves) {
+                            row[pos * 2..][..2].copy_from_slice(half);
+                        }
+                    }
+                    let v_out = &mut v_out.as_chunks_mut::<2>().0[pos * head_dim_v..];
+                    (kernels.narrow_f16)(v, &mut v_out[..head_dim_v]);
                 }
                 KvType::Q8_0 => {
                     let (values, scales) = k_out.split_at_mut(head_dim_k * KV_BLOCK);

@@ -45,6 +45,21 @@ impl Rows {
         }
     }
 
+    /// Keeps the given rows, in their order.
+    ///
+    /// # Panics
+    /// When they do not ascend, or one is not below [`Self::rows`].
+    pub fn keep_rows(&mut self, rows: &[usize]) {
+        let (width, before) = (self.width, self.rows);
+        for (to, &from) in rows.iter().enumerate() {
+            assert!(from < before && (to == 0 || rows[to - 1] < from), "row {from} of {before}, ascending");
+            if from != to {
+                self.data.copy_within(from * width..(from + 1) * width, to * width);
+            }
+        }
+        self.rows = rows.len();
+    }
+
     /// Number of rows in use.
     #[must_use]
     pub fn rows(&self) -> usize {

@@ -12,6 +12,7 @@ pub(crate) mod integer;
 pub(crate) mod math;
 pub(crate) mod norm;
 pub(crate) mod quantise;
+pub(crate) mod rope;
 pub(crate) mod scan;
 
 use self::math::Plain;
@@ -37,6 +38,8 @@ pub(crate) static TABLE: Kernels = Kernels {
     gate: activation::gate::<Plain>,
     softcap: activation::softcap::<Plain>,
     add: activation::add::<Plain>,
+    rope: rope::rope,
+    narrow_f16: float::narrow_f16,
     attend: attention::attend::<Plain, 2, 16, 16>,
     attend_f16: None,
     scan: scan::scan::<Plain>,

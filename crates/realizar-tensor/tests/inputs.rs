@@ -228,6 +228,21 @@ fn rows_keep_their_room() {
     assert_eq!((rows.rows(), rows.row(1)), (2, &[3.0, 4.0][..]));
     rows.set_rows(3);
     assert_eq!(rows.read().len(), 6);
+    rows.write(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+    rows.keep_rows(&[0, 1, 2]);
+    assert_eq!(rows.read(), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+    rows.keep_rows(&[1, 2]);
+    assert_eq!(rows.read(), [3.0, 4.0, 5.0, 6.0]);
+    rows.keep_rows(&[]);
+    assert_eq!((rows.rows(), rows.capacity()), (0, 3));
+}
+
+#[test]
+#[should_panic(expected = "row 0 of 2, ascending")]
+fn kept_rows_ascend() {
+    let mut rows = Rows::with_capacity(2, 1);
+    rows.set_rows(2);
+    rows.keep_rows(&[1, 0]);
 }
 
 #[test]

@@ -43,7 +43,13 @@ fn agrees(golden: &Golden, name: &str, kernels: &'static Kernels, ways: &[(usize
     for kv in [KvType::F32, KvType::F16] {
         let rows = |threads, chunk| {
             let run = Run { kernels, threads, chunk, context, kv, sequences: 1, checkpoints: 1 };
-            bits(&forced(&mut run.session(&model), prompt, follow))
+            let mut session = run.session(&model);
+            let mut rows = forced(&mut session, prompt, follow);
+            let seq = session.open().unwrap();
+            let alone = last(&mut session, seq, prompt);
+            assert!(alone == rows[prompt.len() - 1], "{name}: the last token's logits alone");
+            rows.push(alone);
+            bits(&rows)
         };
         let expected = rows(1, 512);
         for &(threads, chunk) in ways {

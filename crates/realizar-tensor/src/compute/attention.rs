@@ -75,7 +75,7 @@ impl Compute {
         assert_eq!(v.width(), shape.kv_heads * shape.head_dim_v, "width of the values");
         assert_eq!((k.rows(), v.rows()), (slots.len(), slots.len()), "rows for {} slots", slots.len());
         for (row, &slot) in slots.iter().enumerate() {
-            kv.write(slot, layer, k.row(row), v.row(row));
+            kv.write(slot, layer, k.row(row), v.row(row), self.kernels);
         }
     }
 

@@ -1,4 +1,4 @@
-//! Rows picked out of tables: embeddings, and rows of other buffers.
+//! Rows picked out of tables, and places picked out of rows.
 
 use super::Compute;
 use super::product::widen;
@@ -32,19 +32,6 @@ impl Compute {
                 }
             }
         });
-    }
-
-    /// `out[i] = x[rows[i]]`.
-    ///
-    /// # Panics
-    /// When a row is not in `x`, or the widths differ.
-    pub fn gather_rows(&mut self, x: &Rows, rows: &[usize], out: &mut Rows) {
-        assert_eq!(x.width(), out.width(), "rows of {} into rows of {}", x.width(), out.width());
-        out.set_rows(rows.len());
-        let width = x.width();
-        for (out, &row) in out.values_mut().chunks_exact_mut(width).zip(rows) {
-            out.copy_from_slice(x.row(row));
-        }
     }
 
     /// The index of the largest value of each row; the first of equals, and NaN is below everything.

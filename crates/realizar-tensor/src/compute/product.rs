@@ -133,22 +133,27 @@ impl Compute {
                 continue;
             }
             let (words, blocks) = (kind.words(), width.div_ceil(SUPER));
-            let step = if x.len() < TILE_ELEMS { blocks } else { 1 };
-            let grid = Grid::new(
-                self.acts.sized(kind, tokens, width),
-                tokens * words,
-                Cuts::Every(step),
-                tokens * words,
-            );
+            // Whole groups of tokens, as long as all have the same size: then a tile reads whole rows, which mostly the same
+            // thread has written. Else columns, for all tokens.
+            let group = kernels.group_of(tokens);
+            let (step, tile_tokens) = match cuts.len() {
+                _ if x.len() < TILE_ELEMS => (blocks, tokens),
+                0..=2 => (blocks, (TILE_ELEMS / width).max(1).next_multiple_of(group)),
+                _ => (1, tokens),
+            };
+            let acts = self.acts.sized(kind, tokens, width);
+            let grid = Grid::new(acts, tokens * words, Cuts::Every(step), tile_tokens * words);
             self.pool.run([grid], &mut self.scratch, |_, _, mut tile| {
-                for (index, block) in tile.rows().enumerate() {
-                    let row = tile.row(index);
-                    for run in cuts.windows(2) {
-                        let count = run[1] - run[0];
-                        for (first, count) in groups(count, kernels.group_of(count)) {
-                            let first = run[0] + first;
-                            let x = &x[first * width..(first + count) * width];
-                            let words = &mut row[first * words..(first + count) * words];
+                let start = tile.cols().start / words;
+                let inside = start..tile.cols().end / words;
+                for run in cuts.windows(2) {
+                    let count = run[1] - run[0];
+                    let groups =
+                        groups(count, kernels.group_of(count)).map(|(first, count)| (run[0] + first, count));
+                    for (first, count) in groups.filter(|(first, _)| inside.contains(first)) {
+                        let x = &x[first * width..(first + count) * width];
+                        for (index, block) in tile.rows().enumerate() {
+                            let words = &mut tile.row(index)[(first - start) * words..][..count * words];
                             (kernels.quantise)(kind, x, width, block, words);
                         }
                     }

@@ -1,6 +1,7 @@
 //! Rotary position embedding.
 
 use super::Compute;
+use crate::scalar::rope::Turn;
 use crate::{Rows, Vector};
 
 /// Which two values of a head rotate together.
@@ -15,8 +16,8 @@ pub enum PairOrder {
     Halves,
 }
 
-/// Pairs of a head that fit on the stack while they change places; heads of models have at most half of it.
-const STASH: usize = 256;
+/// Values of a head that fit on the stack while they change places; heads of models have at most half of it.
+const STASH: usize = 512;
 
 /// The rotation of one kind of layer.
 #[derive(Debug, Clone)]
@@ -40,8 +41,8 @@ pub struct Rope {
 pub(super) struct Table {
     inv_freq: Option<(Vector, f32)>,
     positions: Vec<u32>,
-    /// `[row][pair]`.
-    angles: Vec<(f32, f32)>,
+    /// `[row]`: the sines of all pairs, then the cosines.
+    angles: Vec<f32>,
 }
 
 impl Table {
@@ -57,10 +58,14 @@ impl Table {
         self.positions.extend_from_slice(positions);
         self.angles.clear();
         for &pos in positions {
-            self.angles.extend(rope.inv_freq.as_slice().iter().map(|&freq| {
+            let frequencies = rope.inv_freq.as_slice();
+            let sines = self.angles.len();
+            self.angles.resize(sines + 2 * frequencies.len(), 0.0);
+            let (sines, cosines) = self.angles[sines..].split_at_mut(frequencies.len());
+            for ((sine, cosine), &freq) in sines.iter_mut().zip(cosines).zip(frequencies) {
                 let (sin, cos) = (pos as f32 * freq).sin_cos();
-                (sin * rope.magnitude, cos * rope.magnitude)
-            }));
+                (*sine, *cosine) = (sin * rope.magnitude, cos * rope.magnitude);
+            }
         }
     }
 }
@@ -86,36 +91,16 @@ impl Compute {
         }
         let mut table = std::mem::take(&mut self.rope);
         table.fill(rope, positions);
+        let kernels = self.kernels;
         self.by_rows(x, |_, mut tile| {
             let mut on_stack = [0.0; STASH];
-            let mut larger = if pairs > STASH { vec![0.0; pairs] } else { Vec::new() };
-            let stash = on_stack.get_mut(..pairs).unwrap_or(&mut larger);
+            let mut larger = if rotary_dim > STASH { vec![0.0; rotary_dim] } else { Vec::new() };
+            let copy = on_stack.get_mut(..rotary_dim).unwrap_or(&mut larger);
             for (index, row) in tile.rows().enumerate() {
-                let angles = &table.angles[row * pairs..][..pairs];
-                for head in tile.row(index).chunks_exact_mut(head_dim) {
-                    let part = &mut head[offset..offset + rotary_dim];
-                    match order {
-                        PairOrder::Adjacent => {
-                            // What is read at 2i was never written: writing is at i.
-                            for (i, (second, &angle)) in stash.iter_mut().zip(angles).enumerate() {
-                                (part[i], *second) = rotate(part[2 * i], part[2 * i + 1], angle);
-                            }
-                            part[pairs..].copy_from_slice(stash);
-                        }
-                        PairOrder::Halves => {
-                            let (first, second) = part.split_at_mut(pairs);
-                            for ((a, b), &angle) in first.iter_mut().zip(second).zip(angles) {
-                                (*a, *b) = rotate(*a, *b, angle);
-                            }
-                        }
-                    }
-                }
+                let (sin, cos) = table.angles[row * rotary_dim..][..rotary_dim].split_at(pairs);
+                (kernels.rope)(&Turn { head_dim, offset, order, sin, cos }, tile.row(index), copy);
             }
         });
         self.rope = table;
     }
-}
-
-fn rotate(a: f32, b: f32, (sin, cos): (f32, f32)) -> (f32, f32) {
-    (a * cos - b * sin, a * sin + b * cos)
 }

@@ -12,6 +12,13 @@ pub(crate) fn widen_f16(bytes: &[u8], out: &mut [f32]) {
     }
 }
 
+/// See [`Kernels::narrow_f16`](crate::Kernels).
+pub(crate) fn narrow_f16(x: &[f32], out: &mut [[u8; 2]]) {
+    for (out, &x) in out.iter_mut().zip(x) {
+        *out = half::f16::from_f32(x).to_le_bytes();
+    }
+}
+
 /// See [`Kernels::widen_bf16`](crate::Kernels).
 #[inline(always)]
 pub(crate) fn widen_bf16(bytes: &[u8], out: &mut [f32]) {

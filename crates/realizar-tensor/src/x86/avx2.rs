@@ -42,6 +42,10 @@ static TABLE: Kernels = Kernels {
         // SAFETY: see `TABLE`.
         unsafe { gated::widen_f16(bytes, out) }
     },
+    narrow_f16: |x, out| {
+        // SAFETY: see `TABLE`.
+        unsafe { gated::narrow_f16(x, out) }
+    },
     dots: |task: Dots<'_>, out: &mut Tile<'_, f32>| {
         // SAFETY: see `TABLE`.
         unsafe { gated::dots(task, out) }
@@ -71,7 +75,10 @@ fn product<F: Bytes>(weights: &Weights<'_>, acts: &Acts<'_>, scratch: &mut Scrat
 
 /// The plain loops, compiled for these instructions.
 mod gated {
-    use std::arch::x86_64::{_mm_loadu_si128, _mm256_cvtph_ps, _mm256_storeu_ps};
+    use std::arch::x86_64::{
+        _MM_FROUND_TO_NEAREST_INT, _mm_loadu_si128, _mm_storeu_si128, _mm256_cvtph_ps, _mm256_cvtps_ph,
+        _mm256_loadu_ps, _mm256_storeu_ps,
+    };
 
     use super::vector::Ymm;
     use super::{ActKind, Acts, Attend, Block, Bytes, Dots, Fused, Scratch, Tile, Weights, attention, quads};
@@ -87,6 +94,20 @@ mod gated {
             };
         }
         crate::scalar::float::widen_f16(rest, out_rest);
+    }
+
+    #[target_feature(enable = "avx2,fma,f16c")]
+    pub(super) fn narrow_f16(x: &[f32], out: &mut [[u8; 2]]) {
+        let (parts, rest) = x.as_chunks::<8>();
+        let (out, out_rest) = out.as_chunks_mut::<8>();
+        for (out, part) in out.iter_mut().zip(parts) {
+            // SAFETY: 8 floats to read, 16 bytes to write.
+            unsafe {
+                let halves = _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(_mm256_loadu_ps(part.as_ptr()));
+                _mm_storeu_si128(out.as_mut_ptr().cast(), halves);
+            }
+        }
+        crate::scalar::float::narrow_f16(rest, out_rest);
     }
 
     #[target_feature(enable = "avx2,fma,f16c")]

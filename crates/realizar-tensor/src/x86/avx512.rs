@@ -66,6 +66,10 @@ static TABLE: Kernels = Kernels {
         // SAFETY: see `TABLE`.
         unsafe { float::widen_f16(bytes, out) }
     },
+    narrow_f16: |x, out| {
+        // SAFETY: see `TABLE`.
+        unsafe { float::narrow_f16(x, out) }
+    },
     dots: |task: Dots<'_>, out: &mut Tile<'_, f32>| {
         // SAFETY: see `TABLE`.
         unsafe { float::dots(task, out) }

@@ -15,6 +15,7 @@ macro_rules! plain_loops {
             gate: scalar::activation::gate::<Fused>, (kind: Gate, gate: &mut [f32], up: Option<&[f32]>);
             softcap: scalar::activation::softcap::<Fused>, (x: &mut [f32], cap: f32);
             add: scalar::activation::add::<Fused>, (x: &[f32], scale: f32, into: &mut [f32]);
+            rope: scalar::rope::rope, (turn: &Turn<'_>, row: &mut [f32], copy: &mut [f32]);
             scan: scalar::scan::scan::<Fused>, (task: &Scan<'_>, state: &mut [f32], out: &mut Tile<'_, f32>);
             scan_channels: scalar::scan::scan_channels::<Fused>,
                 (task: &ChannelScan<'_>, state: &mut [f32], out: &mut Tile<'_, f32>);
@@ -30,6 +31,7 @@ macro_rules! widened {
         /// The plain loops, compiled for these instructions. What is not among them is the plain table's own.
         static WIDENED: Kernels = {
             use $crate::scalar::math::Fused;
+            use $crate::scalar::rope::Turn;
             use $crate::scalar::scan::{ChannelScan, Convolve, Scan};
             use $crate::{Gate, scalar};
             Kernels {

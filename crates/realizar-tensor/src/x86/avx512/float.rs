@@ -1,10 +1,11 @@
-//! Products of f32 rows, and f16 to f32.
+//! Products of f32 rows, and f16 to f32 and back.
 
 #![expect(clippy::needless_range_loop, reason = "an index runs over several arrays of registers")]
 
 use std::arch::x86_64::{
-    __m512, _mm256_loadu_si256, _mm512_cvtph_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_maskz_loadu_ps,
-    _mm512_setzero_ps, _mm512_storeu_ps,
+    __m512, _MM_FROUND_TO_NEAREST_INT, _mm256_loadu_si256, _mm256_storeu_si256, _mm512_cvtph_ps,
+    _mm512_cvtps_ph, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_maskz_loadu_ps, _mm512_setzero_ps,
+    _mm512_storeu_ps,
 };
 
 use super::fold::lanes;
@@ -33,6 +34,21 @@ pub(super) fn widen_f16(bytes: &[u8], out: &mut [f32]) {
         }
     }
     crate::scalar::float::widen_f16(rest, out_rest);
+}
+
+/// See [`Kernels::narrow_f16`](crate::Kernels).
+#[target_feature(enable = "avx512f,avx512vl,f16c")]
+pub(super) fn narrow_f16(x: &[f32], out: &mut [[u8; 2]]) {
+    let (parts, rest) = x.as_chunks::<LANES>();
+    let (out, out_rest) = out.as_chunks_mut::<LANES>();
+    for (out, part) in out.iter_mut().zip(parts) {
+        // SAFETY: 16 floats to read, 32 bytes to write.
+        unsafe {
+            let halves = _mm512_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(_mm512_loadu_ps(part.as_ptr()));
+            _mm256_storeu_si256(out.as_mut_ptr().cast(), halves);
+        }
+    }
+    crate::scalar::float::narrow_f16(rest, out_rest);
 }
 
 /// See [`Kernels::dots`](crate::Kernels): the lanes and the tree of the plain kernel.
