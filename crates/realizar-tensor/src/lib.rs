@@ -37,6 +37,8 @@ pub mod hardware;
 mod isa;
 mod kernels;
 mod kv;
+#[cfg(test)]
+mod levels;
 mod matrix;
 #[expect(unsafe_code, reason = "erased lifetimes and disjoint parts of shared buffers")]
 mod pool;
