@@ -25,12 +25,15 @@ const TOKENS: [usize; 2] = [1, 64];
 /// What f32 weights reach of the bound of f32 with many tokens, at least.
 const OF_BOUND: f64 = 0.25;
 
-/// How much faster than f32 weights a type must be, by [`TOKENS`].
+/// How much faster than f32 weights a type must be, by [`TOKENS`]. The f32 rows lie in a cache here.
 fn at_least(way: Way) -> Option<[f64; 2]> {
     match way {
+        // They have 0.6 and 2.4 or more; decoded, at most 0.2 and 1.0.
         Way::Integers => Some([0.4, 1.2]),
-        Way::Floats => Some([0.0, 0.0]),
-        Way::Widened => Some([0.0, 0.0]),
+        // F16 in place has 1.5 and 1.6; widened, 0.7 and 1.0.
+        Way::Floats => Some([1.1, 1.25]),
+        // 0.7 and 0.9; decoded, BF16 has 0.5 and the same, as many tokens share what one row costs.
+        Way::Widened => Some([0.57, 0.6]),
         _ => None,
     }
 }
@@ -49,8 +52,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let mut group = criterion.benchmark_group(format!("products/{}", kernels.name()));
         group.sampling_mode(SamplingMode::Flat);
         let mut compute = Compute::new(pool.clone(), kernels);
-        let integer = DType::ALL.into_iter().filter(|dtype| kernels.multiplies_integers(*dtype));
-        for dtype in [DType::F32, DType::F16, DType::BF16].into_iter().chain(integer) {
+        for dtype in DType::ALL.into_iter().filter(|dtype| kernels.way(*dtype) != Way::Decoded) {
             let weight = matrix(dtype, &values)?;
             for tokens in [1, 64] {
                 group.throughput(match tokens {
@@ -156,7 +158,7 @@ fn best_of(
     limit: f64,
 ) -> ([f64; 2], usize) {
     const ROUNDS: usize = 30;
-    const TRIES: usize = 5;
+    const TRIES: usize = 3;
     let mut compute = Compute::new(Arc::clone(pool), kernels);
     let mut x = Rows::with_capacity(tokens, COLS);
     x.write(&values.repeat(tokens));
@@ -173,7 +175,7 @@ fn best_of(
         if best[1] >= best[0] * limit || tries == TRIES {
             return (best, tries);
         }
-        std::thread::sleep(Duration::from_millis(500));
+        std::thread::sleep(Duration::from_millis(300));
     }
     unreachable!()
 }
