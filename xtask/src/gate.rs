@@ -87,27 +87,33 @@ const EXTRAS: &[Extra] = &[
     },
     Extra {
         name: "arm",
-        usage: "arm",
+        usage: elsewhere::ARM_USAGE,
         what: "tests of the kernels on 64-bit Arm, under qemu",
         run: elsewhere::arm,
     },
     Extra {
         name: "wasm",
-        usage: "wasm",
+        usage: elsewhere::WASM_USAGE,
         what: "tests of the kernels in WebAssembly, in Node",
         run: elsewhere::wasm,
     },
     Extra {
         name: "asan",
-        usage: "asan",
+        usage: elsewhere::ASAN_USAGE,
         what: "tests of the kernels under AddressSanitizer (nightly)",
         run: elsewhere::asan,
     },
     Extra {
         name: "valgrind",
-        usage: "valgrind",
+        usage: elsewhere::VALGRIND_USAGE,
         what: "tests of the kernels under valgrind, without AVX-512",
         run: elsewhere::valgrind,
+    },
+    Extra {
+        name: "kernels",
+        usage: "kernels",
+        what: "the speed of each fast kernel beside f32 weights (release build)",
+        run: elsewhere::kernels,
     },
     Extra {
         name: "miri",

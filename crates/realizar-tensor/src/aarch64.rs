@@ -10,7 +10,7 @@ use crate::matrix::Weights;
 use crate::pool::Tile;
 use crate::quads::{self, Format};
 use crate::scalar::math::Fused;
-use crate::scalar::{self, activation, attention, float as plain, norm};
+use crate::scalar::{self, activation, attention, float as plain, norm, scan};
 use crate::scratch::Scratch;
 use crate::{Isa, Kernels};
 
@@ -35,6 +35,9 @@ static TABLE: Kernels = Kernels {
     softcap: activation::softcap::<Fused>,
     add: activation::add::<Fused>,
     attend: attention::attend::<Fused, 4, 16, 16>,
+    scan: scan::scan::<Fused>,
+    scan_channels: scan::scan_channels::<Fused>,
+    convolve: scan::convolve::<Fused>,
     peak: Peak {
         int8: || {
             // SAFETY: see `TABLE`.

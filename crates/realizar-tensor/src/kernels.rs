@@ -72,6 +72,20 @@ pub struct Kernels {
     pub(crate) attend_f16: Option<AttendF16>,
 }
 
+/// How products with weights of one type run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Way {
+    /// On integers.
+    Integers,
+    /// On floats where they lie.
+    Floats,
+    /// On floats, which rows of 16 bits become first.
+    Widened,
+    /// On floats, which rows are decoded to first: right, and slow.
+    Decoded,
+}
+
 /// Loops that do nothing but multiply and add in registers, as fast as the instruction set can; each returns how many.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Peak {
@@ -190,10 +204,22 @@ impl Kernels {
         self.name
     }
 
+    /// How products with weights of this type run.
+    #[must_use]
+    pub fn way(&self, dtype: DType) -> Way {
+        match dtype {
+            _ if self.integer_format(dtype).is_some() => Way::Integers,
+            DType::F32 => Way::Floats,
+            DType::F16 if self.half.is_some() => Way::Floats,
+            DType::F16 | DType::BF16 => Way::Widened,
+            _ => Way::Decoded,
+        }
+    }
+
     /// Whether products with weights of this type run on integers; those of the others run on floats.
     #[must_use]
     pub fn multiplies_integers(&self, dtype: DType) -> bool {
-        self.integer_format(dtype).is_some()
+        self.way(dtype) == Way::Integers
     }
 
     /// Tokens per group of quantised activations, when so many meet a matrix.

@@ -37,6 +37,8 @@ pub mod hardware;
 mod isa;
 mod kernels;
 mod kv;
+#[cfg(test)]
+mod levels;
 mod matrix;
 #[expect(unsafe_code, reason = "erased lifetimes and disjoint parts of shared buffers")]
 mod pool;
@@ -68,7 +70,7 @@ pub use compute::{
 };
 pub use error::TensorError;
 pub use isa::Isa;
-pub use kernels::Kernels;
+pub use kernels::{Kernels, Way};
 pub use kv::{BlockId, KV_BLOCK, KvShape, KvStore, KvType, Slot};
 pub use matrix::QMatrix;
 pub use pool::Pool;

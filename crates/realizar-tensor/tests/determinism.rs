@@ -3,9 +3,9 @@
 
 mod kit;
 
-use kit::{INTEGER, Random, bits, compute, each_table, product, rows_of};
+use kit::{INTEGER, Random, compute, each_table, product, rows_of};
 use realizar_quant::{DType, encode};
-use realizar_tensor::{Isa, Kernels, QMatrix};
+use realizar_tensor::{Isa, QMatrix};
 
 /// Below a register of rows and ragged behind two of them; what is left of 256 values where the type allows it.
 const ROWS: usize = 35;
@@ -94,7 +94,8 @@ fn threads_1_to_4_do_not_show() {
 #[cfg(not(target_family = "wasm"))]
 #[test]
 fn integer_products_are_those_of_the_plain_kernel() {
-    let plain = Kernels::for_isa(Isa::Scalar).expect("on every machine");
+    use kit::bits;
+    let plain = realizar_tensor::Kernels::for_isa(Isa::Scalar).expect("on every machine");
     for &dtype in INTEGER {
         for (rows, cols, tokens) in [(1, 256, 1), (8, 768, 2), (50, 544, 9), (19, 512, 70), (33, 288, 270)] {
             let mut random = Random::new(79);

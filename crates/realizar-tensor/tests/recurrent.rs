@@ -1,8 +1,11 @@
 //! Scans and convolutions against f64, and the same bits however tokens are cut, on every table and any number of threads.
 
+mod kit;
+
+use kit::compute;
 use realizar_tensor::{
-    ChannelScanSpec, Compute, HeadCols, Kernels, Pool, Rows, ScanInput, ScanRule, ScanSpec, StateSpan,
-    StateStore, Vector,
+    ChannelScanSpec, Compute, HeadCols, Kernels, Rows, ScanInput, ScanRule, ScanSpec, StateSpan, StateStore,
+    Vector,
 };
 
 /// Numbers between -1 and 1 that look random.
@@ -19,11 +22,6 @@ fn rows(values: &[f32], width: usize) -> Rows {
     let mut rows = Rows::with_capacity(values.len() / width, width);
     rows.write(values);
     rows
-}
-
-fn compute(kernels: &'static Kernels, threads: usize) -> Compute {
-    let Ok(pool) = Pool::new(threads) else { panic!("no pool") };
-    Compute::new(pool, kernels)
 }
 
 /// Runs `step` over pieces of the tokens, which continue one state; gives all outputs.

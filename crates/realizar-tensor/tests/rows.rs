@@ -37,12 +37,32 @@ const SAMENESS: &[Line] = &[
         ("products.rs", &["tables_agree_bit_for_bit_on_integers"]),
         ("garbage.rs", &["tables_agree_on_any_bytes"]),
     ]),
+    ("attention: the bits of the plain loops in the level's rounding, and near the scalar table", &[
+        ("../src/levels/attention.rs", &[
+            "attention_is_the_plain_loops",
+            "attention_to_chosen_keys_is_the_plain_loops",
+        ]),
+        ("attention.rs", &["vectors_of_any_width_agree"]),
+    ]),
+    ("products of floats, norms, activations, rotations, softmax and choices, scans: the same", &[
+        ("../src/levels.rs", &[
+            "products_of_floats_are_the_plain_loops",
+            "norms_are_the_plain_loops",
+            "activations_are_the_plain_loops",
+            "rotations_and_choices_are_the_plain_loops",
+        ]),
+        ("../src/levels/recurrent.rs", &[
+            "scans_are_the_plain_loops",
+            "scans_of_channels_are_the_plain_loops",
+            "convolutions_are_the_plain_loops",
+        ]),
+    ]),
     ("a level can be asked for by its name", &[
         ("inputs.rs", &["tables_are_found_by_level", "names_are_read_back"]),
     ]),
     ("tests run on every level of the machine", &[
         ("determinism.rs", &["every_level_of_this_machine_is_there"]),
-        ("inputs.rs", &["the_fast_table_is_picked", "integer_formats_are_integer_on_every_table"]),
+        ("inputs.rs", &["the_fast_table_is_picked", "every_type_has_its_kernel_on_every_table"]),
     ]),
 ];
 

@@ -4,7 +4,7 @@ use realizar_quant::{DType, decode};
 
 use super::{ActBuffers, Compute, TILE_ELEMS};
 use crate::acts::{ActKind, Acts, MOST_SUMS, SUPER, groups};
-use crate::kernels::{Dots, Kernels, along_words, half_sums};
+use crate::kernels::{Dots, Kernels, Way, along_words, half_sums};
 use crate::matrix::Weights;
 use crate::pool::{Cuts, Grid, Tile};
 use crate::scratch::Scratch;
@@ -215,13 +215,16 @@ fn float_tile(
     tile: &mut Tile<'_, f32>,
 ) {
     let k = weights.cols;
-    if dtype == DType::F32
+    let in_place = kernels.way(dtype) == Way::Floats;
+    if in_place
+        && dtype == DType::F32
         && cfg!(target_endian = "little")
         && let Ok(weights) = bytemuck::try_cast_slice(weights.data)
     {
         return (kernels.dots)(Dots { weights, x, k, first_row: 0 }, tile);
     }
-    if dtype == DType::F16
+    if in_place
+        && dtype == DType::F16
         && let Some(half) = kernels.half
     {
         let (_, sums) = scratch.buffers(0, half_sums(x.len() / k));
