@@ -58,9 +58,6 @@ impl Pass {
         if owns_keys {
             compute.kv_append(&mut cache.stores[place.store].kv, place.layer, k, v, slots);
         }
-        if let Wanted::Rows([]) = step.wanted {
-            return;
-        }
         let spec = AttentionSpec {
             heads: block.heads,
             scale: block.scale,
@@ -76,13 +73,19 @@ impl Pass {
             AttentionInput::Latent(weights) => weights.indexer.as_ref().zip(low.zip(config.indexer)),
             AttentionInput::Heads(_) => None,
         };
+        // Then the keys and values are all that is left to do, and the keys that choose.
+        let nobody = matches!(step.wanted, Wanted::Rows([]));
         match chooses.zip(indexer.as_mut()) {
             Some(((weights, ([_, low], shape)), buffers)) => {
                 let rope = rope.and(indexer_rope.as_ref());
                 weights.choose(compute, &shape, (input, low), rope, cache, place, step, buffers);
+                if nobody {
+                    return;
+                }
                 let store = (&cache.stores[place.store].kv, place.layer);
                 buffers.attention(compute, q, store, spans, &spec, heads);
             }
+            None if nobody => return,
             None => {
                 compute.attention(q, &cache.stores[place.store].kv, place.layer, spans, &spec, heads);
             }
