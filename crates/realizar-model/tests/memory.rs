@@ -106,6 +106,22 @@ fn a_failed_load_leaves_nothing() {
     assert!(after <= before + before / 20, "{before} bytes before, {after} after");
 }
 
+/// Weights stay where they lie in the mapped file: a model takes a few pages of its own.
+#[test]
+fn a_load_copies_no_weights() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.gguf");
+    let bytes = large().to_bytes();
+    std::fs::write(&path, &bytes).unwrap();
+    let (mut model, size) = (None, bytes.len() as u64);
+    let used = allocation_counter::measure(|| {
+        model = Some(Model::load(&*realizar_format::open(&path).unwrap()).unwrap());
+    });
+    let weights = model.unwrap().weights_bytes();
+    assert!(weights > size / 2, "{weights} bytes of weights in a file of {size}");
+    assert!(used.bytes_max < size / 100, "{} bytes taken for a file of {size}", used.bytes_max);
+}
+
 /// A session that the memory is not there for is refused, and one that is made takes what its plan says.
 #[test]
 fn a_session_takes_what_its_plan_says() {
