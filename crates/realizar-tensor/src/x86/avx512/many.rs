@@ -12,7 +12,7 @@ use std::mem::MaybeUninit;
 
 use super::fold::{Fold, splat, start};
 use super::panel::{Tail, block_of};
-use super::rows::{Ahead, LANES};
+use super::rows::{Ahead, LANES, Near};
 use super::unpack::{FACTS, Head, head, part, place};
 use crate::acts::{Acts, MOST_SUMS, SUPER, groups};
 use crate::matrix::Weights;
@@ -70,7 +70,17 @@ pub(super) fn rows<const F: usize>(
                     }
                 }
             }
-            for (group, tokens) in groups(count, acts.group) {
+            // What comes next of these rows, or the first of those behind them.
+            let (next, rows) = (block + 1, panels * LANES);
+            let next = if next < blocks {
+                first * weights.row_bytes + next * FACTS[F].bytes
+            } else {
+                (first + rows) * weights.row_bytes
+            };
+            let near = Near::new(weights.data, next, weights.row_bytes, FACTS[F].bytes);
+            let share = |group: usize| group * rows / count.div_ceil(acts.group);
+            for (index, (group, tokens)) in groups(count, acts.group).enumerate() {
+                near.fetch(share(index)..share(index + 1));
                 let words = acts.group(block, begin + group, tokens);
                 // The sums of a group lie together: panel by panel, token by token.
                 let sums = &mut sums[group * panels * LANES..][..tokens * panels * LANES];

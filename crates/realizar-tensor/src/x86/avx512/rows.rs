@@ -7,6 +7,7 @@ use std::arch::x86_64::{
     _mm512_or_si512, _mm512_set1_epi32, _mm512_setr_epi32, _mm512_setzero_si512, _mm512_srli_epi32,
     _mm512_unpackhi_epi32, _mm512_unpackhi_epi64, _mm512_unpacklo_epi32, _mm512_unpacklo_epi64,
 };
+use std::ops::Range;
 
 /// Rows per register.
 pub(super) const LANES: usize = 16;
@@ -172,6 +173,35 @@ impl Ahead {
         for line in (0..self.share).step_by(64) {
             // SAFETY: fetching needs no valid address.
             unsafe { _mm_prefetch::<_MM_HINT_T1>(self.from.wrapping_add(block * self.share + line).cast()) };
+        }
+    }
+}
+
+/// The bytes that each row is read next for, fetched into the L1 cache row by row while others are multiplied.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Near {
+    from: *const u8,
+    stride: usize,
+    bytes: usize,
+}
+
+impl Near {
+    /// `bytes` bytes of each row, which lie `stride` bytes apart from `start` of `data` on. They may lie outside: fetching harms
+    /// nothing.
+    pub(super) fn new(data: &[u8], start: usize, stride: usize, bytes: usize) -> Self {
+        Self { from: data.as_ptr().wrapping_add(start), stride, bytes }
+    }
+
+    /// Fetches those of some rows.
+    #[inline(always)]
+    pub(super) fn fetch(self, rows: Range<usize>) {
+        for row in rows {
+            let from = self.from.wrapping_add(row * self.stride);
+            // The last line as well, where a row does not begin with one.
+            for at in (0..=self.bytes).step_by(64) {
+                // SAFETY: fetching needs no valid address.
+                unsafe { _mm_prefetch::<_MM_HINT_T0>(from.wrapping_add(at).cast()) };
+            }
         }
     }
 }
