@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use clap::Args;
 use realizar_engine::Loaded;
-use realizar_model::{Session, Span, Want};
+use realizar_model::{SeqId, Session, Span, Want};
 use realizar_tensor::hardware::{Bounds, measure};
 use realizar_tokenize::Compat;
 use serde::Serialize;
@@ -34,7 +34,7 @@ pub(crate) struct BenchArgs {
     /// How many answers are written together
     #[arg(short, long, value_name = "1,4,8", default_value = "1,4,8,16", value_parser = batches)]
     batch: Batches,
-    /// Tokens that each sequence holds before its answer begins
+    /// Tokens that each sequence holds before its prompt or its answer begins
     #[arg(short, long, value_name = "N", default_value = "0")]
     depth: usize,
     /// How often each test runs
@@ -145,10 +145,11 @@ fn best(a: Bounds, b: Bounds) -> Bounds {
 /// Speeds of the prompt, then of each batch.
 fn measure_model(args: &BenchArgs, loaded: &Loaded) -> Result<Vec<Speed>, CliError> {
     let Batches(batches) = &args.batch;
-    let most = batches.iter().copied().max().unwrap_or(1);
-    let wanted = args.prompt.max(args.depth + args.tokens + 1);
+    // A prompt behind other tokens is a copy of the sequence that holds these.
+    let most = batches.iter().copied().max().unwrap_or(1).max(if args.depth > 0 { 2 } else { 1 });
+    let wanted = args.depth.saturating_add(args.prompt.max(args.tokens.saturating_add(1)));
     let mut session = session::open(loaded.model(), &args.compute, most, wanted)?;
-    let mut speeds = vec![repeat(args.repeat, || prefill(&mut session, args.prompt))?];
+    let mut speeds = vec![prompts(args, &mut session)?];
     for &batch in batches {
         speeds.push(repeat(args.repeat, || decode(&mut session, batch, args.depth, args.tokens))?);
     }
@@ -182,10 +183,27 @@ fn repeat(times: usize, mut test: impl FnMut() -> Result<f64, CliError>) -> Resu
     Ok(Speed { median, min: speeds[0], max: speeds[speeds.len() - 1] })
 }
 
-/// Tokens per second of a prompt of `n` tokens.
-fn prefill(session: &mut Session, n: usize) -> Result<f64, CliError> {
+/// The speed of the prompt, after `depth` tokens that are read once.
+fn prompts(args: &BenchArgs, session: &mut Session) -> Result<Speed, CliError> {
+    if args.depth == 0 {
+        return repeat(args.repeat, || {
+            let seq = session.open()?;
+            prefill(session, seq, args.prompt)
+        });
+    }
+    let before = session.open()?;
+    session.forward(&[Span { seq: before, tokens: &vec![1; args.depth], logits: Want::None }])?;
+    let speed = repeat(args.repeat, || {
+        let seq = session.fork(before)?;
+        prefill(session, seq, args.prompt)
+    })?;
+    session.close(before)?;
+    Ok(speed)
+}
+
+/// Tokens per second of a prompt of `n` tokens; `seq` ends with it.
+fn prefill(session: &mut Session, seq: SeqId, n: usize) -> Result<f64, CliError> {
     let tokens = vec![1; n];
-    let seq = session.open()?;
     let started = Instant::now();
     session.forward(&[Span { seq, tokens: &tokens, logits: Want::Last }])?;
     let seconds = started.elapsed().as_secs_f64();

@@ -46,3 +46,15 @@ fn hardware_alone_and_words() {
     let words = run(&["bench", "-p", "8", "-n", "2", "-b", "1", "-r", "1"]).ok("for people");
     assert!(words.text().contains("pp8") && words.text().contains("tg2"), "{}", words.text());
 }
+
+/// Prompts come behind as many tokens as answers do: both must fit into the context.
+#[test]
+fn depth_comes_before_the_prompt() {
+    let args = |ctx| {
+        let args = ["bench", "-p", "20", "-n", "1", "-b", "1", "-r", "1", "--depth", "40", "--threads", "1"];
+        [args.as_slice(), &["--json", "--ctx", ctx]].concat()
+    };
+    let results = &run(&args("64")).ok("20 behind 40").lines().remove(0)["results"];
+    assert_eq!(results.as_array().map(Vec::len), Some(2), "{results}");
+    run(&args("50")).refused("20 behind 40 in 50", 1, &["50"]);
+}

@@ -129,10 +129,10 @@ pub(super) fn rows16<const F: usize, const T: usize>(
                 for b in 0..each {
                     let number = half * each + b;
                     let sum = quads[number % 4][number / 4];
-                    let acc = [_mm512_add_epi32(sum, start::<F, 1>(words, b)[0])];
-                    fold.close::<F>(&acc, heads[half].scales[b], words, b);
+                    let acc = [_mm512_add_epi32(sum, start::<F, 1, 1>(words, b)[0])];
+                    fold.close::<F, 1>(&acc, heads[half].scales[b], words, b);
                 }
-                fold.finish_one::<F>(&heads[half], words, 0, &mut out[t]);
+                fold.finish_one::<F, 1>(&heads[half], words, 0, &mut out[t]);
             }
         }
     }

@@ -13,6 +13,8 @@ use super::unpack::{FACTS, Head, IQ4_XS, NVFP4, Q2_K, Q3_K, Q5_0, Q5_K};
 use crate::acts::{ActKind, word};
 
 /// The sums of 256 values of sixteen rows for `T` tokens: in integers for K types, else in floats.
+///
+/// The words of activations begin with the first of these tokens, in a group of `S`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Fold<const T: usize> {
     integer: [__m512i; T],
@@ -29,7 +31,7 @@ impl<const T: usize> Fold<T> {
     /// Adds the sums of block `b`.
     #[target_feature(enable = "avx512f,avx512vnni")]
     #[inline]
-    pub(super) fn close<const F: usize>(
+    pub(super) fn close<const F: usize, const S: usize>(
         &mut self,
         acc: &[__m512i; T],
         scale: __m512i,
@@ -45,7 +47,7 @@ impl<const T: usize> Fold<T> {
                 // The sums fit 16 bits (see `ActKind::Super256`), and the upper half of the scale is zero.
                 ActKind::Super256 => self.integer[t] = _mm512_dpwssd_epi32(self.integer[t], acc[t], scale),
                 ActKind::Block32 => {
-                    let token = _mm512_castsi512_ps(splat(words, (word::B32_SCALE + b) * T + t));
+                    let token = _mm512_castsi512_ps(splat(words, (word::B32_SCALE + b) * S + t));
                     let scale = _mm512_mul_ps(_mm512_castsi512_ps(scale), token);
                     self.float[t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(acc[t]), scale, self.float[t]);
                 }
@@ -56,35 +58,46 @@ impl<const T: usize> Fold<T> {
     /// Adds the 256 values to the outputs.
     #[target_feature(enable = "avx512f,avx512bw,avx512vnni,fma")]
     #[inline]
-    pub(super) fn finish<const F: usize>(&self, head: &Head, words: &[i32], sums: &mut [__m512; T]) {
+    pub(super) fn finish<const F: usize, const S: usize>(
+        &self,
+        head: &Head,
+        words: &[i32],
+        sums: &mut [__m512; T],
+    ) {
         for t in 0..T {
-            self.finish_one::<F>(head, words, t, &mut sums[t]);
+            self.finish_one::<F, S>(head, words, t, &mut sums[t]);
         }
     }
 
     /// Adds the 256 values to the output of one token.
     #[target_feature(enable = "avx512f,avx512bw,avx512vnni,fma")]
     #[inline]
-    pub(super) fn finish_one<const F: usize>(&self, head: &Head, words: &[i32], t: usize, sum: &mut __m512) {
+    pub(super) fn finish_one<const F: usize, const S: usize>(
+        &self,
+        head: &Head,
+        words: &[i32],
+        t: usize,
+        sum: &mut __m512,
+    ) {
         if matches!(FACTS[F].kind, ActKind::Block32) {
             let mut value = self.float[t];
             if FACTS[F].mins {
                 for b in 0..8 {
-                    let token = _mm512_castsi512_ps(splat(words, (word::B32_SCALE + b) * T + t));
+                    let token = _mm512_castsi512_ps(splat(words, (word::B32_SCALE + b) * S + t));
                     let scale = _mm512_mul_ps(_mm512_castsi512_ps(head.scales[8 + b]), token);
-                    let eighths = splat(words, (word::B32_MINUS_8 + b) * T + t);
+                    let eighths = splat(words, (word::B32_MINUS_8 + b) * S + t);
                     value = _mm512_fmadd_ps(_mm512_cvtepi32_ps(eighths), scale, value);
                 }
             }
             *sum = _mm512_add_ps(*sum, value);
             return;
         }
-        let scale = _mm512_castsi512_ps(splat(words, word::S_SCALE * T + t));
+        let scale = _mm512_castsi512_ps(splat(words, word::S_SCALE * S + t));
         if F == IQ4_XS || F == NVFP4 {
             *sum = _mm512_fmadd_ps(self.float[t], scale, *sum);
             return;
         }
-        let pair = |i: usize| splat(words, (word::S32_PAIRS + i) * T + t);
+        let pair = |i: usize| splat(words, (word::S32_PAIRS + i) * S + t);
         let mut total = self.integer[t];
         if F == Q5_K {
             for i in 0..4 {
@@ -96,7 +109,7 @@ impl<const T: usize> Fold<T> {
             let mut mins = _mm512_setzero_si512();
             for i in 0..4 {
                 if F == Q2_K {
-                    let two = |b: usize| two_sums(words, (word::S16_MINUS_32 + b) * T + t, 2 * T);
+                    let two = |b: usize| two_sums(words, (word::S16_MINUS_32 + b) * S + t, 2 * S);
                     mins = _mm512_dpwssd_epi32(mins, head.mins[i], two(4 * i));
                     mins = _mm512_dpwssd_epi32(mins, head.offsets[i], two(4 * i + 1));
                 } else {
@@ -109,14 +122,14 @@ impl<const T: usize> Fold<T> {
     }
 }
 
-/// The start values of the sums of block `b`: what takes the weights' offset off.
+/// The start values of the sums of block `b`: what takes the weights' offset off. Words are those of [`Fold`].
 #[target_feature(enable = "avx512f")]
 #[inline]
-pub(super) fn start<const F: usize, const T: usize>(words: &[i32], b: usize) -> [__m512i; T] {
+pub(super) fn start<const F: usize, const T: usize, const S: usize>(words: &[i32], b: usize) -> [__m512i; T] {
     let mut acc = [_mm512_setzero_si512(); T];
     if let Some(start) = FACTS[F].start {
         for t in 0..T {
-            acc[t] = splat(words, (start + b) * T + t);
+            acc[t] = splat(words, (start + b) * S + t);
             if F == IQ4_XS {
                 // The offset is 128, and the record has -16 times the sum.
                 acc[t] = _mm512_slli_epi32::<3>(acc[t]);

@@ -137,7 +137,7 @@ fn tokens<const F: usize, const P: usize, const T: usize>(
     let heads: [&Head; P] = std::array::from_fn(|p| unsafe { panels[p].head.assume_init_ref() });
     let mut folds = [Fold::<T>::zero(); P];
     for b in 0..64 / registers {
-        let mut acc: [[_; T]; P] = [start::<F, T>(words, b); P];
+        let mut acc: [[_; T]; P] = [start::<F, T, T>(words, b); P];
         for j in 0..registers {
             let k4 = b * registers + j;
             for t in 0..T {
@@ -150,7 +150,7 @@ fn tokens<const F: usize, const P: usize, const T: usize>(
             }
         }
         for p in 0..P {
-            folds[p].close::<F>(&acc[p], heads[p].scales[b], words, b);
+            folds[p].close::<F, T>(&acc[p], heads[p].scales[b], words, b);
         }
     }
     for p in 0..P {
@@ -159,7 +159,7 @@ fn tokens<const F: usize, const P: usize, const T: usize>(
             // SAFETY: `sums` is T times 16 floats.
             out[t] = unsafe { _mm512_loadu_ps(sums[p].as_ptr().add(t * LANES)) };
         }
-        folds[p].finish::<F>(heads[p], words, &mut out);
+        folds[p].finish::<F, T>(heads[p], words, &mut out);
         for t in 0..T {
             // SAFETY: as for the load.
             unsafe { _mm512_storeu_ps(sums[p].as_mut_ptr().add(t * LANES), out[t]) };
