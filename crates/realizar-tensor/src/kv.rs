@@ -223,6 +223,11 @@ impl KvStore {
         Some(copy)
     }
 
+    /// Whether `block` is one of this store's that somebody holds.
+    pub(crate) fn is_held(&self, block: BlockId) -> bool {
+        self.counts.get(block.0 as usize).is_some_and(|&count| count > 0)
+    }
+
     /// The bytes of keys and of values of one head.
     pub(crate) fn head(&self, block: BlockId, layer: usize, head: usize) -> (&[u8], &[u8]) {
         self.data[self.start(block, layer, head)..][..self.layout.head].split_at(self.layout.k)

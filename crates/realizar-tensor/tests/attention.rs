@@ -326,6 +326,38 @@ fn spans_need_their_blocks() {
 }
 
 #[test]
+#[should_panic(expected = "is not held in this store")]
+fn blocks_are_held() {
+    let mut compute = compute(Kernels::detect(), 1);
+    let mut case = Case::new(&mut compute, KvType::F16, (1, 1), (16, 16), 64);
+    case.blocks.iter().for_each(|&block| case.store.release(block));
+    let span = AttentionSpan { rows: 0..1, first_pos: 0, blocks: &case.blocks };
+    compute.attention(&case.q, &case.store, 1, &[span], &case.spec(), &mut empty(64, 16));
+}
+
+#[test]
+#[should_panic(expected = "is not held in this store")]
+fn blocks_are_of_this_store() {
+    let mut compute = compute(Kernels::detect(), 1);
+    let mut case = Case::new(&mut compute, KvType::F16, (1, 1), (16, 16), 64);
+    let other = Case::new(&mut compute, KvType::F16, (1, 1), (16, 16), 640);
+    let slot = Slot { block: other.blocks.iter().copied().max().unwrap(), offset: 0 };
+    let row = rows_of(16, &[0.0; 16]);
+    compute.kv_append(&mut case.store, 0, &row, &row, &[slot]);
+}
+
+#[test]
+#[should_panic(expected = "rows 4..0 of 64")]
+#[expect(clippy::reversed_empty_ranges, reason = "that is what is refused")]
+fn spans_do_not_go_back() {
+    let mut compute = compute(Kernels::detect(), 1);
+    let case = Case::new(&mut compute, KvType::F16, (1, 1), (16, 16), 64);
+    let span = |rows| AttentionSpan { rows, first_pos: 0, blocks: &case.blocks };
+    let spans = [span(0..4), span(4..0), span(0..4)];
+    compute.attention(&case.q, &case.store, 1, &spans, &case.spec(), &mut empty(64, 16));
+}
+
+#[test]
 #[should_panic(expected = "3 heads on 2")]
 fn heads_must_divide() {
     let mut compute = compute(Kernels::detect(), 1);

@@ -151,6 +151,9 @@ fn every_type_has_its_kernel_on_every_table() {
 #[test]
 fn a_pool_has_a_thread() {
     assert!(matches!(Pool::new(0), Err(TensorError::NoThreads)));
+    for threads in [Pool::MOST_THREADS + 1, usize::MAX] {
+        assert!(matches!(Pool::new(threads), Err(TensorError::TooManyThreads { .. })), "{threads} threads");
+    }
 }
 
 fn shape(dtype: KvType, dim: usize) -> KvShape {
