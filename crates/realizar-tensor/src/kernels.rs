@@ -35,7 +35,7 @@ pub struct Kernels {
     pub(crate) widen_f16: fn(bytes: &[u8], out: &mut [f32]),
     /// See `widen_f16`.
     pub(crate) widen_bf16: fn(bytes: &[u8], out: &mut [f32]),
-    /// f32 values of one head's keys of a block in q8_0: `[dim][64]` integers, then `[dim / 32][64]` scales.
+    /// f32 values of one head's keys of a block in q8_0: `[dim][64]` integers, then `[dim / 32][64]` f16 scales.
     pub(crate) widen_q8_keys: fn(bytes: &[u8], out: &mut [f32]),
     /// The same for values: `[64][dim]`, then `[64][dim / 32]`.
     pub(crate) widen_q8_values: fn(bytes: &[u8], out: &mut [f32]),

@@ -1,5 +1,7 @@
 //! Products of f32 rows, and the conversions from 16-bit floats and from integers with scales.
 
+use realizar_quant::f16_to_f32;
+
 use super::math::{Arith, LANES, tree_sum};
 use crate::kernels::Dots;
 use crate::kv::KV_BLOCK;
@@ -27,14 +29,20 @@ pub(crate) fn widen_bf16(bytes: &[u8], out: &mut [f32]) {
     }
 }
 
+/// An f16 scale, by arithmetic alone: loops over it become vectors.
+#[inline(always)]
+fn scale(bytes: [u8; 2]) -> f32 {
+    f16_to_f32(u16::from_le_bytes(bytes))
+}
+
 /// See [`Kernels::widen_q8_keys`](crate::Kernels).
 #[inline(always)]
 pub(crate) fn widen_q8_keys(bytes: &[u8], out: &mut [f32]) {
     let (values, scales) = bytes.split_at(out.len());
-    let scales = scales.as_chunks::<4>().0.as_chunks::<KV_BLOCK>().0;
+    let scales = scales.as_chunks::<2>().0.as_chunks::<KV_BLOCK>().0;
     let parts = out.chunks_mut(32 * KV_BLOCK).zip(values.chunks(32 * KV_BLOCK)).zip(scales);
     for ((out, values), scales) in parts {
-        let scales: [f32; KV_BLOCK] = std::array::from_fn(|pos| f32::from_le_bytes(scales[pos]));
+        let scales: [f32; KV_BLOCK] = std::array::from_fn(|pos| scale(scales[pos]));
         let rows = out.as_chunks_mut::<KV_BLOCK>().0.iter_mut().zip(values.as_chunks::<KV_BLOCK>().0);
         for (out, values) in rows {
             for pos in 0..KV_BLOCK {
@@ -49,8 +57,8 @@ pub(crate) fn widen_q8_keys(bytes: &[u8], out: &mut [f32]) {
 pub(crate) fn widen_q8_values(bytes: &[u8], out: &mut [f32]) {
     let (values, scales) = bytes.split_at(out.len());
     let parts = out.as_chunks_mut::<32>().0.iter_mut().zip(values.as_chunks::<32>().0);
-    for ((out, values), &scale) in parts.zip(scales.as_chunks::<4>().0) {
-        let scale = f32::from_le_bytes(scale);
+    for ((out, values), &bytes) in parts.zip(scales.as_chunks::<2>().0) {
+        let scale = scale(bytes);
         for i in 0..32 {
             out[i] = f32::from(values[i] as i8) * scale;
         }
