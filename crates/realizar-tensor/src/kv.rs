@@ -307,11 +307,12 @@ fn q8_scale(values: &[f32]) -> ([u8; 2], f32) {
     let largest = values.iter().map(|x| x.to_bits() & 0x7fff_ffff).max().unwrap_or(0);
     let largest = f32::from_bits(largest);
     let mut scale = f32_to_f16(largest / 127.0);
+    let mut wide = f16_to_f32(scale);
     // Among the smallest halves the nearest can be so far below that the integers do not reach: then it is the next.
-    if f16_to_f32(scale) * 127.5 < largest {
+    if wide * 127.5 < largest {
         scale += 1;
+        wide = f16_to_f32(scale);
     }
-    let wide = f16_to_f32(scale);
     if wide.is_finite() {
         (scale.to_le_bytes(), if wide > 0.0 { 1.0 / wide } else { 0.0 })
     } else {
@@ -319,6 +320,10 @@ fn q8_scale(values: &[f32]) -> ([u8; 2], f32) {
     }
 }
 
+/// The nearest integer, ties to even, of what is at most 127.5 in size; anything where the scale is NaN.
 fn q8(value: f32, inverse: f32) -> i8 {
-    (value * inverse).round_ties_even() as i8
+    // Where floats are whole numbers: adding rounds, without the call that rounding is for some processors.
+    const WHOLE: f32 = 12_582_912.0;
+    let rounded = (value * inverse + WHOLE).to_bits() as i32 - WHOLE.to_bits() as i32;
+    rounded.min(127) as i8
 }

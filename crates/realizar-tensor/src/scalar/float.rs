@@ -1,7 +1,5 @@
 //! Products of f32 rows, and the conversions from 16-bit floats and from integers with scales.
 
-use realizar_quant::f16_to_f32;
-
 use super::math::{Arith, LANES, tree_sum};
 use crate::kernels::Dots;
 use crate::kv::KV_BLOCK;
@@ -29,20 +27,11 @@ pub(crate) fn widen_bf16(bytes: &[u8], out: &mut [f32]) {
     }
 }
 
-/// An f16 scale, by arithmetic alone: loops over it become vectors.
-#[inline(always)]
-fn scale(bytes: [u8; 2]) -> f32 {
-    f16_to_f32(u16::from_le_bytes(bytes))
-}
-
 /// See [`Kernels::widen_q8_keys`](crate::Kernels).
 #[inline(always)]
-pub(crate) fn widen_q8_keys(bytes: &[u8], out: &mut [f32]) {
-    let (values, scales) = bytes.split_at(out.len());
-    let scales = scales.as_chunks::<2>().0.as_chunks::<KV_BLOCK>().0;
-    let parts = out.chunks_mut(32 * KV_BLOCK).zip(values.chunks(32 * KV_BLOCK)).zip(scales);
-    for ((out, values), scales) in parts {
-        let scales: [f32; KV_BLOCK] = std::array::from_fn(|pos| scale(scales[pos]));
+pub(crate) fn widen_q8_keys(values: &[u8], scales: &[f32], out: &mut [f32]) {
+    let parts = out.chunks_mut(32 * KV_BLOCK).zip(values.chunks(32 * KV_BLOCK));
+    for ((out, values), &scales) in parts.zip(scales.as_chunks::<KV_BLOCK>().0) {
         let rows = out.as_chunks_mut::<KV_BLOCK>().0.iter_mut().zip(values.as_chunks::<KV_BLOCK>().0);
         for (out, values) in rows {
             for pos in 0..KV_BLOCK {
@@ -54,11 +43,9 @@ pub(crate) fn widen_q8_keys(bytes: &[u8], out: &mut [f32]) {
 
 /// See [`Kernels::widen_q8_values`](crate::Kernels).
 #[inline(always)]
-pub(crate) fn widen_q8_values(bytes: &[u8], out: &mut [f32]) {
-    let (values, scales) = bytes.split_at(out.len());
+pub(crate) fn widen_q8_values(values: &[u8], scales: &[f32], out: &mut [f32]) {
     let parts = out.as_chunks_mut::<32>().0.iter_mut().zip(values.as_chunks::<32>().0);
-    for ((out, values), &bytes) in parts.zip(scales.as_chunks::<2>().0) {
-        let scale = scale(bytes);
+    for ((out, values), scale) in parts.zip(scales) {
         for i in 0..32 {
             out[i] = f32::from(values[i] as i8) * scale;
         }
