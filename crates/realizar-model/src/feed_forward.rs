@@ -5,7 +5,7 @@ use realizar_tensor::{Compute, Gate, HeadCols, Product, RouteSpec, Rows, Vector}
 use crate::attention::norm_parts;
 use crate::buffers::{Buffers, ExpertBuffers};
 use crate::config::{Config, MoeConfig};
-use crate::linear::{expert_product, project};
+use crate::linear::{expert_product, project, project_gated};
 use crate::transformer::{Input, Pass, apply_norm};
 use crate::weights::{Dense, ExpertInput, Experts, FfnWeights};
 
@@ -74,6 +74,9 @@ fn dense(
             project(compute, x, [(linear, &mut *gate), (&weights.up, &mut *up)]);
             if let Some(deviations) = sparsity {
                 compute.sparsify(gate, deviations);
+            }
+            if weights.inner_norm.is_none() {
+                return project_gated(compute, kind, (gate, up), (&weights.down, out));
             }
             compute.gate(kind, gate, up);
             gate

@@ -5,6 +5,7 @@ mod choice;
 mod columns;
 mod elementwise;
 mod experts;
+mod gated;
 mod gates;
 mod lookup;
 mod norm;

@@ -3,9 +3,9 @@
 
 mod kit;
 
-use kit::{INTEGER, Random, compute, each_table, product, rows_of};
+use kit::{INTEGER, Random, compute, each_table, empty, product, rows_of};
 use realizar_quant::{DType, encode};
-use realizar_tensor::{Isa, QMatrix};
+use realizar_tensor::{Gate, Isa, Product, QMatrix};
 
 /// Below a register of rows and ragged behind two of them; what is left of 256 values where the type allows it.
 const ROWS: usize = 35;
@@ -49,6 +49,28 @@ fn batches_of_1_to_32_do_not_show() {
                 let found = product(&mut compute, &part, &weight, None);
                 let expected = seen(&single[..batch * ROWS]);
                 assert!(seen(&found) == expected, "{batch} x {} on {}", weight.dtype(), kernels.name());
+            }
+        }
+    });
+}
+
+/// Few rows go from the gate into a product as they are, many piece by piece as integers.
+#[test]
+fn a_gate_into_a_product_is_a_gate_and_a_product() {
+    each_table(|kernels| {
+        let mut compute = compute(kernels, 2);
+        for weight in matrices(ROWS) {
+            for (tokens, kind) in [(1, Gate::Silu), (60, Gate::GeluTanh), (61, Gate::Silu)] {
+                let mut random = Random::new(83);
+                let (gate, up) = (random.rows(tokens, weight.cols()), random.rows(tokens, weight.cols()));
+                let mut joined = gate.clone();
+                compute.gate(kind, &mut joined, &up);
+                let expected = product(&mut compute, &joined, &weight, None);
+                let (mut gate, mut out) = (gate, empty(tokens, ROWS));
+                let products = &mut [Product { weight: &weight, bias: None, out: &mut out }];
+                compute.matmul_gated(kind, &mut gate, &up, products);
+                let (dtype, name) = (weight.dtype(), kernels.name());
+                assert!(seen(out.read()) == seen(&expected), "{tokens} x {dtype}, {kind:?} on {name}");
             }
         }
     });

@@ -1,5 +1,7 @@
 //! Products with weight matrices.
 
+use std::ops::Range;
+
 use realizar_quant::{DType, decode};
 
 use super::{ActBuffers, Compute, TILE_ELEMS};
@@ -31,6 +33,17 @@ pub struct Product<'a> {
     pub out: &'a mut Rows,
 }
 
+impl Product<'_> {
+    /// Checks the shapes, and gives the output as many rows as `x` has.
+    pub(super) fn fit(&mut self, x: &Rows) {
+        let (rows, cols) = (self.weight.rows(), self.weight.cols());
+        assert_eq!(cols, x.width(), "a matrix [{rows}, {cols}] and rows of {}", x.width());
+        assert_eq!(rows, self.out.width(), "a matrix of {rows} rows and outputs of {}", self.out.width());
+        assert!(self.bias.is_none_or(|bias| bias.len() == rows), "a bias for {rows} outputs");
+        self.out.set_rows(x.rows());
+    }
+}
+
 /// Which tokens of the activation buffers a product takes, and its matrix.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Job<'a> {
@@ -55,24 +68,18 @@ impl Compute {
     /// # Panics
     /// When a matrix does not take rows of `x`, or an output or bias does not fit its matrix.
     pub fn matmul(&mut self, x: &Rows, products: &mut [Product<'_>]) {
-        for product in products.iter_mut() {
-            let (rows, cols) = (product.weight.rows(), product.weight.cols());
-            assert_eq!(cols, x.width(), "a matrix [{rows}, {cols}] and rows of {}", x.width());
-            assert_eq!(
-                rows,
-                product.out.width(),
-                "a matrix of {rows} rows and outputs of {}",
-                product.out.width()
-            );
-            assert!(product.bias.is_none_or(|bias| bias.len() == rows), "a bias for {rows} outputs");
-            product.out.set_rows(x.rows());
-        }
+        products.iter_mut().for_each(|product| product.fit(x));
         if x.rows() == 0 {
             return;
         }
-        let tokens = x.rows();
-        let cuts = [0, tokens];
+        let cuts = [0, x.rows()];
         self.quantise(x.read(), x.width(), &cuts, products.iter().map(|product| product.weight.dtype()));
+        self.products(x, products);
+    }
+
+    /// The products, after `x` was made integers.
+    pub(super) fn products(&mut self, x: &Rows, products: &mut [Product<'_>]) {
+        let tokens = x.rows();
         let largest = products.iter().map(|product| product.weight.byte_len() / product.weight.rows()).max();
         self.prepare_products(tokens, x.width(), largest.unwrap_or(0));
         for part in products.chunks_mut(GROUP) {
@@ -126,7 +133,20 @@ impl Compute {
         dtypes: impl Iterator<Item = DType> + Clone,
     ) {
         let kernels = self.kernels;
-        let tokens = x.len() / width;
+        self.quantise_by((x.len() / width, width), cuts, dtypes, |_, kind, rows, block, words| {
+            (kernels.quantise)(kind, &x[rows.start * width..rows.end * width], width, block, words);
+        });
+    }
+
+    /// As [`Self::quantise`] for rows of `width` that `put` makes integers of: some rows' 256-block of that number.
+    pub(super) fn quantise_by(
+        &mut self,
+        (tokens, width): (usize, usize),
+        cuts: &[usize],
+        dtypes: impl Iterator<Item = DType> + Clone,
+        put: impl Fn(&mut Scratch, ActKind, Range<usize>, usize, &mut [i32]) + Sync,
+    ) {
+        let kernels = self.kernels;
         for kind in [ActKind::Block32, ActKind::Super256] {
             let mut formats = dtypes.clone().filter_map(|dtype| kernels.integer_format(dtype));
             if !formats.any(|format| format.kind == kind) {
@@ -137,13 +157,13 @@ impl Compute {
             // thread has written. Else columns, for all tokens.
             let group = kernels.group_of(tokens);
             let (step, tile_tokens) = match cuts.len() {
-                _ if x.len() < TILE_ELEMS => (blocks, tokens),
+                _ if tokens * width < TILE_ELEMS => (blocks, tokens),
                 0..=2 => (blocks, (TILE_ELEMS / width).max(1).next_multiple_of(group)),
                 _ => (1, tokens),
             };
             let acts = self.acts.sized(kind, tokens, width);
             let grid = Grid::new(acts, tokens * words, Cuts::Every(step), tile_tokens * words);
-            self.pool.run([grid], &mut self.scratch, |_, _, mut tile| {
+            self.pool.run([grid], &mut self.scratch, |scratch, _, mut tile| {
                 let start = tile.cols().start / words;
                 let inside = start..tile.cols().end / words;
                 for run in cuts.windows(2) {
@@ -151,10 +171,9 @@ impl Compute {
                     let groups =
                         groups(count, kernels.group_of(count)).map(|(first, count)| (run[0] + first, count));
                     for (first, count) in groups.filter(|(first, _)| inside.contains(first)) {
-                        let x = &x[first * width..(first + count) * width];
                         for (index, block) in tile.rows().enumerate() {
                             let words = &mut tile.row(index)[(first - start) * words..][..count * words];
-                            (kernels.quantise)(kind, x, width, block, words);
+                            put(scratch, kind, first..first + count, block, words);
                         }
                     }
                 }

@@ -124,3 +124,26 @@ fn block<A: Arith, const R: usize, const T: usize>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::Kernels;
+
+    #[test]
+    fn every_table_rounds_to_f16_alike() {
+        // Every exponent, with fractions on, below and above the middle between two halves; infinity and NaN.
+        let fractions = [0, 1, 0xfff, 0x1000, 0x1001, 0x3000, 0x7f_f000, 0x7f_ffff];
+        let bits = (0..=0x1ff_u32).flat_map(|top| fractions.map(|fraction| top << 23 | fraction));
+        let values: Vec<f32> = bits.map(f32::from_bits).collect();
+        for kernels in Kernels::available() {
+            for count in [1, 15, 23, values.len()] {
+                let mut out = vec![[0; 2]; count];
+                (kernels.narrow_f16)(&values[..count], &mut out);
+                for (value, half) in values.iter().zip(out) {
+                    let expected = half::f16::from_f32(*value).to_le_bytes();
+                    assert_eq!(half, expected, "{value:e} ({:#x}) on {}", value.to_bits(), kernels.name());
+                }
+            }
+        }
+    }
+}
