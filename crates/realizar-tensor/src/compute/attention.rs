@@ -277,8 +277,20 @@ pub(super) fn widen_block(
             (kernels.widen_f16)(v, values);
         }
         KvType::Q8_0 => {
-            (kernels.widen_q8_keys)(k, keys);
-            (kernels.widen_q8_values)(v, values);
+            // Scales that are widened at a time, each of 32 integers: those of 128 dimensions.
+            const SCALES: usize = 4 * KV_BLOCK;
+            let mut wide = [0.0; SCALES];
+            for (bytes, out, widen) in
+                [(k, keys, kernels.widen_q8_keys), (v, values, kernels.widen_q8_values)]
+            {
+                let (integers, scales) = bytes.split_at(out.len());
+                let parts = out.chunks_mut(32 * SCALES).zip(integers.chunks(32 * SCALES));
+                for ((out, integers), scales) in parts.zip(scales.chunks(2 * SCALES)) {
+                    let wide = &mut wide[..scales.len() / 2];
+                    (kernels.widen_f16)(scales, wide);
+                    widen(integers, wide, out);
+                }
+            }
         }
     }
 }
