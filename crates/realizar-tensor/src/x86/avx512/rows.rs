@@ -35,7 +35,7 @@ impl Rows16 {
     /// The place `bytes` further on, where `reach` bytes are used.
     #[inline(always)]
     pub(super) fn at(self, bytes: usize, reach: usize) -> Self {
-        debug_assert!(bytes + reach <= self.reach);
+        assert!(bytes + reach <= self.reach);
         Self { base: self.base.wrapping_add(bytes), stride: self.stride, reach }
     }
 
@@ -48,7 +48,7 @@ impl Rows16 {
     #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx512vnni")]
     #[inline]
     pub(super) fn transpose(self, at: usize) -> [__m512i; 4] {
-        debug_assert!(at + 16 <= self.reach);
+        assert!(at + 16 <= self.reach);
         let load = |row: usize| -> __m128i {
             // SAFETY: 16 bytes from `at` are within reach (asserted), by the invariant.
             unsafe { _mm_loadu_si128(self.row(row, at).cast()) }
@@ -67,7 +67,7 @@ impl Rows16 {
     #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx512vnni")]
     #[inline]
     pub(super) fn dword(self, at: usize) -> __m512i {
-        debug_assert!(at + 4 <= self.reach);
+        assert!(at + 4 <= self.reach);
         let lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
         let offsets = _mm512_mullo_epi32(lanes, _mm512_set1_epi32(self.stride as i32));
         // SAFETY: 4 bytes from `at` of each row are within reach (asserted), by the invariant.
@@ -83,7 +83,7 @@ impl Rows16 {
         self,
         at: [usize; COUNT],
     ) -> [__m512i; 4] {
-        debug_assert!(at.iter().all(|at| at + 128 <= self.reach));
+        assert!(at.iter().all(|at| at + 128 <= self.reach));
         let each = const { 8 / COUNT };
         // Every place of a quarter asks for the word that it would hold, which the mask lets through or not.
         let index: &[i16; 32] = const {
@@ -121,7 +121,7 @@ impl Rows16 {
     #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx512vnni")]
     #[inline]
     pub(super) fn pick(self, at: usize, index: &[i16; 8]) -> [__m512i; 4] {
-        debug_assert!(at + 128 <= self.reach);
+        assert!(at + 128 <= self.reach);
         // SAFETY: an index is 16 bytes.
         let index = _mm512_broadcast_i32x4(unsafe { _mm_loadu_si128(index.as_ptr().cast()) });
         // Quarter q of register g is row 4q + g.
