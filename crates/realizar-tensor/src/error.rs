@@ -21,6 +21,8 @@ pub enum TensorError {
     Decode { dtype: DType, source: QuantError },
     #[error("a pool needs at least one thread")]
     NoThreads,
+    #[error("a pool of {threads} threads (at most {most})")]
+    TooManyThreads { threads: usize, most: usize },
     #[error("cannot start worker thread {worker} of {threads}")]
     Spawn { worker: usize, threads: usize, source: std::io::Error },
     #[error("unknown instruction set `{found}` (known: {known})")]

@@ -35,10 +35,10 @@ pub struct Kernels {
     pub(crate) widen_f16: fn(bytes: &[u8], out: &mut [f32]),
     /// See `widen_f16`.
     pub(crate) widen_bf16: fn(bytes: &[u8], out: &mut [f32]),
-    /// f32 values of one head's keys of a block in q8_0: `[dim][64]` integers, then `[dim / 32][64]` scales.
-    pub(crate) widen_q8_keys: fn(bytes: &[u8], out: &mut [f32]),
-    /// The same for values: `[64][dim]`, then `[64][dim / 32]`.
-    pub(crate) widen_q8_values: fn(bytes: &[u8], out: &mut [f32]),
+    /// f32 values of keys of one head and block in q8_0: `[dim][64]` integers, `[dim / 32][64]` scales.
+    pub(crate) widen_q8_keys: fn(values: &[u8], scales: &[f32], out: &mut [f32]),
+    /// The same for values: parts of 32 integers, and the scale of each part.
+    pub(crate) widen_q8_values: fn(values: &[u8], scales: &[f32], out: &mut [f32]),
     /// Products of f32 weight rows with f32 rows.
     pub(crate) dots: fn(Dots<'_>, out: &mut Tile<'_, f32>),
     /// Products of f16 weight rows where they lie, with [`Self::dots`]' lanes and tree; the buffer has [`half_sums`] floats.

@@ -2,16 +2,21 @@
 //!
 //! A block holds its positions for every layer and head: `[layer][kv_head][K | V]`, where K lies as
 //! `[head_dim_k][64 positions]`, so that one vector load gives a dimension of many positions and scores need no
-//! horizontal sums, and V as `[64 positions][head_dim_v]`. In q8_0 both are followed by f32 scales: one per
+//! horizontal sums, and V as `[64 positions][head_dim_v]`. In q8_0 both are followed by f16 scales: one per
 //! position and 32 dimensions.
 
 use std::fmt;
 use std::str::FromStr;
 
+use realizar_quant::{f16_to_f32, f32_to_f16};
+
 use crate::{Kernels, TensorError};
 
 /// Dimensions of a key that are made f16 at a time.
 const NARROWED: usize = 64;
+
+/// The scale of values that cannot be kept.
+const Q8_NAN: u16 = 0x7e00;
 
 /// Positions per block.
 pub const KV_BLOCK: usize = 64;
@@ -24,7 +29,7 @@ pub enum KvType {
     F32,
     /// 16-bit floats.
     F16,
-    /// 8-bit integers with one scale per 32 values.
+    /// 8-bit integers with one f16 scale per 32 values.
     Q8_0,
 }
 
@@ -48,7 +53,7 @@ impl KvType {
         match self {
             Self::F32 => values.checked_mul(4),
             Self::F16 => values.checked_mul(2),
-            Self::Q8_0 => values.checked_add(values / 32 * 4),
+            Self::Q8_0 => values.checked_add(values / 32 * 2),
         }
     }
 }
@@ -223,6 +228,11 @@ impl KvStore {
         Some(copy)
     }
 
+    /// Whether `block` is one of this store's that somebody holds.
+    pub(crate) fn is_held(&self, block: BlockId) -> bool {
+        self.counts.get(block.0 as usize).is_some_and(|&count| count > 0)
+    }
+
     /// The bytes of keys and of values of one head.
     pub(crate) fn head(&self, block: BlockId, layer: usize, head: usize) -> (&[u8], &[u8]) {
         self.data[self.start(block, layer, head)..][..self.layout.head].split_at(self.layout.k)
@@ -261,15 +271,14 @@ impl KvStore {
                         let (scale, inverse) = q8_scale(part);
                         let values = &mut values[index * 32 * KV_BLOCK..];
                         scatter(values, pos, part, |x| q8(x, inverse).to_le_bytes());
-                        scales[(index * KV_BLOCK + pos) * 4..][..4].copy_from_slice(&scale.to_le_bytes());
+                        scales[(index * KV_BLOCK + pos) * 2..][..2].copy_from_slice(&scale);
                     }
                     let (values, scales) = v_out.split_at_mut(head_dim_v * KV_BLOCK);
                     for (index, part) in v.chunks_exact(32).enumerate() {
                         let (scale, inverse) = q8_scale(part);
                         let values = &mut values[pos * head_dim_v + index * 32..];
                         store(values, 0, part, |x| q8(x, inverse).to_le_bytes());
-                        scales[(pos * head_dim_v / 32 + index) * 4..][..4]
-                            .copy_from_slice(&scale.to_le_bytes());
+                        scales[(pos * head_dim_v / 32 + index) * 2..][..2].copy_from_slice(&scale);
                     }
                 }
             }
@@ -297,17 +306,29 @@ fn store<const N: usize>(out: &mut [u8], pos: usize, values: &[f32], bytes: impl
     }
 }
 
-/// Scale of 32 values and its inverse; NaN when one of them is not finite, so that it shows in every score.
-fn q8_scale(values: &[f32]) -> (f32, f32) {
+/// Scale of 32 values, as it is stored, and the inverse of just that; NaN when one of the values is not finite or f16 cannot
+/// hold the scale, so that it shows in every score.
+fn q8_scale(values: &[f32]) -> ([u8; 2], f32) {
     let largest = values.iter().map(|x| x.to_bits() & 0x7fff_ffff).max().unwrap_or(0);
-    if largest >= f32::INFINITY.to_bits() {
-        return (f32::NAN, 0.0);
+    let largest = f32::from_bits(largest);
+    let mut scale = f32_to_f16(largest / 127.0);
+    let mut wide = f16_to_f32(scale);
+    // Among the smallest halves the nearest can be so far below that the integers do not reach: then it is the next.
+    if wide * 127.5 < largest {
+        scale += 1;
+        wide = f16_to_f32(scale);
     }
-    let scale = f32::from_bits(largest) / 127.0;
-    let inverse = 1.0 / scale;
-    if inverse.is_finite() { (scale, inverse) } else { (0.0, 0.0) }
+    if wide.is_finite() {
+        (scale.to_le_bytes(), if wide > 0.0 { 1.0 / wide } else { 0.0 })
+    } else {
+        (Q8_NAN.to_le_bytes(), 0.0)
+    }
 }
 
+/// The nearest integer, ties to even, of what is at most 127.5 in size; anything where the scale is NaN.
 fn q8(value: f32, inverse: f32) -> i8 {
-    (value * inverse).round_ties_even() as i8
+    // Where floats are whole numbers: adding rounds, without the call that rounding is for some processors.
+    const WHOLE: f32 = 12_582_912.0;
+    let rounded = (value * inverse + WHOLE).to_bits() as i32 - WHOLE.to_bits() as i32;
+    rounded.min(127) as i8
 }

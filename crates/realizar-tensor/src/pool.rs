@@ -72,13 +72,20 @@ impl std::fmt::Debug for Pool {
 }
 
 impl Pool {
+    /// Most threads of a pool: more than any machine has cores. With tens of thousands, systems end the process rather than
+    /// refuse the thread.
+    pub const MOST_THREADS: usize = 4096;
+
     /// Starts `threads - 1` workers; the thread that computes is the last one.
     ///
     /// # Errors
-    /// When `threads` is zero, or the system refuses a thread.
+    /// When `threads` is zero or above [`Self::MOST_THREADS`], or the system refuses a thread.
     pub fn new(threads: usize) -> Result<Arc<Self>, TensorError> {
         if threads == 0 {
             return Err(TensorError::NoThreads);
+        }
+        if threads > Self::MOST_THREADS {
+            return Err(TensorError::TooManyThreads { threads, most: Self::MOST_THREADS });
         }
         let shared = Arc::new(Shared {
             state: AtomicU64::new(0),

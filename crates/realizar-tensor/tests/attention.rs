@@ -73,9 +73,10 @@ impl Case {
             match self.shape.dtype {
                 KvType::F32 => part.to_vec(),
                 KvType::F16 => decoded(DType::F16, 1, part.len(), &encoded(DType::F16, 1, part.len(), part)),
-                // As the weight type of this name, but the scales stay f32.
+                // As the weight type of this name, but the integers are made with the f16 scale that is stored.
                 _ => {
                     let scale = part.iter().fold(0.0f32, |largest, x| largest.max(x.abs())) / 127.0;
+                    let scale = decoded(DType::F16, 1, 1, &encoded(DType::F16, 1, 1, &[scale]))[0];
                     part.iter().map(|x| (x / scale).round_ties_even() * scale).collect()
                 }
             }
@@ -295,14 +296,47 @@ fn what_is_not_seen_does_not_matter() {
     });
 }
 
+/// What cannot be kept shows: what is not finite, and what f16 scales cannot reach.
 #[test]
 fn quantised_keys_show_what_is_not_finite() {
-    let mut compute = compute(Kernels::detect(), 1);
-    let mut case = Case::new(&mut compute, KvType::Q8_0, (1, 1), (32, 32), 2);
-    let bad = rows_of(32, &[f32::INFINITY; 32]);
-    compute.kv_append(&mut case.store, 1, &bad, &bad, &slots(&case.blocks, 1..2));
-    let found = case.run(&mut compute, &case.spec());
-    assert!(found[..32].iter().all(|x| x.is_finite()) && found[32..].iter().all(|x| x.is_nan()));
+    each_table(|kernels| {
+        let mut compute = compute(kernels, 1);
+        for bad in [f32::INFINITY, f32::NEG_INFINITY, f32::NAN, f32::MAX, -127.0 * 65_520.0] {
+            let mut case = Case::new(&mut compute, KvType::Q8_0, (1, 1), (32, 32), 2);
+            let rows = rows_of(32, &[bad; 32]);
+            compute.kv_append(&mut case.store, 1, &rows, &rows, &slots(&case.blocks, 1..2));
+            let found = case.run(&mut compute, &case.spec());
+            let good = found[..32].iter().all(|x| x.is_finite()) && found[32..].iter().all(|x| x.is_nan());
+            assert!(good, "{bad} on {}", kernels.name());
+        }
+    });
+}
+
+/// Half a step of its scale is the most that a value loses, down to f16's smallest numbers and up to its largest.
+#[test]
+fn quantised_values_lose_half_a_step() {
+    const SMALLEST: f32 = 5.960_464_5e-8;
+    each_table(|kernels| {
+        let mut compute = compute(kernels, 1);
+        for largest in [0.0, 1e-42, 1e-9, 3e-6, 5e-6, 1.1e-5, 1.7e-4, 8e-3, 1.0, 129.7, 127.0 * 65_504.0] {
+            let mut case = Case::new(&mut compute, KvType::Q8_0, (1, 1), (32, 32), 1);
+            let mut random = Random::new(9);
+            let mut values = random.rows(1, 32).read().to_vec();
+            let most = values.iter().fold(0.0f32, |most, x| most.max(x.abs()));
+            values.iter_mut().for_each(|x| *x *= largest / most);
+            values[7] = -largest;
+            let rows = rows_of(32, &values);
+            compute.kv_append(&mut case.store, 1, &rows, &rows, &slots(&case.blocks, 0..1));
+            // One position has all the weight: what comes out is the value as it is stored.
+            let found = case.run(&mut compute, &case.spec());
+            // Scales are rounded to f16, and those among its smallest by up to one of these.
+            let step = largest / 127.0 * (1.0 + 1.0 / 2048.0) + SMALLEST;
+            for (found, value) in found.iter().zip(&values) {
+                let lost = (found - value).abs();
+                assert!(lost <= 0.501 * step, "{value} of {largest}: {found} on {}", kernels.name());
+            }
+        }
+    });
 }
 
 #[test]
@@ -323,6 +357,38 @@ fn spans_need_their_blocks() {
     let case = Case::new(&mut compute, KvType::F16, (1, 1), (16, 16), 64);
     let span = AttentionSpan { rows: 0..1, first_pos: 64, blocks: &case.blocks };
     compute.attention(&case.q, &case.store, 1, &[span], &case.spec(), &mut empty(64, 16));
+}
+
+#[test]
+#[should_panic(expected = "is not held in this store")]
+fn blocks_are_held() {
+    let mut compute = compute(Kernels::detect(), 1);
+    let mut case = Case::new(&mut compute, KvType::F16, (1, 1), (16, 16), 64);
+    case.blocks.iter().for_each(|&block| case.store.release(block));
+    let span = AttentionSpan { rows: 0..1, first_pos: 0, blocks: &case.blocks };
+    compute.attention(&case.q, &case.store, 1, &[span], &case.spec(), &mut empty(64, 16));
+}
+
+#[test]
+#[should_panic(expected = "is not held in this store")]
+fn blocks_are_of_this_store() {
+    let mut compute = compute(Kernels::detect(), 1);
+    let mut case = Case::new(&mut compute, KvType::F16, (1, 1), (16, 16), 64);
+    let other = Case::new(&mut compute, KvType::F16, (1, 1), (16, 16), 640);
+    let slot = Slot { block: other.blocks.iter().copied().max().unwrap(), offset: 0 };
+    let row = rows_of(16, &[0.0; 16]);
+    compute.kv_append(&mut case.store, 0, &row, &row, &[slot]);
+}
+
+#[test]
+#[should_panic(expected = "rows 4..0 of 64")]
+#[expect(clippy::reversed_empty_ranges, reason = "that is what is refused")]
+fn spans_do_not_go_back() {
+    let mut compute = compute(Kernels::detect(), 1);
+    let case = Case::new(&mut compute, KvType::F16, (1, 1), (16, 16), 64);
+    let span = |rows| AttentionSpan { rows, first_pos: 0, blocks: &case.blocks };
+    let spans = [span(0..4), span(4..0), span(0..4)];
+    compute.attention(&case.q, &case.store, 1, &spans, &case.spec(), &mut empty(64, 16));
 }
 
 #[test]

@@ -68,13 +68,15 @@ impl Compute {
     /// Writes the keys and values of each row to its slot.
     ///
     /// # Panics
-    /// When the rows do not fit the store or there is not one slot per row.
+    /// When the rows do not fit the store, there is not one slot per row, or a slot's block is not one of the store's that is
+    /// held.
     pub fn kv_append(&mut self, kv: &mut KvStore, layer: usize, k: &Rows, v: &Rows, slots: &[Slot]) {
         let shape = *kv.shape();
         assert_eq!(k.width(), shape.kv_heads * shape.head_dim_k, "width of the keys");
         assert_eq!(v.width(), shape.kv_heads * shape.head_dim_v, "width of the values");
         assert_eq!((k.rows(), v.rows()), (slots.len(), slots.len()), "rows for {} slots", slots.len());
         for (row, &slot) in slots.iter().enumerate() {
+            assert!(kv.is_held(slot.block), "{:?} is not held in this store", slot.block);
             kv.write(slot, layer, k.row(row), v.row(row), self.kernels);
         }
     }
@@ -82,7 +84,8 @@ impl Compute {
     /// `out = softmax(q k * scale + ...) v` for every head of every row of `spans`; other rows of `out` are left.
     ///
     /// # Panics
-    /// When the shapes do not fit the store, a span leaves the rows or overlaps another, or it lacks blocks.
+    /// When the shapes do not fit the store, a span leaves the rows or overlaps another, or it lacks blocks, or one that it sees
+    /// is not held in the store.
     pub fn attention(
         &mut self,
         q: &Rows,
@@ -103,12 +106,17 @@ impl Compute {
         for span in spans {
             let end = span.first_pos as usize + span.rows.len();
             assert!(
-                span.rows.start >= last && span.rows.end <= q.rows(),
+                span.rows.start >= last && span.rows.end >= span.rows.start && span.rows.end <= q.rows(),
                 "rows {:?} of {}",
                 span.rows,
                 q.rows()
             );
             assert!(end <= span.blocks.len() * KV_BLOCK, "{end} positions in {} blocks", span.blocks.len());
+            let seen =
+                spec.sees(span.first_pos as usize, end).start.min(end) / KV_BLOCK..end.div_ceil(KV_BLOCK);
+            for &block in &span.blocks[seen] {
+                assert!(kv.is_held(block), "{block:?} is not held in this store");
+            }
             last = span.rows.end;
         }
         out.set_rows(q.rows());
@@ -269,8 +277,20 @@ pub(super) fn widen_block(
             (kernels.widen_f16)(v, values);
         }
         KvType::Q8_0 => {
-            (kernels.widen_q8_keys)(k, keys);
-            (kernels.widen_q8_values)(v, values);
+            // Scales that are widened at a time, each of 32 integers: those of 128 dimensions.
+            const SCALES: usize = 4 * KV_BLOCK;
+            let mut wide = [0.0; SCALES];
+            for (bytes, out, widen) in
+                [(k, keys, kernels.widen_q8_keys), (v, values, kernels.widen_q8_values)]
+            {
+                let (integers, scales) = bytes.split_at(out.len());
+                let parts = out.chunks_mut(32 * SCALES).zip(integers.chunks(32 * SCALES));
+                for ((out, integers), scales) in parts.zip(scales.chunks(2 * SCALES)) {
+                    let wide = &mut wide[..scales.len() / 2];
+                    (kernels.widen_f16)(scales, wide);
+                    widen(integers, wide, out);
+                }
+            }
         }
     }
 }

@@ -81,7 +81,7 @@ impl Compute {
         let pairs = rotary_dim / 2;
         assert_eq!(x.width(), heads * head_dim, "{heads} heads of {head_dim} in rows of {}", x.width());
         assert!(
-            rotary_dim.is_multiple_of(2) && offset + rotary_dim <= head_dim,
+            rotary_dim.is_multiple_of(2) && rotary_dim <= head_dim.saturating_sub(offset),
             "{rotary_dim} of {head_dim} values"
         );
         assert_eq!(rope.inv_freq.len(), pairs, "one frequency per pair");

@@ -29,12 +29,9 @@ pub(crate) fn widen_bf16(bytes: &[u8], out: &mut [f32]) {
 
 /// See [`Kernels::widen_q8_keys`](crate::Kernels).
 #[inline(always)]
-pub(crate) fn widen_q8_keys(bytes: &[u8], out: &mut [f32]) {
-    let (values, scales) = bytes.split_at(out.len());
-    let scales = scales.as_chunks::<4>().0.as_chunks::<KV_BLOCK>().0;
-    let parts = out.chunks_mut(32 * KV_BLOCK).zip(values.chunks(32 * KV_BLOCK)).zip(scales);
-    for ((out, values), scales) in parts {
-        let scales: [f32; KV_BLOCK] = std::array::from_fn(|pos| f32::from_le_bytes(scales[pos]));
+pub(crate) fn widen_q8_keys(values: &[u8], scales: &[f32], out: &mut [f32]) {
+    let parts = out.chunks_mut(32 * KV_BLOCK).zip(values.chunks(32 * KV_BLOCK));
+    for ((out, values), &scales) in parts.zip(scales.as_chunks::<KV_BLOCK>().0) {
         let rows = out.as_chunks_mut::<KV_BLOCK>().0.iter_mut().zip(values.as_chunks::<KV_BLOCK>().0);
         for (out, values) in rows {
             for pos in 0..KV_BLOCK {
@@ -46,11 +43,9 @@ pub(crate) fn widen_q8_keys(bytes: &[u8], out: &mut [f32]) {
 
 /// See [`Kernels::widen_q8_values`](crate::Kernels).
 #[inline(always)]
-pub(crate) fn widen_q8_values(bytes: &[u8], out: &mut [f32]) {
-    let (values, scales) = bytes.split_at(out.len());
+pub(crate) fn widen_q8_values(values: &[u8], scales: &[f32], out: &mut [f32]) {
     let parts = out.as_chunks_mut::<32>().0.iter_mut().zip(values.as_chunks::<32>().0);
-    for ((out, values), &scale) in parts.zip(scales.as_chunks::<4>().0) {
-        let scale = f32::from_le_bytes(scale);
+    for ((out, values), scale) in parts.zip(scales) {
         for i in 0..32 {
             out[i] = f32::from(values[i] as i8) * scale;
         }

@@ -7,8 +7,8 @@ macro_rules! plain_loops {
     ($features:literal) => {
         $crate::x86::level::widened! { $features:
             widen_bf16: scalar::float::widen_bf16, (bytes: &[u8], out: &mut [f32]);
-            widen_q8_keys: scalar::float::widen_q8_keys, (bytes: &[u8], out: &mut [f32]);
-            widen_q8_values: scalar::float::widen_q8_values, (bytes: &[u8], out: &mut [f32]);
+            widen_q8_keys: scalar::float::widen_q8_keys, (values: &[u8], scales: &[f32], out: &mut [f32]);
+            widen_q8_values: scalar::float::widen_q8_values, (values: &[u8], scales: &[f32], out: &mut [f32]);
             rms_norm: scalar::norm::rms_norm::<Fused>, (x: &[f32], gain: &[f32], eps: f32, out: &mut [f32]);
             layer_norm: scalar::norm::layer_norm::<Fused>,
                 (x: &[f32], gain: &[f32], bias: Option<&[f32]>, eps: f32, out: &mut [f32]);
