@@ -30,7 +30,7 @@ fn at_least(way: Way) -> Option<[f64; 2]> {
     match way {
         // They have 0.6 and 2.4 or more; decoded, at most 0.2 and 1.0.
         Way::Integers => Some([0.4, 1.2]),
-        // F16 in place has 1.5 and 1.6; widened, 0.7 and 1.0.
+        // F16 in place has 1.5 and 1.6 or more; widened, 0.7 and 1.0.
         Way::Floats => Some([1.1, 1.25]),
         // 0.7 and 0.9; decoded, BF16 has 0.5 and the same, as many tokens share what one row costs.
         Way::Widened => Some([0.57, 0.6]),

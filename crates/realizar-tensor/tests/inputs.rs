@@ -138,7 +138,7 @@ fn every_type_has_its_kernel_on_every_table() {
                 _ if kit::INTEGER.contains(&dtype) => Way::Integers,
                 DType::F32 => Way::Floats,
                 // Trueno has f32 products and no others.
-                DType::F16 if kernels.name() == "avx512" => Way::Floats,
+                DType::F16 if ["avx512", "avx2"].contains(&kernels.name()) => Way::Floats,
                 DType::F16 | DType::BF16 => Way::Widened,
                 _ => Way::Decoded,
             };

@@ -108,6 +108,27 @@ fn a_batch_equals_its_tokens_bit_for_bit() {
     });
 }
 
+/// Whether rows of F16 are multiplied where they lie or widened first, some tokens or many, whole registers or not.
+#[test]
+fn halves_multiply_as_the_floats_that_they_are() {
+    each_table(|kernels| {
+        let mut compute = compute(kernels, 2);
+        for (rows, cols, tokens) in [(7, 5, 9), (70, 331, 3), (70, 331, 50), (66, 1040, 25), (9, 512, 8)] {
+            let mut random = Random::new(13 + cols as u64);
+            let bytes = encoded(DType::F16, rows, cols, &random.values(rows * cols));
+            let values = decoded(DType::F16, rows, cols, &bytes);
+            let halves = QMatrix::new(DType::F16, rows, cols, bytes.into()).expect("matrix");
+            let floats =
+                QMatrix::new(DType::F32, rows, cols, encoded(DType::F32, rows, cols, &values).into());
+            let floats = floats.expect("matrix");
+            let x = random.rows(tokens, cols);
+            let found = bits(&product(&mut compute, &x, &halves, None));
+            let expected = bits(&product(&mut compute, &x, &floats, None));
+            assert_eq!(found, expected, "{tokens} x [{rows}, {cols}] on {}", kernels.name());
+        }
+    });
+}
+
 #[test]
 fn threads_do_not_show() {
     each_table(|kernels| {

@@ -1,6 +1,7 @@
 //! AVX2 with FMA and F16C: products of integers by hand, the rest are the plain loops, widened by the compiler.
 
 mod float;
+mod half;
 mod panel;
 mod vector;
 
@@ -50,7 +51,10 @@ static TABLE: Kernels = Kernels {
         // SAFETY: see `TABLE`.
         unsafe { gated::dots(task, out) }
     },
-    half: None,
+    half: Some(|weights: &Weights<'_>, x: &[f32], sums: &mut [f32], out: &mut Tile<'_, f32>| {
+        // SAFETY: see `TABLE`.
+        unsafe { gated::half(weights, x, sums, out) }
+    }),
     attend: |block: Block<'_, f32>, task: Attend<'_>| {
         // SAFETY: see `TABLE`.
         unsafe { gated::attend(block, task) }
@@ -128,6 +132,11 @@ mod gated {
     #[target_feature(enable = "avx2,fma,f16c")]
     pub(super) fn dots(task: Dots<'_>, out: &mut Tile<'_, f32>) {
         super::float::dots(task, out);
+    }
+
+    #[target_feature(enable = "avx2,fma,f16c")]
+    pub(super) fn half(weights: &Weights<'_>, x: &[f32], sums: &mut [f32], out: &mut Tile<'_, f32>) {
+        super::half::dots(weights, x, sums, out);
     }
 
     #[target_feature(enable = "avx2,fma,f16c")]
