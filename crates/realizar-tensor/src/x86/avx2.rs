@@ -53,7 +53,7 @@ static TABLE: Kernels = Kernels {
     },
     half: Some(|weights: &Weights<'_>, x: &[f32], sums: &mut [f32], out: &mut Tile<'_, f32>| {
         // SAFETY: see `TABLE`.
-        unsafe { gated::half(weights, x, sums, out) }
+        unsafe { half::dots(weights, x, sums, out) }
     }),
     attend: |block: Block<'_, f32>, task: Attend<'_>| {
         // SAFETY: see `TABLE`.
@@ -132,11 +132,6 @@ mod gated {
     #[target_feature(enable = "avx2,fma,f16c")]
     pub(super) fn dots(task: Dots<'_>, out: &mut Tile<'_, f32>) {
         super::float::dots(task, out);
-    }
-
-    #[target_feature(enable = "avx2,fma,f16c")]
-    pub(super) fn half(weights: &Weights<'_>, x: &[f32], sums: &mut [f32], out: &mut Tile<'_, f32>) {
-        super::half::dots(weights, x, sums, out);
     }
 
     #[target_feature(enable = "avx2,fma,f16c")]

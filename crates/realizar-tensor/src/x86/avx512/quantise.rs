@@ -211,30 +211,24 @@ pub(super) fn in_order(x: __m512i) -> __m512i {
     _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), x)
 }
 
-/// Halves onto halves in all sixteen registers at once, 16 lanes to 1: lane 4c + q comes from register 4q + c.
+/// The sum of each register, by the tree of the plain kernel: halves onto halves in all sixteen at once. Lane 4c + q comes from
+/// register 4q + c.
 #[target_feature(enable = "avx512f")]
 #[inline]
-fn join(mut x: [__m512; 16], op: impl Fn(__m512, __m512) -> __m512) -> __m512 {
+pub(super) fn sum_of_each(mut x: [__m512; 16]) -> __m512 {
     for i in 0..8 {
         let (a, b) = (x[2 * i], x[2 * i + 1]);
-        x[i] = op(_mm512_shuffle_f32x4::<0x44>(a, b), _mm512_shuffle_f32x4::<0xee>(a, b));
+        x[i] = _mm512_add_ps(_mm512_shuffle_f32x4::<0x44>(a, b), _mm512_shuffle_f32x4::<0xee>(a, b));
     }
     for i in 0..4 {
         let (a, b) = (x[2 * i], x[2 * i + 1]);
-        x[i] = op(_mm512_shuffle_f32x4::<0x88>(a, b), _mm512_shuffle_f32x4::<0xdd>(a, b));
+        x[i] = _mm512_add_ps(_mm512_shuffle_f32x4::<0x88>(a, b), _mm512_shuffle_f32x4::<0xdd>(a, b));
     }
     for i in 0..2 {
         let (a, b) = (x[2 * i], x[2 * i + 1]);
-        x[i] = op(_mm512_shuffle_ps::<0x44>(a, b), _mm512_shuffle_ps::<0xee>(a, b));
+        x[i] = _mm512_add_ps(_mm512_shuffle_ps::<0x44>(a, b), _mm512_shuffle_ps::<0xee>(a, b));
     }
-    op(_mm512_shuffle_ps::<0x88>(x[0], x[1]), _mm512_shuffle_ps::<0xdd>(x[0], x[1]))
-}
-
-/// The sum of each register, by the tree of the plain kernel.
-#[target_feature(enable = "avx512f")]
-#[inline]
-pub(super) fn sum_of_each(x: [__m512; 16]) -> __m512 {
-    join(x, |a, b| _mm512_add_ps(a, b))
+    _mm512_add_ps(_mm512_shuffle_ps::<0x88>(x[0], x[1]), _mm512_shuffle_ps::<0xdd>(x[0], x[1]))
 }
 
 /// The bits of the largest magnitude of each two registers: lanes 2i and 2i + 1 hold that of registers 2i and 2i + 1.
